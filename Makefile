@@ -1,0 +1,48 @@
+# The two commands of the README are `make demo` and `make test`; both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+C_SOURCES := $(shell find board serial_runtime/include -name '*.[ch]')
+PY_DIRS := serial_runtime codegen tests benchmarks setup.py board/ffi_build.py
+
+.PHONY: demo test lint format stubs bench wheel clean
+
+# An editable install; made again when the packaging, the C shim or its binding changes.
+$(VENV)/ready: pyproject.toml setup.py setup.cfg board/ffi_build.py $(C_SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/ready
+	$(BIN)/serial-runtime demo
+
+test: lint
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check $(PY_DIRS)
+	$(BIN)/ruff format --check $(PY_DIRS)
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(shell find board serial_runtime tests -name '*.[ch]')
+	$(BIN)/python -m serial_codegen idl serial_runtime/rpc/ide.erpc -o serial_runtime/rpc --check
+	$(BIN)/python -m serial_codegen idl serial_runtime/rpc/board.erpc -o serial_runtime/rpc --check
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix $(PY_DIRS)
+	$(BIN)/ruff format $(PY_DIRS)
+	$(BIN)/clang-format -i $(shell find board serial_runtime tests -name '*.[ch]')
+
+# The committed eRPC stubs, from their interface descriptions.
+stubs: $(VENV)/ready
+	$(BIN)/python -m serial_codegen idl serial_runtime/rpc/ide.erpc -o serial_runtime/rpc
+	$(BIN)/python -m serial_codegen idl serial_runtime/rpc/board.erpc -o serial_runtime/rpc
+
+# Figures, each beside a reference run; needs cyclictest (Debian: rt-tests) for the latency one.
+bench: $(VENV)/ready
+	$(BIN)/python -m benchmarks
+
+wheel: $(VENV)/ready
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info serial_runtime/_board.c serial_runtime/_board*.so

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""A runtime and a serial line, each its own process, as a user has them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mb(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"process {pid} has no resident set")
+
+
+@contextlib.contextmanager
+def cable(folder: Path, baud: int | None = None) -> Iterator[tuple[str, str]]:
+    """A virtual serial cable; the paths of its board end and its host end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "serial_runtime.line", "--dir", str(folder)]
+    command += ["--baud", str(baud or 0)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        ends = []
+        for line in process.stdout:
+            if line.startswith("READY"):
+                break
+            ends.append(line.strip())
+        yield ends[0], ends[1]
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+@contextlib.contextmanager
+def runtime(port: str, folder: Path, *options: str) -> Iterator[int]:
+    """`serial-runtime serve` on `port`, ready; its process id."""
+    command = [sys.executable, "-m", "serial_runtime", "serve", "--port", port]
+    command += ["--dir", str(folder), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("READY"):
+                break
+        else:
+            raise RuntimeError(f"the runtime did not start: {' '.join(command)}")
+        yield process.pid
+    finally:
+        process.terminate()
+        process.communicate()

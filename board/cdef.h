@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* Exactly what Python may call; the manual is shim.h, stats.h, log.h, force.h and io/sim.h. Read
+ * by cffi, which has the compiler compare every line with those headers. */
+
+enum board_state { BOARD_EMPTY, BOARD_STOPPED, BOARD_RUNNING, BOARD_FAULTED };
+
+struct board_options {
+    int32_t priority;
+    int32_t cpu;
+    int64_t watchdog_ns;
+    uint32_t trace_ring_bytes;
+    int32_t cpu_latency_us;
+    const char *io;
+};
+struct board_image {
+    const char *name;
+    const char *build_id;
+    uint32_t task_count;
+    uint32_t variable_count;
+    uint64_t base_ns;
+};
+struct board_task {
+    const char *name;
+    uint64_t interval_ns;
+    int32_t priority;
+};
+struct board_variable {
+    const char *path;
+    const char *location;
+    uint8_t type;
+    uint8_t direction;
+    uint8_t options;
+    uint8_t capacity;
+};
+struct force_order {
+    uint32_t index;
+    uint32_t size;
+    const uint8_t *wire;
+};
+struct log_record {
+    uint32_t level;
+    uint32_t tick;
+    uint32_t sec;
+    uint32_t nsec;
+    uint32_t length;
+    char text[256];
+};
+struct stats_distribution {
+    uint32_t bin_ns;
+    uint32_t count;
+    uint32_t min_ns;
+    uint32_t avg_ns;
+    uint32_t p50_ns;
+    uint32_t p99_ns;
+    uint32_t p999_ns;
+    uint32_t max_ns;
+    uint32_t overflow;
+    uint32_t used_bins;
+    uint32_t bins[1000];
+};
+struct stats_figures {
+    uint32_t ticks;
+    uint32_t overruns;
+    uint32_t skipped;
+    uint32_t reserved;
+    struct stats_distribution wakeup;
+    struct stats_distribution execution;
+    struct stats_distribution shim;
+};
+
+int board_open(const struct board_options *options, char *why, uint32_t why_size);
+int board_close(void);
+int32_t board_state(void);
+bool board_tainted(void);
+const char *board_backend(void);
+bool board_scheduling(char *text, uint32_t size);
+int board_load(const char *path, struct board_image *image, char *why, uint32_t why_size);
+int board_task(uint32_t index, struct board_task *task);
+int board_variable(uint32_t index, struct board_variable *variable);
+int board_unload(char *why, uint32_t why_size);
+int board_start(char *why, uint32_t why_size);
+int board_stop(char *why, uint32_t why_size);
+int board_fault(char *text, uint32_t size, int32_t *signal, uint32_t *tick);
+int64_t board_set_trace(const uint32_t *indices, uint32_t count, char *why, uint32_t why_size);
+int32_t board_read_trace(uint32_t generation, uint8_t *to, uint32_t size, int64_t timeout_ns);
+uint32_t board_trace_dropped(void);
+int board_set_forces(const struct force_order *orders, uint32_t count, char *why,
+                     uint32_t why_size);
+int32_t board_read(const uint32_t *indices, uint32_t count, uint8_t *to, uint32_t size,
+                   uint32_t *tick, char *why, uint32_t why_size);
+bool board_take_log(struct log_record *record);
+uint32_t board_log_dropped(void);
+int board_statistics(struct stats_figures *figures, bool reset);
+
+struct sim_plant;
+int sim_attach(struct sim_plant **plant, const char *name);
+void sim_detach(struct sim_plant *plant);
+int sim_write_inputs(struct sim_plant *plant, uint32_t offset, const uint8_t *data, uint32_t size);
+int sim_read_outputs(struct sim_plant *plant, uint32_t offset, uint8_t *data, uint32_t size,
+                     uint32_t *tick);
+bool sim_board_open(const struct sim_plant *plant);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* force.h - variables held at a value against the program, the plant and the cycle itself.
+ *
+ * The worker publishes a whole list (it replaces the one before); the cycle takes it over at its
+ * start. SR_FORCED in a variable's flags makes the program's macros skip their writes and the
+ * runtime skip the input copy; force_hold restores the value after the tasks, so that a program
+ * that writes around the macros cannot move a forced output either. Flags are written only by
+ * the RT side, relaxed: the program tests them on the same thread.
+ *
+ * A released variable keeps the forced value until somebody writes it.
+ */
+#ifndef SR_FORCE_H
+#define SR_FORCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "location.h"
+#include "plc_abi.h"
+#include "rt.h"
+
+struct force;
+
+/* One forced variable: its row in the table and its value in wire form (iec.h). */
+struct force_order {
+    uint32_t index;
+    uint32_t size;
+    const uint8_t *wire;
+};
+
+/* Worker. 0 or -ENOMEM. */
+int force_create(struct force **force, sr_prefault prefault);
+/* Worker, when no RT thread uses it any more. NULL is allowed. */
+void force_destroy(struct force *force);
+
+/* Worker: force exactly these variables from the next force_apply on; count 0 releases all.
+ * Everything is checked and converted here. Does not wait; frees the lists the cycle is done
+ * with. -ENOENT: no such index; -EEXIST: an index twice; -EINVAL, -E2BIG, -ERANGE: as
+ * iec_from_wire, or a row without address or flags; -ENOMEM. The old list stays in force after
+ * an error, and `*bad` (may be NULL) is the position of the order at fault (count when it is
+ * none of them). */
+int force_publish(struct force *force, const struct sr_variable *table, uint32_t table_count,
+                  const struct force_order *orders, uint32_t count, uint32_t *bad);
+/* Worker, only while no RT thread runs: drop every list without touching a variable, so that
+ * the image may be unloaded. (To clear the flags as well: force_publish of nothing, then
+ * force_apply, then this.) */
+void force_forget(struct force *force);
+
+/* RT: at the start of a cycle, after the inputs. Takes a new list over (clears SR_FORCED where
+ * it is no longer forced, sets it where it is), then writes the values. */
+SR_RT void force_apply(struct force *force);
+/* RT: after the tasks, before the outputs are collected. Writes the values (and the flags)
+ * again. */
+SR_RT void force_hold(struct force *force);
+
+/* RT: is the variable forced now? */
+SR_RT bool force_is_set(const struct sr_variable *variable);
+/* RT: copy one located input from the process image, unless the variable is forced. */
+SR_RT void force_write_input(const struct sr_variable *variable, const struct location *location,
+                             const uint8_t *inputs);
+
+#endif

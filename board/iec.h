@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* iec.h - sizes of the IEC types, and their two forms.
+ *
+ * Native: as a program image holds the value (plc_abi.h). Wire: as every peer sees it, packed,
+ * little-endian, without alignment:
+ *
+ *   BOOL                 1 byte, 0 or 1
+ *   integers, bit types,
+ *   REAL, LREAL          as native
+ *   TIME DATE TOD DT     16 bytes: i64 seconds, i64 nanoseconds 0..999999999 (floor division, so
+ *                        -1 ns is -1 s and 999999999 ns)
+ *   STRING               1 length byte, then that many characters
+ *
+ * All functions take plain memory and keep no state; any thread.
+ */
+#ifndef SR_IEC_H
+#define SR_IEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plc_abi.h"
+#include "rt.h"
+
+/* The longest value in either form: a STRING[254]. */
+#define IEC_MAX_BYTES 255u
+
+/* A value of enum sr_type. */
+SR_RT bool iec_is_type(uint8_t type);
+/* "DINT", ...; "?" for no type. */
+const char *iec_name(uint8_t type);
+/* Bytes of the native form; a STRING's is 1 + capacity; 0 for no type. */
+SR_RT uint32_t iec_size(uint8_t type, uint8_t capacity);
+/* Most bytes the wire form can take; exact for all but STRING; 0 for no type. */
+SR_RT uint32_t iec_wire_max(uint8_t type, uint8_t capacity);
+
+/* Write the wire form of `value` to `wire` (room for iec_wire_max bytes) and return its length.
+ * A BOOL other than 0 becomes 1; a STRING longer than its capacity is cut. */
+SR_RT uint32_t iec_to_wire(uint8_t type, uint8_t capacity, const void *value, uint8_t *wire);
+
+/* Write the native form of `wire` to `native` (room for iec_size bytes). Also accepted: a TIME
+ * of 8 bytes (i32 seconds, i32 nanoseconds), a STRING followed by anything (the IDE sends 127).
+ * -EINVAL: wrong size or type; -E2BIG: a text longer than `capacity`; -ERANGE: nanoseconds not
+ * in -999999999..999999999, or a time beyond 64 bits of nanoseconds. */
+int iec_from_wire(uint8_t type, uint8_t capacity, const uint8_t *wire, uint32_t size, void *native);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "image_parts.h"
+
+#include "image_file.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int image_refuse(char *why, size_t why_size, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why, why_size, format, arguments);
+    va_end(arguments);
+    return -ENOEXEC;
+}
+
+static int keep_initial(struct image *image)
+{
+    for (uint32_t i = 0; i < image->segment_count; i++) {
+        struct image_segment *segment = &image->segments[i];
+        if ((segment->access & PF_W) == 0)
+            continue;
+        segment->initial = malloc(segment->size);
+        if (segment->initial == NULL)
+            return -ENOMEM;
+        memcpy(segment->initial, segment->start, segment->size);
+    }
+    return 0;
+}
+
+static int map(struct image *image, char *why, size_t why_size)
+{
+    const struct link_map *entry = NULL;
+    void *mapped = dlopen(image->path, RTLD_NOW | RTLD_NOLOAD | RTLD_LOCAL);
+    if (mapped != NULL) {
+        dlclose(mapped);
+        return image_refuse(why, why_size,
+                            "the file is already mapped, with the state of an earlier "
+                            "run: load a copy of it under another path");
+    }
+    image->handle = dlopen(image->path, RTLD_NOW | RTLD_LOCAL);
+    if (image->handle == NULL)
+        return image_refuse(why, why_size, "the loader refuses the image: %s", dlerror());
+    if (dlinfo(image->handle, RTLD_DI_LINKMAP, &entry) != 0)
+        return image_refuse(why, why_size, "the loader does not know the image: %s", dlerror());
+    image->base = entry->l_addr;
+    if (image_find_segments(image))
+        return image_refuse(why, why_size,
+                            "the image has thread-local storage, whose first use may "
+                            "allocate in the cycle: remove __thread variables");
+    return 0;
+}
+
+int image_open(struct image **image, const char *path, sr_prefault prefault, char *why,
+               size_t why_size)
+{
+    int error = image_file_check(path, why, why_size);
+    if (error != 0)
+        return error;
+    struct image *new = calloc(1, sizeof *new);
+    if (new == NULL)
+        return -ENOMEM;
+    snprintf(why, why_size, "out of memory");
+    /* A slash keeps the loader from searching its library path. */
+    if (asprintf(&new->path, "%s%s", strchr(path, '/') == NULL ? "./" : "", path) < 0) {
+        free(new);
+        return -ENOMEM;
+    }
+    error = map(new, why, why_size);
+    if (error == 0)
+        error = image_check(new, why, why_size);
+    if (error == 0)
+        error = keep_initial(new);
+    if (error != 0) {
+        image_close(new);
+        return error;
+    }
+    image_prefault(new, prefault);
+    why[0] = '\0';
+    *image = new;
+    return 0;
+}
+
+void image_close(struct image *image)
+{
+    if (image == NULL)
+        return;
+    for (uint32_t i = 0; i < image->segment_count; i++)
+        free(image->segments[i].initial);
+    if (image->handle != NULL)
+        dlclose(image->handle);
+    free(image->located);
+    free(image->own_rows);
+    free(image->path);
+    free(image);
+}
+
+const struct sr_plc_table *image_table(const struct image *image)
+{
+    return image->table;
+}
+
+const struct sr_variable *image_variables(const struct image *image)
+{
+    return image->variables;
+}
+
+struct image_located_list image_inputs(const struct image *image)
+{
+    return (struct image_located_list){image->located, image->input_count};
+}
+
+struct image_located_list image_outputs(const struct image *image)
+{
+    const uint32_t first = image->table->variable_count - image->output_count;
+    return (struct image_located_list){image->located + first, image->output_count};
+}
+
+uint64_t image_base_ns(const struct image *image)
+{
+    return image->base_ns;
+}
+
+void image_reset(struct image *image)
+{
+    for (uint32_t i = 0; i < image->segment_count; i++) {
+        struct image_segment *segment = &image->segments[i];
+        if (segment->initial != NULL)
+            memcpy(segment->start, segment->initial, segment->size);
+    }
+}
+
+void image_prefault(const struct image *image, sr_prefault prefault)
+{
+    if (prefault == NULL)
+        return;
+    for (uint32_t i = 0; i < image->segment_count; i++)
+        prefault(image->segments[i].start, image->segments[i].size);
+    prefault(image->located, (image->table->variable_count + 1) * sizeof *image->located);
+    if (image->own_rows != NULL)
+        prefault(image->own_rows, image->table->variable_count * sizeof *image->own_rows);
+}
+
+void image_symbol(const struct image *image, uintptr_t pc, char *name, size_t name_size)
+{
+    name[0] = '\0';
+    if (image_is_code(image, pc))
+        image_file_symbol(image->path, pc - image->base, name, name_size);
+    name[strcspn(name, ".")] = '\0'; /* without what compilers append: ".cold", ".part.0" */
+}

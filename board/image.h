@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* image.h - one loaded PLC program: a shared object with the table of plc_abi.h.
+ *
+ * A table that says anything impossible is refused with a sentence: every pointer in it must lie
+ * in a segment of the image of the right kind, so a damaged table is found here and not by a
+ * crash later. All functions run on the worker; what image_table and the lists return is read
+ * by the RT thread too and does not change until image_close.
+ */
+#ifndef SR_IMAGE_H
+#define SR_IMAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "location.h"
+#include "plc_abi.h"
+#include "rt.h"
+
+struct image;
+
+#define IMAGE_MAX_TASKS 32u
+#define IMAGE_MIN_BASE_NS 20000u /* no machine we know runs a shorter cycle */
+
+/* A located input or output. */
+struct image_located {
+    const struct sr_variable *variable;
+    struct location location;
+};
+
+struct image_located_list {
+    const struct image_located *items;
+    uint32_t count;
+};
+
+/* Load the file. -ENOEXEC: it is no image for this board; -errno of the system; `why` gets a
+ * sentence in every case. The path must be fresh: an image that is still mapped under it keeps
+ * the state of its variables, and is refused. */
+int image_open(struct image **image, const char *path, sr_prefault prefault, char *why,
+               size_t why_size);
+/* Unmap it; none of its code or variables may be in use. NULL is allowed. */
+void image_close(struct image *image);
+
+/* As the image exports it; its `variables` may have longer rows: use image_variables. */
+const struct sr_plc_table *image_table(const struct image *image);
+/* table->variable_count rows. */
+const struct sr_variable *image_variables(const struct image *image);
+struct image_located_list image_inputs(const struct image *image);
+struct image_located_list image_outputs(const struct image *image);
+/* The greatest common divisor of the tasks' intervals: the base tick. */
+uint64_t image_base_ns(const struct image *image);
+
+/* Give every writable byte of the image the value it had after loading: a start is a cold
+ * start, whatever the program did before. While none of its code runs. */
+void image_reset(struct image *image);
+/* Lock and prefault what the cycle will touch. */
+void image_prefault(const struct image *image, sr_prefault prefault);
+
+/* The function of the image that `pc` lies in, for a message: "TANK_RUN", or "" when `pc` is not
+ * in the image or its symbols were stripped. */
+void image_symbol(const struct image *image, uintptr_t pc, char *name, size_t name_size);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* image_file.h - what the dynamic loader does not tell about an image file. Worker only. */
+#ifndef SR_IMAGE_FILE_H
+#define SR_IMAGE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Is the file for this processor and ABI? The loader only says "no such file" about many that
+ * are not. 0, -ENOEXEC or -errno with a sentence in `why`. */
+int image_file_check(const char *path, char *why, size_t why_size);
+
+/* The function whose code holds `offset` (from the load address), from the symbol table that
+ * only the file has; "" when there is none. */
+void image_file_symbol(const char *path, uintptr_t offset, char *name, size_t name_size);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* image_parts.h - what the image_*.c files share. Nobody else includes it. */
+#ifndef SR_IMAGE_PARTS_H
+#define SR_IMAGE_PARTS_H
+
+#include "image.h"
+
+#include <stdbool.h>
+
+#define IMAGE_MAX_SEGMENTS 8
+
+struct image_segment {
+    char *start;
+    size_t size;
+    uint32_t access; /* PF_R, PF_W, PF_X */
+    char *initial;   /* writable ones: their content after loading */
+};
+
+struct image {
+    void *handle;
+    char *path;
+    uintptr_t base;
+    struct image_segment segments[IMAGE_MAX_SEGMENTS];
+    uint32_t segment_count;
+    const struct sr_plc_table *table;
+    const struct sr_variable *variables;
+    struct sr_variable *own_rows; /* when the image's rows have another length than ours */
+    struct image_located *located;
+    uint32_t input_count;
+    uint32_t output_count;
+    uint64_t base_ns;
+};
+
+/* Write the sentence; returns -ENOEXEC. */
+__attribute__((format(printf, 3, 4))) int image_refuse(char *why, size_t why_size,
+                                                       const char *format, ...);
+
+/* image_segments.c: find the segments of the object loaded at image->base; whether it has
+ * thread-local storage. */
+bool image_find_segments(struct image *image);
+/* How many bytes from `address` on lie in one segment with this access (PF_R...); 0: none. */
+size_t image_room(const struct image *image, const void *address, uint32_t access);
+/* A NUL-terminated text, a function, an array inside the image. */
+bool image_is_text(const struct image *image, const char *text);
+bool image_is_code(const struct image *image, uintptr_t function);
+bool image_is_array(const struct image *image, const void *array, uint32_t count, size_t each);
+
+/* image_check.c: the table, and all that image_open takes from it. */
+int image_check(struct image *image, char *why, size_t why_size);
+
+#endif

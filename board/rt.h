@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* rt.h - words that every C file of the board shares.
+ *
+ * Sides. Every object that the scan cycle and the rest of the process share has an RT side and
+ * a worker (or consumer) side, named at each function:
+ *
+ *   RT       the real-time task thread while one runs. While none runs (before its start, after
+ *            its join, or once it is parked and that was read with acquire) the worker is the RT
+ *            side too and may call those functions itself: creation and join of a thread order
+ *            the hand-over, so nothing waits and no second set of functions is needed.
+ *   worker   the one thread that changes what the cycle does.
+ *   trace    the one thread that consumes trace records.
+ *   any      any thread.
+ *
+ * Functions reachable from the cycle are marked SR_RT: they never allocate, lock, block, use
+ * stdio or make a system call. tests/board/test_rt_symbols.py checks what they call.
+ */
+#ifndef SR_RT_H
+#define SR_RT_H
+
+#include <stddef.h>
+
+/* Marks a function (or a function pointer in a table) reachable from the scan cycle. */
+#define SR_RT
+
+/* Cursors of different threads lie this far apart: one line on every core we run on. */
+#define SR_CACHE_LINE 64
+
+/* Worker: lock and prefault memory that the cycle will touch; platform_prefault fits. Objects
+ * call it for every region they allocate, also later on. May be NULL. Its result is not looked
+ * at: an unlocked region works all the same, and the hook's owner knows that it failed. */
+typedef int (*sr_prefault)(void *region, size_t size);
+
+#endif

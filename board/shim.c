@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/* shim.c - the board's life and its program's; shim_variables.c has what is done with the values
+ * of a program. */
+#define _GNU_SOURCE
+#include "shim_parts.h"
+
+#include "host.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_RING_BYTES (1u << 14)
+/* For init and fini; a watchdog time of the user's stretches or shortens it. */
+#define INIT_LIMIT_NS INT64_C(5000000000)
+#define INIT_LIMIT_WATCHDOGS 20
+
+struct board *board;
+
+int board_refuse(int error, char *why, uint32_t why_size, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why, why_size, format, arguments);
+    va_end(arguments);
+    return error;
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static int open_io(const char *spec, char *why, uint32_t why_size)
+{
+    const char *argument;
+    const struct io_driver *driver = io_find(spec, &argument);
+    if (driver == NULL)
+        return board_refuse(-ENODEV, why, why_size, "no I/O driver for \"%s\"; there are: %s", spec,
+                            io_names());
+    if (!driver->rt_safe)
+        return board_refuse(-ENOTSUP, why, why_size, "the I/O driver %s is not safe in the cycle",
+                            driver->name);
+    int error = driver->open(&board->parts.io_state, argument, why, why_size);
+    if (error == 0)
+        board->parts.io = driver;
+    return error;
+}
+
+static int create_parts(char *why, uint32_t why_size)
+{
+    struct cycle_parts *parts = &board->parts;
+    int error = open_io(board->options.io, why, why_size);
+    if (error != 0)
+        return error;
+    error = trace_create(&parts->trace, board->options.trace_ring_bytes, platform_prefault);
+    if (error != 0)
+        return board_refuse(error, why, why_size,
+                            "cannot make a trace ring of %" PRIu32 " bytes (a power of two): %s",
+                            board->options.trace_ring_bytes, strerror(-error));
+    error = force_create(&parts->force, platform_prefault);
+    if (error == 0)
+        error = snapshot_create(&parts->snapshot, platform_prefault);
+    if (error == 0)
+        error = log_create(&parts->log, LOG_RING_BYTES, platform_prefault);
+    if (error == 0)
+        error = stats_create(&parts->stats, platform_prefault);
+    if (error == 0)
+        error = cycle_create(&board->cycle, parts, platform_prefault);
+    if (error == 0)
+        error = board_try_schedule();
+    if (error != 0)
+        return board_refuse(error, why, why_size, "cannot set up the board: %s", strerror(-error));
+    host_bind(parts->log);
+    return 0;
+}
+
+static void destroy(void)
+{
+    struct cycle_parts *parts = &board->parts;
+    cycle_destroy(board->cycle);
+    trace_destroy(parts->trace);
+    force_destroy(parts->force);
+    snapshot_destroy(parts->snapshot);
+    log_destroy(parts->log);
+    stats_destroy(parts->stats);
+    image_close(board->image);
+    if (parts->io != NULL)
+        parts->io->close(parts->io_state);
+    free((char *)board->options.io);
+    free(board);
+    board = NULL;
+}
+
+int board_open(const struct board_options *options, char *why, uint32_t why_size)
+{
+    if (board != NULL)
+        return board_refuse(-EBUSY, why, why_size, "this process already has a board");
+    if (options->priority < 0 || options->priority > BOARD_MAX_PRIORITY || options->watchdog_ns < 0)
+        return board_refuse(-EINVAL, why, why_size,
+                            "the priority must be 0 to %d (it is %" PRId32
+                            "), the watchdog time not negative",
+                            BOARD_MAX_PRIORITY, options->priority);
+    int error = platform_init(why, why_size);
+    if (error != 0)
+        return error;
+    board = calloc(1, sizeof *board);
+    char *io = strdup(options->io);
+    if (board == NULL || io == NULL) {
+        free(board);
+        free(io);
+        board = NULL;
+        return board_refuse(-ENOMEM, why, why_size, "out of memory");
+    }
+    board->options = *options;
+    board->options.io = io;
+    error = create_parts(why, why_size);
+    if (error != 0)
+        destroy();
+    return error;
+}
+
+int32_t board_state(void)
+{
+    if (board == NULL)
+        return BOARD_EMPTY;
+    const int state = atomic_load_explicit(&board->state, memory_order_acquire);
+    if (state == BOARD_RUNNING && cycle_state(board->cycle) == CYCLE_FAULTED)
+        return BOARD_FAULTED;
+    return state;
+}
+
+bool board_tainted(void)
+{
+    return board_state() == BOARD_FAULTED;
+}
+
+/* Release: what the worker prepared, for the acquire in board_state. */
+static void set_state(enum board_state state)
+{
+    atomic_store_explicit(&board->state, (int)state, memory_order_release);
+}
+
+int board_close(void)
+{
+    char why[FAULT_TEXT_BYTES];
+    if (board == NULL)
+        return 0;
+    if (board_state() == BOARD_RUNNING)
+        (void)board_stop(why, sizeof why);
+    if (board_tainted()) {
+        (void)cycle_stop(board->cycle); /* ends the watchdog; the parked thread stays */
+        platform_release_cpu_latency();
+        return -EFAULT;
+    }
+    destroy();
+    return 0;
+}
+
+const char *board_backend(void)
+{
+    return platform_name();
+}
+
+/* ---- the program --------------------------------------------------------------------------- */
+
+/* No list holds an address of the image afterwards. */
+static void drop_image(void)
+{
+    (void)force_publish(board->parts.force, NULL, 0, NULL, 0, NULL);
+    force_apply(board->parts.force);
+    force_forget(board->parts.force);
+    trace_forget(board->parts.trace);
+    snapshot_cancel(board->parts.snapshot);
+    image_close(board->image);
+    board->image = NULL;
+}
+
+static int check_idle(char *why, uint32_t why_size)
+{
+    switch (board_state()) {
+    case BOARD_RUNNING:
+        return board_refuse(-EBUSY, why, why_size, "a program is running: stop it first");
+    case BOARD_FAULTED:
+        return board_refuse(-EBUSY, why, why_size,
+                            "a program crashed in this process: only a new process can load one");
+    default:
+        return 0;
+    }
+}
+
+int board_load(const char *path, struct board_image *image, char *why, uint32_t why_size)
+{
+    struct image *new = NULL;
+    int error = check_idle(why, why_size);
+    if (error == 0)
+        error = image_open(&new, path, platform_prefault, why, why_size);
+    if (error != 0)
+        return error;
+    drop_image();
+    board->image = new;
+    set_state(BOARD_STOPPED);
+    const struct sr_plc_table *table = image_table(new);
+    *image = (struct board_image){.name = table->name,
+                                  .build_id = table->build_id,
+                                  .task_count = table->task_count,
+                                  .variable_count = table->variable_count,
+                                  .base_ns = image_base_ns(new)};
+    return 0;
+}
+
+int board_task(uint32_t index, struct board_task *task)
+{
+    if (board->image == NULL || index >= image_table(board->image)->task_count)
+        return -EINVAL;
+    const struct sr_task *row = &image_table(board->image)->tasks[index];
+    *task = (struct board_task){row->name, row->interval_ns, row->priority};
+    return 0;
+}
+
+int board_variable(uint32_t index, struct board_variable *variable)
+{
+    if (board->image == NULL || index >= image_table(board->image)->variable_count)
+        return -EINVAL;
+    const struct sr_variable *row = &image_variables(board->image)[index];
+    *variable = (struct board_variable){.path = row->path,
+                                        .location = row->location != NULL ? row->location : "",
+                                        .type = row->type,
+                                        .direction = row->direction,
+                                        .options = row->options,
+                                        .capacity = row->capacity};
+    return 0;
+}
+
+int board_unload(char *why, uint32_t why_size)
+{
+    int error = check_idle(why, why_size);
+    if (error != 0)
+        return error;
+    drop_image();
+    set_state(BOARD_EMPTY);
+    return 0;
+}
+
+static int32_t init_result;
+
+static void call_init(void *argument)
+{
+    const struct sr_plc_table *table = argument;
+    init_result = table->init(&host_functions);
+}
+
+static void call_fini(void *argument)
+{
+    const struct sr_plc_table *table = argument;
+    table->fini();
+}
+
+/* Init and fini: -EFAULT leaves the board faulted. */
+static int contain(void (*body)(void *argument), const char *where, char *why, uint32_t why_size)
+{
+    host_tick(where[0] == 'i' ? 0 : cycle_tick(board->cycle));
+    const int64_t watchdog_ns = board->options.watchdog_ns;
+    const int64_t limit_ns = watchdog_ns > 0 ? watchdog_ns * INIT_LIMIT_WATCHDOGS : INIT_LIMIT_NS;
+    const int error =
+        fault_contain(body, (void *)image_table(board->image), where, limit_ns, &board->fault);
+    if (error == -EFAULT) {
+        fault_describe(&board->fault, board->image, why, why_size);
+        set_state(BOARD_FAULTED);
+    } else if (error != 0) {
+        board_refuse(error, why, why_size, "cannot run the program's %s: %s", where,
+                     strerror(-error));
+    }
+    return error;
+}
+
+int board_start(char *why, uint32_t why_size)
+{
+    int error = check_idle(why, why_size);
+    if (error != 0)
+        return error;
+    if (board->image == NULL)
+        return board_refuse(-EBUSY, why, why_size, "there is no program to start: load one first");
+    error = platform_faults_arm();
+    if (error != 0)
+        return board_refuse(error, why, why_size, "cannot take the fault signals: %s",
+                            strerror(-error));
+    board_settle_memory();
+    image_reset(board->image);
+    force_apply(board->parts.force);
+    stats_reset(board->parts.stats);
+    stats_apply_reset(board->parts.stats);
+    error = contain(call_init, "init", why, why_size);
+    if (error != 0)
+        return error;
+    if (init_result != 0)
+        return board_refuse(-EFAULT, why, why_size,
+                            "the program refuses to start: init returned %" PRId32, init_result);
+    board_hold_latency();
+    const struct platform_schedule wanted = board_schedule();
+    error = cycle_start(board->cycle, board->image, &wanted, board->options.watchdog_ns,
+                        &board->actual);
+    if (error != 0) {
+        platform_release_cpu_latency();
+        return board_refuse(error, why, why_size, "cannot start the task thread: %s",
+                            strerror(-error));
+    }
+    set_state(BOARD_RUNNING);
+    return 0;
+}
+
+static int report_cycle_fault(char *why, uint32_t why_size)
+{
+    fault_describe(cycle_fault(board->cycle), board->image, why, why_size);
+    return -EFAULT;
+}
+
+int board_stop(char *why, uint32_t why_size)
+{
+    if (atomic_load_explicit(&board->state, memory_order_relaxed) != BOARD_RUNNING)
+        return board_refuse(-EBUSY, why, why_size, "no program is running");
+    const int error = cycle_stop(board->cycle);
+    platform_release_cpu_latency();
+    if (error != 0)
+        return report_cycle_fault(why, why_size);
+    set_state(BOARD_STOPPED);
+    (void)force_publish(board->parts.force, NULL, 0, NULL, 0, NULL);
+    force_apply(board->parts.force);
+    return image_table(board->image)->fini == NULL ? 0 : contain(call_fini, "fini", why, why_size);
+}
+
+int board_fault(char *text, uint32_t size, int32_t *signal, uint32_t *tick)
+{
+    if (board_state() != BOARD_FAULTED)
+        return board_refuse(-EBUSY, text, size, "the program did not crash");
+    const bool in_cycle = cycle_state(board->cycle) == CYCLE_FAULTED;
+    const struct fault *fault = in_cycle ? cycle_fault(board->cycle) : &board->fault;
+    fault_describe(fault, board->image, text, size);
+    *signal = fault->cause.signal;
+    *tick = fault->tick;
+    return 0;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* shim.h - the board as Python sees it: one program, loaded, run and watched.
+ *
+ * One board in a process: signal handlers, memory locks and the Xenomai core belong to the
+ * process. Functions return 0 (or a count) or -errno, and then a sentence in `why`:
+ *
+ *   -EBUSY    the operation does not fit the present state
+ *   -ENOEXEC  the image cannot be run here
+ *   -EFAULT   the program crashed, ran too long or refused to start
+ *   -EINVAL   a variable index or value is wrong
+ *   others    of the system
+ *
+ * Threads: the worker, unless a function says otherwise. cdef.h repeats these declarations for
+ * Python; the compiler compares the two.
+ */
+#ifndef SR_SHIM_H
+#define SR_SHIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "force.h"
+#include "log.h"
+#include "stats.h"
+
+enum board_state { BOARD_EMPTY, BOARD_STOPPED, BOARD_RUNNING, BOARD_FAULTED };
+
+struct board_options {
+    int32_t priority;          /* 1..98 (the watchdog runs one above); 0: not real time */
+    int32_t cpu;               /* -1: any */
+    int64_t watchdog_ns;       /* 0: max(100 ms, 10 base ticks) */
+    uint32_t trace_ring_bytes; /* a power of two */
+    int32_t cpu_latency_us;    /* held while tasks run; -1: not */
+    const char *io;            /* "none", "sim:NAME" */
+};
+
+struct board_image {
+    const char *name;
+    const char *build_id;
+    uint32_t task_count;
+    uint32_t variable_count;
+    uint64_t base_ns;
+};
+
+struct board_task {
+    const char *name;
+    uint64_t interval_ns;
+    int32_t priority;
+};
+
+struct board_variable {
+    const char *path;
+    const char *location; /* "" if none */
+    uint8_t type;
+    uint8_t direction;
+    uint8_t options;
+    uint8_t capacity;
+};
+
+/* Python's main thread, before all others. -EBUSY: there is a board already. */
+int board_open(const struct board_options *options, char *why, uint32_t why_size);
+/* Stops a running program. A tainted process keeps its board: -EFAULT. */
+int board_close(void);
+
+/* Any thread. */
+int32_t board_state(void);
+/* Any thread: program code was abandoned in this process; it runs no program any more. */
+bool board_tainted(void);
+/* "posix", "mercury", "cobalt". */
+const char *board_backend(void);
+/* What the task thread got (before the first start: what a trial thread got), in a sentence with
+ * the remedy when it is not real time. Returns whether it is. */
+bool board_scheduling(char *text, uint32_t size);
+
+/* Replaces a loaded image, only if the new one is good. Strings stay valid until the next
+ * board_load or board_unload. */
+int board_load(const char *path, struct board_image *image, char *why, uint32_t why_size);
+int board_task(uint32_t index, struct board_task *task);
+int board_variable(uint32_t index, struct board_variable *variable);
+int board_unload(char *why, uint32_t why_size);
+
+/* A cold start: every variable as the image holds it, then forces, then the program's init. */
+int board_start(char *why, uint32_t why_size);
+/* Waits for the end of the cycle; outputs are safe, forces released, fini has run. */
+int board_stop(char *why, uint32_t why_size);
+/* -EBUSY when not faulted. */
+int board_fault(char *text, uint32_t size, int32_t *signal, uint32_t *tick);
+
+/* The new generation, or -errno. Takes effect with the next cycle. */
+int64_t board_set_trace(const uint32_t *indices, uint32_t count, char *why, uint32_t why_size);
+/* Trace thread: whole records, waiting for the first at most timeout_ns; bytes, or -EMSGSIZE. */
+int32_t board_read_trace(uint32_t generation, uint8_t *to, uint32_t size, int64_t timeout_ns);
+/* Any thread. */
+uint32_t board_trace_dropped(void);
+
+/* Replaces all forces. Takes effect with the next cycle, or at once while none runs. */
+int board_set_forces(const struct force_order *orders, uint32_t count, char *why,
+                     uint32_t why_size);
+/* Values of one and the same cycle, in wire form: their bytes, or -errno. */
+int32_t board_read(const uint32_t *indices, uint32_t count, uint8_t *to, uint32_t size,
+                   uint32_t *tick, char *why, uint32_t why_size);
+
+/* The oldest message; false: none. */
+bool board_take_log(struct log_record *record);
+/* Any thread: of all levels. */
+uint32_t board_log_dropped(void);
+
+/* Any thread. -EAGAIN: the cycle kept writing; try again. */
+int board_statistics(struct stats_figures *figures, bool reset);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* shim_parts.h - what the shim*.c files share. Nobody else includes it. */
+#ifndef SR_SHIM_PARTS_H
+#define SR_SHIM_PARTS_H
+
+#include "shim.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "cycle.h"
+
+struct board {
+    struct board_options options;
+    struct platform_actual actual; /* what the task thread got */
+    struct platform_actual watchdog_actual;
+    struct cycle_parts parts;
+    struct cycle *cycle;
+    struct image *image;
+    uint32_t generation;
+    struct fault fault;  /* of init or fini; the cycle keeps its own */
+    _Atomic int state;   /* enum board_state, as far as the worker made it */
+    bool memory_settled; /* platform_lock_memory was called; then: */
+    int memory_error;
+    bool memory_all;
+    int latency_error;
+};
+
+/* The one; set and cleared by the worker. */
+extern struct board *board;
+
+/* Write the sentence; returns `error`. */
+__attribute__((format(printf, 4, 5))) int board_refuse(int error, char *why, uint32_t why_size,
+                                                       const char *format, ...);
+
+/* The watchdog runs one above the task. */
+#define BOARD_MAX_PRIORITY 98
+
+/* shim_schedule.c */
+struct platform_schedule board_schedule(void);
+/* Start threads that do nothing, to learn what the real ones will get. */
+int board_try_schedule(void);
+/* Once, at the first start: lock what may be locked, touch what the cycle runs through. */
+void board_settle_memory(void);
+void board_hold_latency(void);
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* shim_variables.c - trace, forces, reading, log and statistics. */
+#define _GNU_SOURCE
+#include "shim_parts.h"
+
+#include "plan.h"
+#include "seqlock.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#define TRACE_POLL_NS INT64_C(10000000)
+#define READ_POLL_NS INT64_C(200000)
+#define READ_LIMIT_NS INT64_C(2000000000)
+/* Up to this base tick a read waits for the cycle to answer; beyond it looks between cycles. */
+#define READ_BY_CYCLE_NS 20000000u
+
+static uint32_t variable_count(void)
+{
+    return board->image == NULL ? 0 : image_table(board->image)->variable_count;
+}
+
+static const struct sr_variable *variables(void)
+{
+    return board->image == NULL ? NULL : image_variables(board->image);
+}
+
+/* The sentence for what plan_create and its kin return about a list of indices. */
+static int refuse_list(int error, const uint32_t *indices, uint32_t count, char *why,
+                       uint32_t why_size)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (indices[i] >= variable_count())
+            return board_refuse(-EINVAL, why, why_size,
+                                "there is no variable %" PRIu32 ": the program has %" PRIu32,
+                                indices[i], variable_count());
+    }
+    if (error == -EMSGSIZE)
+        return board_refuse(-EINVAL, why, why_size,
+                            "the values of %" PRIu32 " variables are too long for "
+                            "one record: choose fewer",
+                            count);
+    return board_refuse(error, why, why_size, "cannot use the list of variables: %s",
+                        strerror(-error));
+}
+
+int64_t board_set_trace(const uint32_t *indices, uint32_t count, char *why, uint32_t why_size)
+{
+    const uint32_t generation = board->generation % INT32_MAX + 1;
+    const int error =
+        trace_select(board->parts.trace, variables(), variable_count(), indices, count, generation);
+    if (error != 0)
+        return refuse_list(error, indices, count, why, why_size);
+    board->generation = generation;
+    return generation;
+}
+
+int32_t board_read_trace(uint32_t generation, uint8_t *to, uint32_t size, int64_t timeout_ns)
+{
+    const int64_t until_ns = platform_now_ns() + timeout_ns;
+    for (;;) {
+        const int32_t bytes = trace_read(board->parts.trace, generation, to, size, NULL);
+        const int64_t left_ns = until_ns - platform_now_ns();
+        if (bytes != 0 || left_ns <= 0)
+            return bytes;
+        platform_poll_sleep(left_ns < TRACE_POLL_NS ? left_ns : TRACE_POLL_NS);
+    }
+}
+
+uint32_t board_trace_dropped(void)
+{
+    return trace_dropped(board->parts.trace);
+}
+
+int board_set_forces(const struct force_order *orders, uint32_t count, char *why, uint32_t why_size)
+{
+    uint32_t bad = count;
+    const int error =
+        force_publish(board->parts.force, variables(), variable_count(), orders, count, &bad);
+    if (error == 0) {
+        const int state = board_state();
+        if (state == BOARD_STOPPED)
+            force_apply(board->parts.force);
+        return 0;
+    }
+    if (bad >= count)
+        return board_refuse(error, why, why_size, "cannot force: %s", strerror(-error));
+    const uint32_t index = orders[bad].index;
+    if (index >= variable_count())
+        return refuse_list(error, &index, 1, why, why_size);
+    const char *path = variables()[index].path;
+    switch (error) {
+    case -EEXIST:
+        return board_refuse(-EINVAL, why, why_size, "variable %s is forced twice", path);
+    case -E2BIG:
+        return board_refuse(-EINVAL, why, why_size,
+                            "the text for %s is longer than its %u characters", path,
+                            variables()[index].capacity);
+    case -ERANGE:
+        return board_refuse(-EINVAL, why, why_size, "the time for %s is out of range", path);
+    default:
+        return board_refuse(-EINVAL, why, why_size, "a value of %" PRIu32 " bytes does not fit %s",
+                            orders[bad].size, path);
+    }
+}
+
+/* Between cycles, or while none runs: copy, and check that no cycle came in between. */
+static int32_t read_directly(const struct plan *plan, uint8_t *to, uint32_t *tick)
+{
+    const _Atomic uint32_t *beat = cycle_beat(board->cycle);
+    const int64_t until_ns = platform_now_ns() + READ_LIMIT_NS;
+    for (;;) {
+        const uint32_t begin = seqlock_read_begin(beat);
+        const uint32_t bytes = plan_capture(plan, to);
+        *tick = cycle_tick(board->cycle);
+        if (board_state() != BOARD_RUNNING || seqlock_read_valid(beat, begin))
+            return (int32_t)bytes;
+        if (platform_now_ns() > until_ns)
+            return -ETIMEDOUT;
+        platform_poll_sleep(READ_POLL_NS);
+    }
+}
+
+/* Ask the cycle for the values at its end. -ETIMEDOUT: it did not answer. */
+static int32_t read_by_cycle(const uint32_t *indices, uint32_t count, uint8_t *to, uint32_t *tick)
+{
+    const int64_t until_ns = platform_now_ns() + READ_LIMIT_NS;
+    const uint8_t *values;
+    uint32_t bytes;
+    int error =
+        snapshot_request(board->parts.snapshot, variables(), variable_count(), indices, count);
+    while (error == 0) {
+        error = snapshot_result(board->parts.snapshot, tick, &values, &bytes);
+        if (error == 0) {
+            memcpy(to, values, bytes);
+            error = (int)bytes;
+            break;
+        }
+        if (error != -EAGAIN)
+            break;
+        error = 0;
+        if (board_state() != BOARD_RUNNING || platform_now_ns() > until_ns)
+            error = -ETIMEDOUT;
+        else
+            platform_poll_sleep(READ_POLL_NS);
+    }
+    snapshot_cancel(board->parts.snapshot);
+    return error;
+}
+
+int32_t board_read(const uint32_t *indices, uint32_t count, uint8_t *to, uint32_t size,
+                   uint32_t *tick, char *why, uint32_t why_size)
+{
+    struct plan *plan;
+    int32_t bytes = -ETIMEDOUT;
+    *tick = 0;
+    int error = plan_create(&plan, variables(), variable_count(), indices, count,
+                            size < SNAPSHOT_MAX_BYTES ? size : SNAPSHOT_MAX_BYTES, NULL);
+    if (error != 0)
+        return refuse_list(error, indices, count, why, why_size);
+    if (board_state() == BOARD_RUNNING && image_base_ns(board->image) <= READ_BY_CYCLE_NS)
+        bytes = read_by_cycle(indices, count, to, tick);
+    if (bytes == -ETIMEDOUT)
+        bytes = read_directly(plan, to, tick);
+    plan_destroy(plan);
+    if (bytes < 0)
+        board_refuse(bytes, why, why_size, "no moment between two cycles was long enough to read");
+    return bytes;
+}
+
+/* ---- log and statistics -------------------------------------------------------------------- */
+
+static int64_t realtime_offset_ns(void)
+{
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    return (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec - platform_now_ns();
+}
+
+bool board_take_log(struct log_record *record)
+{
+    return log_take(board->parts.log, realtime_offset_ns(), record);
+}
+
+uint32_t board_log_dropped(void)
+{
+    uint32_t sum = 0;
+    for (uint32_t level = 0; level < LOG_LEVELS; level++)
+        sum += log_dropped(board->parts.log, level);
+    return sum;
+}
+
+int board_statistics(struct stats_figures *figures, bool reset)
+{
+    const int error = stats_read(board->parts.stats, figures);
+    if (error == 0 && reset) {
+        stats_reset(board->parts.stats);
+        if (board_state() != BOARD_RUNNING)
+            stats_apply_reset(board->parts.stats);
+    }
+    return error;
+}

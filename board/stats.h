@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* stats.h - how well the cycle keeps its time: histograms written by it, read by anybody.
+ *
+ * One writer (RT) under a seqlock, one call a cycle; a reader retries. Percentiles come from the
+ * histogram: the upper edge of the bin that holds the sample of that rank, or the maximum if
+ * that is smaller (or the sample lies beyond the last bin).
+ */
+#ifndef SR_STATS_H
+#define SR_STATS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rt.h"
+
+struct stats;
+
+#define STATS_BINS 1000u
+#define STATS_WAKEUP_BIN_NS 1000u
+#define STATS_EXECUTION_BIN_NS 1000u
+#define STATS_SHIM_BIN_NS 10u /* its values are below a microsecond */
+
+/* What one cycle reports. Negative times count as 0, those beyond 32 bits as 2^32-1. */
+struct stats_sample {
+    int64_t wakeup_ns;    /* release to running */
+    int64_t execution_ns; /* running to done */
+    int64_t shim_ns;      /* the runtime's own part of it */
+    uint32_t skipped;     /* whole periods skipped before this cycle */
+    bool overrun;         /* it took longer than the period */
+};
+
+struct stats_distribution {
+    uint32_t bin_ns;
+    uint32_t count; /* stands still at 2^32-1, as do the other figures then */
+    uint32_t min_ns;
+    uint32_t avg_ns;
+    uint32_t p50_ns;
+    uint32_t p99_ns;
+    uint32_t p999_ns;
+    uint32_t max_ns;
+    uint32_t overflow;  /* samples beyond the last bin */
+    uint32_t used_bins; /* bins up to the last that is not 0 */
+    uint32_t bins[STATS_BINS];
+};
+
+struct stats_figures {
+    uint32_t ticks; /* cycles recorded; wraps, as do the next two */
+    uint32_t overruns;
+    uint32_t skipped;
+    uint32_t reserved;
+    struct stats_distribution wakeup;
+    struct stats_distribution execution;
+    struct stats_distribution shim;
+};
+
+/* Worker. 0 or -ENOMEM. */
+int stats_create(struct stats **stats, sr_prefault prefault);
+/* Worker, when no thread uses it any more. NULL is allowed. */
+void stats_destroy(struct stats *stats);
+
+/* RT: once a cycle, at its end. */
+SR_RT void stats_record(struct stats *stats, const struct stats_sample *sample);
+/* RT: carry out a reset that was asked for; stats_record does it by itself. For the worker
+ * while no task runs. */
+SR_RT void stats_apply_reset(struct stats *stats);
+
+/* Any: ask for all figures to be set to 0; the next stats_record does it. */
+void stats_reset(struct stats *stats);
+/* Any non-RT: consistent figures of one instant. 0, or -EAGAIN when the writer got in the way
+ * of every one of many attempts. */
+int stats_read(const struct stats *stats, struct stats_figures *figures);
+
+#endif

@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: MIT
+"""The board: one PLC program, run by the C shim, seen from Python.
+
+The only importer of the cffi module. Each call releases the GIL while it is in C. Threads: one
+thread, the worker, calls everything, except where a method names another one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from serial_runtime import _board
+from serial_runtime.board_types import (
+    BoardState,
+    Distribution,
+    Fault,
+    Image,
+    LogRecord,
+    Options,
+    Statistics,
+    Task,
+    Variable,
+)
+from serial_runtime.errors import BoardError, ImageError, ProgramFault, StateError, VariableError
+
+__all__ = [
+    "Board", "BoardState", "Distribution", "Fault", "Image", "LogRecord", "Options", "Plant",
+    "Statistics", "Task", "Variable",
+]  # fmt: skip
+
+ffi, lib = _board.ffi, _board.lib
+
+_TEXT_BYTES = 512
+_READ_BYTES = 65000  # SNAPSHOT_MAX_BYTES
+_EBUSY, _ENOEXEC, _EFAULT, _EINVAL, _EAGAIN = 16, 8, 14, 22, 11
+
+
+class _Why:
+    """A buffer for the sentence of a refusal, and the exception made of it."""
+
+    __slots__ = ("buffer",)
+
+    def __init__(self) -> None:
+        self.buffer = ffi.new("char[]", _TEXT_BYTES)
+
+    def text(self) -> str:
+        return _text(self.buffer)
+
+    def check(self, result: int) -> int:
+        """Return ``result``, or raise what a negative one stands for (the table is in shim.h)."""
+        if result >= 0:
+            return result
+        text = self.text()
+        if result == -_EBUSY:
+            raise StateError(text)
+        if result == -_ENOEXEC:
+            raise ImageError(text)
+        if result == -_EFAULT:
+            raise ProgramFault(text)
+        if result == -_EINVAL:
+            raise VariableError(text)
+        raise BoardError(-result, text)
+
+
+def _text(pointer: Any) -> str:
+    return bytes(ffi.string(pointer)).decode("utf-8", "replace")
+
+
+def _distribution(figures: Any) -> Distribution:
+    return Distribution(
+        count=figures.count,
+        min_ns=figures.min_ns,
+        avg_ns=figures.avg_ns,
+        p99_ns=figures.p99_ns,
+        p999_ns=figures.p999_ns,
+        max_ns=figures.max_ns,
+        overflow=figures.overflow,
+        bins=tuple(ffi.unpack(figures.bins, figures.used_bins)),
+        bin_ns=figures.bin_ns,
+        p50_ns=figures.p50_ns,
+    )
+
+
+class Board:
+    """The board of this process; there can be one.
+
+    Raises :class:`BoardError` when there is one already, or when an option cannot be met. Make it
+    on the main thread: the real-time core of Xenomai wants that.
+    """
+
+    def __init__(self, options: Options) -> None:
+        why = _Why()
+        io = ffi.new("char[]", options.io.encode())
+        native = ffi.new(
+            "struct board_options *",
+            {
+                "priority": options.priority,
+                "cpu": options.cpu,
+                "watchdog_ns": options.watchdog_ns,
+                "trace_ring_bytes": options.trace_ring_bytes,
+                "cpu_latency_us": options.cpu_latency_us,
+                "io": io,
+            },
+        )
+        result = lib.board_open(native, why.buffer, _TEXT_BYTES)
+        if result != 0:
+            raise BoardError(-result, why.text())
+        self._open = True
+        self._process = os.getpid()
+        self._period_ns = 0
+        self._trace_buffer: Any = None
+        atexit.register(self.close)
+
+    @property
+    def state(self) -> BoardState:
+        """Any thread; EMPTY once closed."""
+        return BoardState(lib.board_state())
+
+    @property
+    def tainted(self) -> bool:
+        """Program code was abandoned in this process: only a new process can run a program."""
+        return bool(lib.board_tainted())
+
+    @property
+    def real_time(self) -> bool:
+        """The task thread has the real-time schedule that was asked for."""
+        return self._scheduling()[0]
+
+    @property
+    def scheduling(self) -> str:
+        """How tasks are scheduled, in a sentence; with the remedy when it is not real time."""
+        return self._scheduling()[1]
+
+    @property
+    def backend(self) -> str:
+        """``posix``, ``mercury`` or ``cobalt``."""
+        return _text(lib.board_backend())
+
+    def _scheduling(self) -> tuple[bool, str]:
+        self._check_open()
+        text = ffi.new("char[]", _TEXT_BYTES)
+        real_time = bool(lib.board_scheduling(text, _TEXT_BYTES))
+        return real_time, _text(text)
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise StateError("the board was closed")
+
+    def load(self, path: str) -> Image:
+        """Load an image; a stopped one is replaced if the new one is good.
+
+        Raises :class:`ImageError` (with a sentence) and :class:`StateError` (running, tainted).
+        """
+        self._check_open()
+        why = _Why()
+        native = ffi.new("struct board_image *")
+        result = lib.board_load(os.fsencode(path), native, why.buffer, _TEXT_BYTES)
+        if result < 0 and result != -_EBUSY:
+            raise ImageError(why.text())
+        why.check(result)
+        self._period_ns = native.base_ns
+        return Image(
+            name=_text(native.name),
+            build_id=_text(native.build_id),
+            tasks=tuple(self._task(index) for index in range(native.task_count)),
+            variables=tuple(self._variable(index) for index in range(native.variable_count)),
+        )
+
+    def _task(self, index: int) -> Task:
+        native = ffi.new("struct board_task *")
+        lib.board_task(index, native)
+        return Task(_text(native.name), native.interval_ns, native.priority)
+
+    def _variable(self, index: int) -> Variable:
+        native = ffi.new("struct board_variable *")
+        lib.board_variable(index, native)
+        return Variable(
+            index,
+            _text(native.path),
+            native.type,
+            native.direction,
+            _text(native.location),
+            native.options,
+            native.capacity,
+        )
+
+    def unload(self) -> None:
+        """Forget the program. :class:`StateError` while it runs, or in a tainted process."""
+        self._check_open()
+        why = _Why()
+        why.check(lib.board_unload(why.buffer, _TEXT_BYTES))
+        self._period_ns = 0
+
+    def start(self) -> None:
+        """Cold start: initial values, forces, the program's init, then the cycle.
+
+        :class:`StateError` without a program or while one runs; :class:`ProgramFault` when init
+        refuses (the state stays STOPPED) or crashes (FAULTED).
+        """
+        self._check_open()
+        why = _Why()
+        why.check(lib.board_start(why.buffer, _TEXT_BYTES))
+
+    def stop(self) -> None:
+        """Return when the cycle has ended: outputs are safe, forces released, fini has run.
+
+        :class:`StateError` when nothing runs; :class:`ProgramFault` when the program crashed before
+        it could be stopped, or in its fini.
+        """
+        self._check_open()
+        why = _Why()
+        why.check(lib.board_stop(why.buffer, _TEXT_BYTES))
+
+    def fault(self) -> Fault:
+        """Why the program crashed; :class:`StateError` when it did not."""
+        self._check_open()
+        why = _Why()
+        signal, tick = ffi.new("int32_t *"), ffi.new("uint32_t *")
+        why.check(lib.board_fault(why.buffer, _TEXT_BYTES, signal, tick))
+        return Fault(why.text(), max(signal[0], 0), tick[0])
+
+    def set_trace(self, indices: Sequence[int]) -> int:
+        """Record these variables every tick from the next cycle on; returns the new generation.
+
+        An empty list records nothing. :class:`VariableError` for a bad index.
+        """
+        self._check_open()
+        why = _Why()
+        native = _indices(indices)
+        return why.check(lib.board_set_trace(native, len(indices), why.buffer, _TEXT_BYTES))
+
+    def read_trace(self, generation: int, max_bytes: int, timeout_s: float) -> bytes:
+        """Whole records of one generation: u32 tick, u32 length, values in wire form.
+
+        The trace thread only. Waits up to ``timeout_s`` for the first record; ``b""`` when none
+        came. :class:`BoardError` when the next record is longer than ``max_bytes``.
+        """
+        self._check_open()
+        if self._trace_buffer is None or len(self._trace_buffer) != max_bytes:
+            self._trace_buffer = ffi.new("uint8_t[]", max_bytes)
+        buffer = self._trace_buffer
+        timeout_ns = int(max(timeout_s, 0) * 1e9)
+        count = lib.board_read_trace(generation, buffer, max_bytes, timeout_ns)
+        if count < 0:
+            raise BoardError(-count, f"the next trace record is longer than {max_bytes} bytes")
+        return bytes(ffi.buffer(buffer, count))
+
+    def trace_dropped(self) -> int:
+        """Ticks lost to a full ring since the present list came into use. Any thread."""
+        self._check_open()
+        return int(lib.board_trace_dropped())
+
+    def set_forces(self, forces: Mapping[int, bytes]) -> None:
+        """Hold exactly these variables at these values (wire form); releases all others.
+
+        :class:`VariableError` for an index, size or text that does not fit; the old ones stay then.
+        """
+        self._check_open()
+        why = _Why()
+        orders = ffi.new("struct force_order[]", max(len(forces), 1))
+        keep = []  # the buffers must outlive the call
+        for order, (index, value) in zip(orders, forces.items(), strict=False):
+            order.index = _index(index)
+            order.size = len(value)
+            order.wire = ffi.from_buffer("uint8_t[]", value)
+            keep.append(order.wire)
+        why.check(lib.board_set_forces(orders, len(forces), why.buffer, _TEXT_BYTES))
+
+    def read(self, indices: Sequence[int]) -> tuple[int, bytes]:
+        """The tick, and the values in wire form as they were at the end of that one cycle.
+
+        :class:`VariableError` for a bad index or more than a reply can hold.
+        """
+        self._check_open()
+        why = _Why()
+        tick = ffi.new("uint32_t *")
+        to = ffi.new("uint8_t[]", _READ_BYTES)
+        native = _indices(indices)
+        result = lib.board_read(
+            native, len(indices), to, _READ_BYTES, tick, why.buffer, _TEXT_BYTES
+        )
+        return tick[0], bytes(ffi.buffer(to, why.check(result)))
+
+    def drain_log(self) -> list[LogRecord]:
+        """All messages of the program since the last call, oldest first."""
+        self._check_open()
+        native = ffi.new("struct log_record *")
+        records = []
+        while lib.board_take_log(native):
+            text = bytes(ffi.buffer(native.text, native.length)).decode("utf-8", "replace")
+            records.append(LogRecord(native.level, native.tick, native.sec, native.nsec, text))
+        return records
+
+    def log_dropped(self) -> int:
+        """Messages lost because a ring was full. Any thread."""
+        self._check_open()
+        return int(lib.board_log_dropped())
+
+    def statistics(self, reset: bool = False) -> Statistics:
+        """Figures since the start or the last reset; with ``reset``, begin anew. Any thread."""
+        self._check_open()
+        figures = ffi.new("struct stats_figures *")
+        result = lib.board_statistics(figures, reset)
+        while result == -_EAGAIN and self.state == BoardState.RUNNING:
+            time.sleep(0.001)
+            result = lib.board_statistics(figures, reset)
+        if result != 0:
+            raise BoardError(-result, "the statistics were being written when the program crashed")
+        return Statistics(
+            ticks=figures.ticks,
+            overruns=figures.overruns,
+            skipped=figures.skipped,
+            period_ns=self._period_ns,
+            wakeup=_distribution(figures.wakeup),
+            execution=_distribution(figures.execution),
+            shim=_distribution(figures.shim),
+        )
+
+    def close(self) -> None:
+        """Stop a running program and give everything back. Idempotent.
+
+        A tainted process keeps what the abandoned program may still touch; it gets no new board.
+        No other thread may be inside a method.
+        """
+        if self._open:
+            self._open = False
+            atexit.unregister(self.close)
+            if os.getpid() == self._process:  # a forked child has no task thread to wait for
+                lib.board_close()
+
+
+def _index(index: int) -> int:
+    if not 0 <= index < 1 << 32:
+        raise VariableError(f"there is no variable {index}")
+    return index
+
+
+def _indices(indices: Sequence[int]) -> Any:
+    return ffi.new("uint32_t[]", [_index(index) for index in indices])
+
+
+class Plant:
+    """The plant's end of simulated I/O ("sim:NAME"), in any process of the same user.
+
+    :class:`BoardError` when no board has it open or another plant is attached.
+    """
+
+    def __init__(self, name: str) -> None:
+        pointer = ffi.new("struct sim_plant **")
+        _plant_check(lib.sim_attach(pointer, name.encode()), f"cannot attach to sim:{name}")
+        self._plant = pointer[0]
+        self._tick = 0
+
+    @property
+    def tick(self) -> int:
+        """The cycle that wrote the outputs read last."""
+        return self._tick
+
+    @property
+    def board_open(self) -> bool:
+        """A board has the segment open now."""
+        return bool(lib.sim_board_open(self._native()))
+
+    def _native(self) -> Any:
+        if self._plant == ffi.NULL:
+            raise StateError("the plant was closed")
+        return self._plant
+
+    def write_inputs(self, offset: int, data: bytes) -> None:
+        """Write %I bytes; the board sees all of them or none."""
+        result = lib.sim_write_inputs(self._native(), offset, data, len(data))
+        _plant_check(result, f"cannot write {len(data)} input bytes at {offset}")
+
+    def read_outputs(self, offset: int, size: int) -> bytes:
+        """%Q bytes, all of one cycle; ``tick`` tells which."""
+        to, tick = ffi.new("uint8_t[]", size), ffi.new("uint32_t *")
+        result = lib.sim_read_outputs(self._native(), offset, to, size, tick)
+        _plant_check(result, f"cannot read {size} output bytes at {offset}")
+        self._tick = tick[0]
+        return bytes(ffi.buffer(to, size))
+
+    def close(self) -> None:
+        """Idempotent."""
+        plant, self._plant = self._plant, ffi.NULL
+        lib.sim_detach(plant)
+
+
+def _plant_check(result: int, text: str) -> None:
+    if result < 0:
+        raise BoardError(-result, f"{text}: {os.strerror(-result)}")

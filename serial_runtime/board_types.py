@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""What the board tells and is told: plain immutable values, no C module needed.
+
+Import them from :mod:`serial_runtime.board`, or from here where there is no C module.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+
+class BoardState(enum.IntEnum):
+    """What the board does; FAULTED is final for the process."""
+
+    EMPTY = 0
+    STOPPED = 1
+    RUNNING = 2
+    FAULTED = 3
+
+
+class Options(NamedTuple):
+    """How the board runs programs.
+
+    ``priority``: SCHED_FIFO 1 to 98, 0 for not real time. ``cpu``: -1 for any. ``watchdog_ns``: how
+    long one cycle may take; 0 for max(100 ms, 10 base ticks). ``trace_ring_bytes``: a power of two.
+    ``cpu_latency_us``: held in /dev/cpu_dma_latency while a program runs; -1: not held. ``io``:
+    "none" or "sim:NAME".
+    """
+
+    priority: int = 80
+    cpu: int = -1
+    watchdog_ns: int = 0
+    trace_ring_bytes: int = 1 << 20
+    cpu_latency_us: int = 0
+    io: str = "none"
+
+
+class Task(NamedTuple):
+    """A task of a program; IEC priority 0 is the highest."""
+
+    name: str
+    interval_ns: int
+    priority: int
+
+
+class Variable(NamedTuple):
+    """One row of the variable table; numbers as in plc_abi.h."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+    path: str
+    type: int
+    direction: int
+    location: str
+    options: int
+    capacity: int
+
+
+class Image(NamedTuple):
+    """A loaded program."""
+
+    name: str
+    build_id: str
+    tasks: tuple[Task, ...]
+    variables: tuple[Variable, ...]
+
+
+class Fault(NamedTuple):
+    """Why the program ended: a sentence, the signal (0: its own fault call) and the tick."""
+
+    reason: str
+    signal: int
+    tick: int
+
+
+class LogRecord(NamedTuple):
+    """A message of the program, with the wall time it was written at."""
+
+    level: int
+    tick: int
+    sec: int
+    nsec: int
+    text: str
+
+
+class Distribution(NamedTuple):
+    """A histogram. Percentiles are the upper edge of their bin of ``bin_ns``."""
+
+    count: int  # type: ignore[assignment]  # hides tuple.count
+    min_ns: int
+    avg_ns: int
+    p99_ns: int
+    p999_ns: int
+    max_ns: int
+    overflow: int
+    bins: tuple[int, ...]
+    bin_ns: int = 1000
+    p50_ns: int = 0
+
+
+class Statistics(NamedTuple):
+    """How well the cycle keeps its time, since the start or the last reset.
+
+    ``wakeup``: release to running; ``execution``: running to done; ``shim``: the runtime's own part
+    of it. ``overruns``: cycles that were not done at the next release; ``skipped``: whole periods
+    skipped because of them. ``period_ns`` is the base tick, 0 without a program.
+    """
+
+    ticks: int
+    overruns: int
+    skipped: int
+    period_ns: int
+    wakeup: Distribution
+    execution: Distribution
+    shim: Distribution

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""What all commands share: parser, URI, errors and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from importlib import import_module
+
+from serial_runtime.errors import LinkError, SerialRuntimeError, UriError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from serial_runtime.rpc.client import Client
+
+FAILED, USAGE, NO_CONNECTION, INTERRUPTED = 1, 2, 3, 130
+URI_VARIABLE = "SERIAL_RUNTIME_URI"
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_EXITS = """\
+exit codes:
+  0  done
+  1  failed or refused; one line on standard error says why
+  2  wrong usage"""
+_EXIT_LINK = "\n  3  no connection to the board, or it was lost"
+
+
+class UsageError(Exception):
+    """The arguments do not go together; shown with the usage line, exit code 2."""
+
+
+class Command:
+    """One command: its manual, its options and the function that runs it.
+
+    `rest` names the positional argument that follows the URI, or is empty when none does;
+    `words` is what its usage line shows there. Commands without `uri` never talk to a board.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[argparse.Namespace], int],
+        *,
+        description: str,
+        example: str,
+        options: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+        uri: bool = True,
+        rest: str = "",
+        words: str = "",
+        rest_help: str = "",
+    ) -> None:
+        self.run = run
+        self.description = description
+        self.example = example
+        self.options = options
+        self.uri = uri
+        self.rest = rest
+        self.words = words
+        self.rest_help = rest_help
+
+    def parser(self, name: str) -> argparse.ArgumentParser:
+        """The argument parser, whose --help is the command's manual page."""
+        positional = " ".join(filter(None, ["[URI]" if self.uri else "", self.words]))
+        parser = argparse.ArgumentParser(
+            prog=f"serial-runtime {name}",
+            usage=f"serial-runtime {name} {positional} [options]".replace("  ", " "),
+            description=self.description,
+            epilog=f"example:\n{self.example}\n{_EXITS}{_EXIT_LINK * self.uri}",
+            formatter_class=_formatter,
+            allow_abbrev=False,
+        )
+        if self.uri:
+            parser.add_argument(
+                "uri",
+                metavar="URI",
+                nargs="?",
+                help="the board: ERPC:///dev/ttyUSB0:115200 or ERPC://host:3000; "
+                f"without it ${URI_VARIABLE} counts",
+            )
+        if self.rest:
+            metavar = self.words.split()[0].strip("[]").removesuffix("...")
+            parser.add_argument(self.rest, metavar=metavar, nargs="*", help=self.rest_help)
+        self.options(parser)
+        return parser
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Wraps the description and leaves the epilog, which has lines of its own, as it is."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    # A given width keeps argparse from importing shutil and with it three compression libraries.
+    try:
+        width = int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(1).columns
+    except (OSError, ValueError):
+        width = 80
+    return _Formatter(prog, width=max(40, min(width, 100)))
+
+
+def json_option(parser: argparse.ArgumentParser, help: str = "print JSON") -> None:
+    """Add --json."""
+    parser.add_argument("--json", action="store_true", help=help)
+
+
+def run_command(name: str, module: str, words: list[str]) -> int:
+    """Parse `words` and run the command. Every failure becomes one line and an exit code."""
+    command: Command = getattr(import_module(f"serial_runtime.cli.{module}"), name.upper())
+    parser = command.parser(name)
+    try:
+        arguments = parser.parse_intermixed_args(words)
+        if command.uri:
+            _settle_uri(arguments, command.rest)
+        status = command.run(arguments)
+        sys.stdout.flush()
+        return status
+    except SystemExit as end:  # argparse: --help or wrong usage
+        return end.code if isinstance(end.code, int) else USAGE
+    except UsageError as error:
+        parser.print_usage(sys.stderr)
+        return _fail(str(error), USAGE)
+    except UriError as error:
+        return _fail(str(error), USAGE)
+    except LinkError as error:
+        return _fail(str(error), NO_CONNECTION if command.uri else FAILED)
+    except SerialRuntimeError as error:
+        return _fail(str(error), FAILED)
+    except BrokenPipeError:
+        # Whoever read our output has enough; keep the exit from complaining about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except OSError as error:
+        return _fail(f"{error.filename or 'system'}: {error.strerror or error}", FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _fail(sentence: str, status: int) -> int:
+    print(f"serial-runtime: error: {sentence}", file=sys.stderr)
+    return status
+
+
+def _settle_uri(arguments: argparse.Namespace, rest: str) -> None:
+    """Sort the words into URI and the rest; the URI may come from the environment."""
+    words: list[str] = [arguments.uri] if arguments.uri is not None else []
+    words += getattr(arguments, rest) if rest else []
+    if words and _URI.match(words[0]):
+        arguments.uri = words.pop(0)
+    else:
+        arguments.uri = os.environ.get(URI_VARIABLE, "")
+        if not arguments.uri:
+            raise UsageError(
+                "which board? Give its URI as the first argument, such as "
+                f"ERPC:///dev/ttyUSB0:115200 or ERPC://host:3000, or set {URI_VARIABLE}"
+            )
+    if rest:
+        setattr(arguments, rest, words)
+    elif words:
+        raise UsageError(f"{words[0]!r} is one word too many, or a URI without its scheme ERPC://")
+
+
+def open_board(arguments: argparse.Namespace) -> Client:
+    """Connect to the board of the URI. LinkError, UriError."""
+    from serial_runtime.rpc.client import connect
+
+    return connect(arguments.uri)
+
+
+def printable(text: str) -> str:
+    """A board's text with control characters made visible, so that it cannot steer the terminal."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on one line, at once: its reader may follow."""
+    import json
+
+    print(json.dumps(value, allow_nan=True), flush=True)

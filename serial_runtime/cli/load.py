@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""load: download an image, with progress."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from serial_runtime.cli.command import Command, UsageError, json_option, open_board, print_json
+from serial_runtime.errors import ImageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from serial_runtime.rpc.client import Client
+
+_BAR = 30  # characters
+
+
+class _Progress:
+    """A bar on a terminal, a line at every quarter elsewhere; silent for --json."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._begin = time.monotonic()
+        self._quiet = quiet
+        self._tty = sys.stdout.isatty()
+        self._quarter = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._quiet or total == 0:
+            return
+        rate = done / max(time.monotonic() - self._begin, 1e-6) / 1000
+        text = f"{100 * done // total:3d} %  {done} of {total} bytes  {rate:.1f} kB/s"
+        if self._tty:
+            bar = "#" * (_BAR * done // total)
+            print(f"\r[{bar:{_BAR}}] {text}  ", end="", flush=True)
+        elif 4 * done // total > self._quarter:
+            self._quarter = 4 * done // total
+            print(text, flush=True)
+
+    def end(self) -> None:
+        """Leave the bar's line, also when the download broke off."""
+        if self._tty and not self._quiet:
+            print()
+
+
+def _check_machine(image: bytes, name: str, board: Client) -> None:
+    """Find out before the long download, rather than by the board's refusal after it."""
+    from serial_codegen.elf import ElfError, read_elf
+
+    try:
+        machine = read_elf(image).machine
+    except ElfError as error:
+        raise ImageError(f"{name} is no image: {error}. `serial-runtime build` makes one") from None
+    theirs = board.capabilities().machine
+    if machine != theirs and not (machine == "arm" and theirs.startswith("arm")):
+        triple = f"{theirs}-linux-gnu" if not theirs.startswith("arm") else "arm-linux-gnueabihf"
+        raise ImageError(
+            f"{name} is built for {machine}, the board is {theirs}; build it with --target {triple}"
+        )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if len(arguments.file) != 1:
+        raise UsageError("give one image file")
+    file = Path(arguments.file[0])
+    image = file.read_bytes()
+    with open_board(arguments) as board:
+        if board.ours:
+            _check_machine(image, file.name, board)
+        begin = time.monotonic()
+        progress = _Progress(arguments.json)
+        try:
+            board.download(image, progress=progress)
+        finally:
+            progress.end()
+        seconds = max(time.monotonic() - begin, 1e-6)
+        if arguments.start:
+            board.start()
+    if arguments.json:
+        print_json({"bytes": len(image), "seconds": seconds, "started": arguments.start})
+    else:
+        rate = len(image) / seconds / 1000
+        print(f"loaded {len(image)} bytes in {seconds:.2f} s ({rate:.1f} kB/s)")
+        if arguments.start:
+            print("started")
+    return 0
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--start", action="store_true", help="start the program afterwards")
+    json_option(parser)
+
+
+LOAD = Command(
+    _run,
+    description="Download an image. The board checks it completely before it replaces the "
+    "program it has; a download that breaks off changes nothing.",
+    example="  serial-runtime load ERPC:///dev/ttyUSB0:115200 tank.so --start\n",
+    options=_options,
+    rest="file",
+    words="FILE",
+    rest_help="the image, made by `serial-runtime build`",
+)

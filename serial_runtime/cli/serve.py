@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""serve: the runtime itself. Options override the profile; everything else is the daemon's."""
+
+from __future__ import annotations
+
+import argparse
+
+from serial_runtime.cli.command import Command, UsageError
+
+# Option -> key of the profile (config.py).
+_OVERRIDES = {
+    "port": "serial.port",
+    "baud": "serial.baud",
+    "tcp": "tcp.listen",
+    "io": "io.driver",
+    "dir": "store.dir",
+    "autostart": "store.autostart",
+}
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from serial_runtime import config
+
+    profile = config.load_profile(arguments.profile) if arguments.profile else config.Profile()
+    for option, key in _OVERRIDES.items():
+        value = getattr(arguments, option)
+        if value is not None:
+            profile = config.override(profile, key, value)
+    if not profile.serial.port and profile.tcp.listen is None:
+        raise UsageError("nobody could reach it: give --port, --tcp, or a --profile that does")
+    from serial_runtime.daemon import run
+
+    return run(profile)
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", metavar="DEV", help="serial device to serve")
+    parser.add_argument("--baud", type=int, metavar="N", help="its rate (default: 115200)")
+    parser.add_argument("--tcp", metavar="HOST:PORT", help="TCP address to serve")
+    parser.add_argument("--dir", metavar="DIR", help="where the program and its state are kept")
+    parser.add_argument("--profile", metavar="FILE", help="board profile, TOML")
+    parser.add_argument("--io", metavar="DRIVER", help="process I/O: none, or sim:NAME")
+    parser.add_argument(
+        "--autostart", action="store_const", const=True, help="start the stored program"
+    )
+
+
+SERVE = Command(
+    _run,
+    description="Run the PLC runtime on this machine until SIGTERM or Ctrl-C. A profile holds "
+    "what belongs to a board (line, real-time priority, CPU, process I/O); options override it. "
+    "Real time needs the right to use SCHED_FIFO (root, or an rtprio limit); without it the "
+    "runtime works all the same and says so in `status`.",
+    example="  serial-runtime serve --port /dev/ttyS1 --baud 115200 --dir /var/lib/plc\n"
+    "  serial-runtime serve --tcp 127.0.0.1:3000 --dir plc --autostart\n",
+    options=_options,
+    uri=False,
+)

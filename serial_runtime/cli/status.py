@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""status: who the board is, what it runs and how well."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from serial_runtime.cli.command import Command, json_option, open_board, print_json, printable
+from serial_runtime.cli.log import LEVELS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from serial_runtime.rpc.client import Client
+
+
+def _gather(board: Client, uri: str) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from serial_runtime.rpc.ide.common import Status
+
+    begin = time.monotonic()
+    status = board.status()
+    answer: dict[str, Any] = {
+        "uri": uri,
+        "ours": board.ours,
+        "state": Status(status.status).name,
+        "log": dict(zip(LEVELS, status.logcounts, strict=True)),
+        "round_trip_ms": round((time.monotonic() - begin) * 1e3, 2),
+    }
+    if board.ours:
+        answer["board"] = asdict(board.capabilities())
+        answer["program"] = asdict(board.program())
+        answer["plc"] = asdict(board.board_status())
+        answer["forced"] = board.forced() if answer["plc"]["forced"] else []
+    else:
+        answer["board"] = {"id": board.plc_id() or "(no name)"}
+    return answer
+
+
+def _lines(answer: dict[str, Any]) -> list[tuple[str, str]]:
+    log = ", ".join(f"{count} {level}" for level, count in answer["log"].items())
+    link = f"{answer['uri']}, round trip {answer['round_trip_ms']} ms"
+    board = answer["board"]
+    if not answer["ours"]:
+        return [
+            ("board", f"{board['id']}, a stock eRPC server: only the IDE's calls work"),
+            ("state", answer["state"]),
+            ("log", log),
+            ("link", link),
+        ]
+    plc, program = answer["plc"], answer["program"]
+    state = answer["state"] + (f": {plc['fault']}" if plc["fault"] else "")
+    tasks = ", ".join(f"{t['name']} every {t['interval_ns'] / 1e6:g} ms" for t in program["tasks"])
+    lines = [
+        (
+            "board",
+            f"{board['id']}, {board['machine']}, {board['backend']}, runtime {board['runtime']}, "
+            f"up {plc['uptime_ns'] / 1e9:.0f} s",
+        ),
+        ("state", state),
+        ("schedule", plc["scheduling"]),
+    ]
+    if program["loaded"]:
+        lines += [
+            ("program", f"{program['name']}, {program['variables']} variables, {tasks}"),
+            ("build", f"{program['build_id']}, md5 {program['md5']}"),
+        ]
+    else:
+        lines.append(("program", "none"))
+    return [
+        *lines,
+        ("forced", ", ".join(answer["forced"]) or "nothing"),
+        ("traced", f"{plc['traced']} variables, {plc['trace_lost']} ticks lost"),
+        ("log", log),
+        ("link", f"{link}, window {board['window']}, frames up to {board['max_frame']} bytes"),
+    ]
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    with open_board(arguments) as board:
+        answer = _gather(board, arguments.uri)
+    if arguments.json:
+        print_json(answer)
+    else:
+        for title, text in _lines(answer):
+            print(f"{title:10} {printable(text)}")
+    return 0
+
+
+STATUS = Command(
+    _run,
+    description="Show who the board is, its program and state (Empty, Stopped, Started, or Broken "
+    "and why), whether it runs in real time, what is forced and traced, and the link.",
+    example="  serial-runtime status ERPC:///dev/ttyUSB0:115200\n"
+    "  serial-runtime status ERPC://plc.local:3000 --json | jq .plc.real_time\n",
+    options=json_option,
+)

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+"""The board profile: a TOML file, read once at start into immutable values.
+
+Every wrong key or value is refused with a sentence that names it and what would be accepted;
+nothing is silently ignored or rounded. The table `_KEYS` below is the list of all keys.
+
+    [serial]
+    port = "/dev/ttyS1"
+    baud = 115200
+    [rt]
+    priority = 80
+    cpu = 1
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from serial_runtime.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_DEFAULT_TCP_PORT = 3000  # of ERPC://host, interop: URIs
+
+
+class ListenAddress(NamedTuple):
+    """Where a TCP server listens; port 0 lets the kernel choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class Serial(NamedTuple):
+    """[serial]: the line to the host. An empty port: no serial line."""
+
+    port: str = ""
+    baud: int = 115200
+
+
+class Tcp(NamedTuple):
+    """[tcp]: None: no TCP server."""
+
+    listen: ListenAddress | None = None
+
+
+class RealTime(NamedTuple):
+    """[rt]: how the scan cycle is scheduled."""
+
+    priority: int = 80  # SCHED_FIFO or Xenomai, 1..98; 0: do not ask for real time
+    cpu: int = -1  # -1: any
+    watchdog_ms: int = 0  # 0: the default rule, the longer of 100 ms and 10 periods
+    trace_ring_kib: int = 1024
+    cpu_latency_us: int = 0  # held in /dev/cpu_dma_latency while tasks run; -1: do not hold
+
+
+class Io(NamedTuple):
+    """[io]: the process image's driver, "none" or "sim:NAME"."""
+
+    driver: str = "none"
+
+
+class Store(NamedTuple):
+    """[store]: where programs are kept, and the limits of what a client may fill."""
+
+    dir: str = "serial-runtime.d"
+    autostart: bool = False
+    max_program_kib: int = 16384
+    blob_quota_kib: int = 32768
+    trace_buffer_kib: int = 4096
+
+
+class Profile(NamedTuple):
+    """A whole board profile."""
+
+    serial: Serial = Serial()
+    tcp: Tcp = Tcp()
+    rt: RealTime = RealTime()
+    io: Io = Io()
+    store: Store = Store()
+
+
+def load_profile(path: str) -> Profile:
+    """Read and check a profile. ConfigError names the file, the key and the remedy."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read().decode()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    return parse_profile(text, path)
+
+
+def parse_profile(text: str, name: str = "profile") -> Profile:
+    """Check the text of a profile; `name` leads every message of the ConfigError."""
+    import tomllib
+
+    try:
+        sections = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not a TOML file: {error}") from error
+    profile = Profile()
+    for section, content in sections.items():
+        if section not in _KEYS:
+            raise ConfigError(
+                f"{name}: unknown {'section' if isinstance(content, dict) else 'key'} "
+                f"{section!r}: {_choice('sections are', _KEYS)}"
+            )
+        if not isinstance(content, dict):
+            raise ConfigError(f"{name}: {section} is a section: write [{section}] above its keys")
+        for key, value in content.items():
+            try:
+                profile = override(profile, f"{section}.{key}", value)
+            except ConfigError as error:
+                raise ConfigError(f"{name}: {error}") from error
+    return profile
+
+
+def override(profile: Profile, key: str, value: object) -> Profile:
+    """The profile with one value replaced ("serial.baud", 9600): what command options do.
+
+    The value is checked like one from a file. ConfigError.
+    """
+    section, _, name = key.partition(".")
+    if section not in _KEYS:
+        raise ConfigError(f"unknown section {section!r}: {_choice('sections are', _KEYS)}")
+    if name not in _KEYS[section]:
+        raise ConfigError(f"unknown key {key!r}: {_choice('keys are', _KEYS[section])}")
+    checked = _KEYS[section][name](key, value)
+    part = getattr(profile, section)
+    return profile._replace(**{section: part._replace(**{name: checked})})
+
+
+def parse_listen(text: str) -> ListenAddress:
+    """ "HOST:PORT", "HOST" (port 3000), ":PORT" (every interface), "[::1]:PORT". ConfigError."""
+    host, colon, port = text.strip().rpartition(":")
+    if text.strip().endswith("]") or not colon:
+        host, port = text.strip(), str(_DEFAULT_TCP_PORT)
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ConfigError(f"{text!r}: write an IPv6 address in brackets, [::1]:3000")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
+        raise ConfigError(f"{text!r}: expected HOST:PORT with a port of 0 to 65535")
+    if not host and not colon:
+        raise ConfigError("an empty address: expected HOST:PORT, for instance 127.0.0.1:3000")
+    return ListenAddress(host, int(port))
+
+
+def _choice(lead: str, names: object) -> str:
+    return f"the {lead} {', '.join(names)}"  # type: ignore[arg-type]
+
+
+def _integer(low: int, high: int, unit: str = "") -> Callable[[str, object], int]:
+    def check(key: str, value: object) -> int:
+        # bool is an int in Python, but not in TOML
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise ConfigError(f"{key} = {value!r}: expected an integer from {low} to {high}{unit}")
+        return value
+
+    return check
+
+
+def _power_of_two(low: int, high: int, unit: str) -> Callable[[str, object], int]:
+    in_range = _integer(low, high, f"{unit}, a power of two")
+
+    def check(key: str, value: object) -> int:
+        number = in_range(key, value)
+        if number & (number - 1):
+            below = 1 << number.bit_length() - 1
+            raise ConfigError(
+                f"{key} = {number}: expected a power of two, such as {below} or {2 * below}"
+            )
+        return number
+
+    return check
+
+
+def _boolean(key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{key} = {value!r}: expected true or false")
+    return value
+
+
+def _text(key: str, value: object) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ConfigError(f"{key} = {value!r}: expected a text that is not empty")
+    return value
+
+
+def _port(key: str, value: object) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ConfigError(
+            f'{key} = {value!r}: expected a device such as "/dev/ttyS1", or "" for no serial line'
+        )
+    return value
+
+
+def _listen(key: str, value: object) -> ListenAddress:
+    if not isinstance(value, str):
+        raise ConfigError(f'{key} = {value!r}: expected "HOST:PORT"')
+    try:
+        return parse_listen(value)
+    except ConfigError as error:
+        raise ConfigError(f"{key} = {error}") from error
+
+
+def _driver(key: str, value: object) -> str:
+    # The name becomes that of a shared memory segment: no slash, and short.
+    if isinstance(value, str):
+        kind, colon, name = value.partition(":")
+        plain = name.replace("-", "").replace("_", "").replace(".", "")
+        if value == "none" or (
+            kind == "sim" and colon and len(name) <= 64 and plain.isascii() and plain.isalnum()
+        ):
+            return value
+    raise ConfigError(
+        f'{key} = {value!r}: expected "none" or "sim:NAME" '
+        "(NAME: at most 64 letters, digits, '-', '_' or '.')"
+    )
+
+
+_KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
+    "serial": {"port": _port, "baud": _integer(50, 12_000_000, " baud")},
+    "tcp": {"listen": _listen},
+    "rt": {
+        "priority": _integer(0, 98, " (0: not real time)"),
+        "cpu": _integer(-1, 1023),
+        "watchdog_ms": _integer(0, 3_600_000, " ms (0: the longer of 100 ms and 10 periods)"),
+        "trace_ring_kib": _power_of_two(16, 262_144, " KiB"),
+        "cpu_latency_us": _integer(-1, 1_000_000, " us (-1: do not hold)"),
+    },
+    "io": {"driver": _driver},
+    "store": {
+        "dir": _text,
+        "autostart": _boolean,
+        "max_program_kib": _integer(1, 1_048_576, " KiB"),
+        "blob_quota_kib": _integer(1, 4_194_304, " KiB"),
+        "trace_buffer_kib": _integer(64, 1_048_576, " KiB"),
+    },
+}

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: MIT
+"""What `serial-runtime serve` runs: board, store, PLC object, server, in one process.
+
+Threads, in the order of their start: `control` waits for signals; one for each listener and TCP
+connection (`rpc.server`); the main thread is the worker (`worker`), whose first job loads the
+stored program; the trace thread lives only while somebody traces. The RT thread belongs to the
+shim.
+
+When the worker runs and the listeners are open, one line is printed to standard output: ``READY``
+and the URIs under which the runtime is reached.
+
+*Re-execution.* A program fault taints the process (see ``plc.plc_object``). The PLC object then
+asks for a new one: after the reply is written the runtime executes itself again with the same
+arguments. The serial descriptor stays open, so no byte waiting there is lost, and the log goes
+along in a memory file. The process id stays, so a supervisor notices nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+
+from serial_runtime.errors import LinkClosed, StateError, WorkerBusy, WorkerStopped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from serial_runtime.board import LogRecord
+    from serial_runtime.config import Profile
+    from serial_runtime.plc.plc_object import PLC
+    from serial_runtime.rpc.server import Server
+    from serial_runtime.transport.serial import SerialListener
+    from serial_runtime.transport.tcp import TcpListener
+    from serial_runtime.worker import Worker
+
+_RESUME = "SERIAL_RUNTIME_RESUME"  # environment of a re-executed process: see _Resume
+_END_S = 10.0  # how long the end may wait for a call that is executing
+_RESTART = b"\0"  # in the control pipe, where signal numbers arrive too
+
+
+class _Resume:
+    """What a process leaves to the one it executes: an environment variable and descriptors."""
+
+    def __init__(self) -> None:
+        text = os.environ.pop(_RESUME, "")
+        serial, log, start, self.tcp_port = (int(w) for w in (text or "-1 -1 -1 0").split())
+        self.resumed = bool(text)
+        self.serial_fd = serial if serial >= 0 else None
+        self.start = start == 1
+        self._log_fd = log
+
+    def take_log(self, plc: PLC) -> None:
+        """Put the log of the process before in front of ours."""
+        if self._log_fd < 0:
+            return
+        import json
+
+        from serial_runtime.board import LogRecord
+
+        with os.fdopen(self._log_fd, "rb") as file:
+            plc.restore_log([LogRecord(*record) for record in json.load(file)])
+
+    @staticmethod
+    def leave(serial_fd: int, log: list[LogRecord], start: bool, tcp_port: int) -> dict[str, str]:
+        """The environment for the next process."""
+        import json
+
+        log_fd = os.memfd_create("serial-runtime-log", 0)
+        with os.fdopen(log_fd, "w", closefd=False) as file:
+            json.dump(log, file)
+        os.lseek(log_fd, 0, os.SEEK_SET)
+        if serial_fd >= 0:
+            os.set_inheritable(serial_fd, True)
+        return {**os.environ, _RESUME: f"{serial_fd} {log_fd} {int(start)} {tcp_port}"}
+
+
+class _Control:
+    """Ends the process: for a signal, or to execute it again."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.plc: PLC | None = None
+        self.server: Server | None = None
+        self.restart = False
+        self.log: list[LogRecord] = []  # what a next process shall know
+        self._worker = worker
+        self._read_fd, self._write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        os.set_blocking(self._read_fd, True)
+
+    def start(self) -> None:
+        """Take the signals; main thread."""
+        # The handlers do nothing: the interpreter writes the number into the pipe, at once, even
+        # while the main thread executes a call.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        threading.Thread(target=self._run, name="control", daemon=True).start()
+
+    def request_restart(self) -> None:
+        """Execute the process again; never returns, so that nothing more is read from a line."""
+        os.write(self._write_fd, _RESTART)
+        threading.Event().wait()
+
+    def _run(self) -> None:
+        self.restart = os.read(self._read_fd, 1) == _RESTART
+        if self.server is not None:
+            self.server.close(keep_line=self.restart)
+        try:
+            if self.plc is not None:
+                self._worker.call(self._last_job, deadline_s=time.monotonic() + _END_S)
+        except WorkerBusy:
+            print("serial-runtime: a call does not end; leaving all the same", file=sys.stderr)
+            os._exit(1)
+        except WorkerStopped:
+            return
+        finally:
+            self._worker.stop()
+
+    def _last_job(self) -> None:
+        """On the worker."""
+        assert self.plc is not None
+        if not self.restart:
+            self.plc.close()
+            return
+        # The process is tainted: nothing of it is closed, only the log is taken along.
+        for level, count in enumerate(self.plc.status()[1]):
+            for number in range(count - 1, -1, -1):
+                try:
+                    self.log.append(self.plc.log_message(level, number))
+                except StateError:
+                    break
+        self.log.sort(key=lambda record: (record.sec, record.nsec))
+
+
+def run(profile: Profile) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status. Main thread.
+
+    Raises what keeps it from starting: ConfigError, LinkError, StoreError, BoardError.
+    """
+    resume = _Resume()
+    serial, tcp = _listeners(profile, resume)
+    try:
+        from serial_runtime.worker import Worker
+
+        worker = Worker()
+        plc, backend = _plc(profile, worker)
+        control = _Control(worker)
+        control.plc = plc
+        resume.take_log(plc)
+        control.start()
+        control.server = server = _server(plc, backend, control)
+        for listener in (serial, tcp):
+            if listener is not None:
+                server.listen(listener, parallel=listener is tcp)
+    except BaseException:
+        for listener in (serial, tcp):
+            if listener is not None:
+                listener.close()
+        raise
+    start = resume.start if resume.resumed else profile.store.autostart
+
+    def first() -> None:
+        print("READY", *_uris(profile, tcp), flush=True)
+        plc.autoload(start)
+
+    worker.run(first, housekeeping=plc.housekeeping)
+    if control.restart:
+        _execute_again(plc, serial, tcp, control.log)
+    return 0
+
+
+def _listeners(
+    profile: Profile, resume: _Resume
+) -> tuple[SerialListener | None, TcpListener | None]:
+    serial = tcp = None
+    if profile.serial.port:
+        from serial_runtime.transport.serial import SerialListener
+
+        serial = SerialListener(profile.serial.port, profile.serial.baud, resume.serial_fd)
+    if profile.tcp.listen is not None:
+        from serial_runtime.transport.tcp import TcpListener
+
+        host, port = profile.tcp.listen
+        # A port that the kernel chose is known to clients by now.
+        tcp = TcpListener(host, port or resume.tcp_port)
+    return serial, tcp
+
+
+def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
+    """The PLC object, and the name of its backend."""
+    import serial_runtime
+    from serial_runtime.board import Board, Options
+    from serial_runtime.plc.plc_object import PLC
+    from serial_runtime.plc.program_store import ProgramStore
+
+    store = ProgramStore(profile.store.dir, max_program_bytes=profile.store.max_program_kib * 1024)
+    board = Board(
+        Options(
+            priority=profile.rt.priority,
+            cpu=profile.rt.cpu,
+            watchdog_ns=profile.rt.watchdog_ms * 1_000_000,
+            trace_ring_bytes=profile.rt.trace_ring_kib * 1024,
+            cpu_latency_us=profile.rt.cpu_latency_us,
+            io=profile.io.driver,
+        )
+    )
+    plc = PLC(
+        board,
+        store,
+        worker,
+        version=serial_runtime.__version__,
+        blob_quota_bytes=profile.store.blob_quota_kib * 1024,
+        trace_buffer_bytes=profile.store.trace_buffer_kib * 1024,
+    )
+    return plc, board.backend
+
+
+def _server(plc: PLC, backend: str, control: _Control) -> Server:
+    from serial_runtime.protocol.session import WINDOW, ServerSessions
+    from serial_runtime.rpc.server import Server
+    from serial_runtime.rpc.service import About
+
+    sessions = ServerSessions(int.from_bytes(os.urandom(4), "little"))
+    about = About(_board_id(), plc.version, backend, WINDOW)
+    return Server(plc, sessions, about, control.request_restart)
+
+
+def _board_id() -> str:
+    """The host's name, as far as it can be one: clients use it as a file name."""
+    name = os.uname().nodename
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "-" for c in name)
+    return kept[:64] or "board"
+
+
+def _uris(profile: Profile, tcp: TcpListener | None) -> list[str]:
+    uris = []
+    if profile.serial.port:
+        uris.append(f"ERPC://{profile.serial.port}:{profile.serial.baud}")
+    if tcp is not None:
+        uris.append(f"ERPC://{tcp.name}")
+    return uris
+
+
+def _execute_again(
+    plc: PLC, serial: SerialListener | None, tcp: TcpListener | None, log: list[LogRecord]
+) -> None:
+    assert plc.restart is not None
+    serial_fd = -1
+    if serial is not None:
+        with contextlib.suppress(LinkClosed):
+            serial_fd = serial.fd
+    environment = _Resume.leave(serial_fd, log, plc.restart.start, tcp.port if tcp else 0)
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)

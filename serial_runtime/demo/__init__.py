@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The demo: a tank program (tank.c) and its plant (plant.py)."""

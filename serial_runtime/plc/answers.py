@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""What the PLC object answers with; names and meanings as in rpc/ide.erpc and rpc/board.erpc."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from serial_runtime.board import Task
+
+
+class PlcStatus(IntEnum):
+    """The status enum of service 1."""
+
+    EMPTY = 0
+    STOPPED = 1
+    STARTED = 2
+    BROKEN = 3
+    DISCONNECTED = 4  # never ours: what an IDE shows without a connection
+
+
+class RestartPlan(NamedTuple):
+    """The process shall re-execute itself once the reply is sent.
+
+    `start`: autoload(True) there, whatever the profile says; otherwise autoload(False).
+    """
+
+    start: bool
+    reason: str
+
+
+class BoardStatus(NamedTuple):
+    """State of the whole board."""
+
+    plc: PlcStatus
+    real_time: bool
+    scheduling: str
+    forced: int
+    traced: int
+    trace_lost: int
+    fault: str
+    uptime_ns: int
+
+
+class ProgramInfo(NamedTuple):
+    """The loaded program; `md5` also when it is stored but not loaded."""
+
+    loaded: bool
+    md5: str
+    name: str
+    build_id: str
+    variables: int
+    tasks: tuple[Task, ...]
+
+
+class TraceBatch(NamedTuple):
+    """Samples of one ReadTrace."""
+
+    plc: PlcStatus
+    next_cursor: int
+    lost: int
+    samples: bytes
+    more: bool

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""Brings programs from the store into the board and out again. Worker thread only.
+
+A new program disturbs the present one only after its digest, ELF header and a trial load in a
+child process were right. If the board refuses it then, the one before stays loaded, stopped. The
+program that is loaded already (same MD5) is never closed and opened again: some platforms do not
+survive that, and a start resets its variables anyway.
+"""
+
+from __future__ import annotations
+
+from serial_runtime.board import BoardState
+from serial_runtime.errors import ProgramFault, SerialRuntimeError
+from serial_runtime.plc import elf
+from serial_runtime.plc.log import CRITICAL, Log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from serial_runtime.board import Board, Image
+    from serial_runtime.plc.program_store import ProgramStore, StoredProgram
+    from serial_runtime.plc.watch import Watch
+
+
+class Loader:
+    """The program in the board, and where it came from."""
+
+    def __init__(
+        self,
+        board: Board,
+        store: ProgramStore,
+        watch: Watch,
+        log: Log,
+        trial: Callable[[str], None],
+    ) -> None:
+        self._board = board
+        self._store = store
+        self._watch = watch
+        self._log = log
+        self._trial = trial
+        self._run_path = ""
+        self.image: Image | None = None
+        self.loaded: StoredProgram | None = None
+        self.broken = ""  # why the stored program could not be loaded, else ""
+
+    def install(self, md5: str, program: str, files: Sequence[tuple[str, str]]) -> bool:
+        """Store a new program and its extra files (name, source) and load it.
+
+        False: the process is tainted; the program is stored for the next one to load. StoreError,
+        ImageError: the program before is stored and loaded as it was, and runs on unless the
+        failure came as late as the load itself.
+        """
+        same = self.loaded is not None and self.loaded.md5 == md5 and not self._board.tainted
+        candidate = self._store.prepare(program, md5, files, None if same else self._check)
+        # Whatever needs the disk comes first; from the halt on only the load itself can fail.
+        path = "" if same else self._store.copy_to_run(candidate)
+        self.halt()
+        if self._board.tainted:  # long ago, or while this program was verified
+            if path:
+                self._store.drop_from_run(path)
+            self._store.leave_pending(candidate)
+            return False
+        if same:
+            self._watch.forget(tainted=False)
+            self._store.commit(candidate)
+            self.loaded = candidate
+        else:
+            self._switch(candidate, path)
+        return True
+
+    def load_stored(self) -> bool:
+        """Load what an earlier process left pending, else the current program, if there is any.
+
+        True unless a pending program was there and failed. `broken` says why when none loads.
+        """
+        ordered = True
+        if self._store.has_pending:
+            try:
+                candidate = self._store.take_pending()
+                self._switch(candidate, self._store.copy_to_run(candidate))
+            except SerialRuntimeError as error:
+                self._log.add(CRITICAL, f"the new program cannot be loaded: {error}")
+                ordered = False
+        if self.image is None and not self.broken:
+            self._load_current()
+        return ordered
+
+    def halt(self) -> None:
+        """Stop the program if it runs, and release its forces."""
+        if self._board.state == BoardState.RUNNING:
+            try:
+                self._board.stop()
+            except ProgramFault:  # at the last moment, or in its fini: it does not run any more
+                if not self._board.tainted:
+                    raise
+        if self._board.tainted:
+            self._watch.forget(tainted=True)
+        elif self.image is not None:
+            self._watch.release()
+
+    def unload(self) -> None:
+        """Take the stopped program out of the board, if there is one."""
+        if self.image is None:
+            return
+        self._watch.forget(tainted=False)
+        self._board.unload()
+        self.image = None
+        self.loaded = None
+        self._store.drop_from_run(self._run_path)
+        self._run_path = ""
+
+    def _check(self, path: str) -> None:
+        elf.check_file(path)
+        self._trial(path)
+
+    def _switch(self, candidate: StoredProgram, path: str) -> None:
+        """Load a prepared program in place of the present one, which stays when that fails."""
+        if self.image is not None:
+            self._watch.forget(tainted=False)
+        try:
+            self._load(candidate, path)
+        except SerialRuntimeError:
+            self._store.discard(candidate)
+            raise
+        try:
+            self._store.commit(candidate)
+        except SerialRuntimeError:  # the disk: what is stored shall be what is loaded
+            self.unload()
+            self._store.discard(candidate)
+            self._load_current()
+            raise
+        self.broken = ""
+
+    def _load(self, program: StoredProgram, path: str) -> None:
+        try:
+            self.image = self._board.load(path)  # one it refuses leaves the present one loaded
+        except SerialRuntimeError:
+            self._store.drop_from_run(path)
+            raise
+        if self._run_path:
+            self._store.drop_from_run(self._run_path)
+        self._run_path = path
+        self.loaded = program
+
+    def _load_current(self) -> None:
+        if self._store.empty:
+            return
+        try:
+            program = self._store.current()
+            elf.check_file(program.path)
+            self._load(program, self._store.copy_to_run(program))
+            self.broken = ""
+        except SerialRuntimeError as error:
+            self.broken = f"the stored program cannot be loaded: {error}"
+            self._log.add(CRITICAL, self.broken)

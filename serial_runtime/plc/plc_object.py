@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: MIT
+"""The PLC object: every operation a client can ask for, on the worker thread, one by one.
+
+Both services call it; refusals are exceptions whose text is meant for the user, and which are
+logged as warnings, because the IDE shows its user nothing else. What a call may do:
+
+    status    start          stop      new_plc             repair
+    Empty     StateError     StateErr  -> Stopped          -> Empty
+    Stopped   -> Started     StateErr  -> Stopped          -> Empty
+    Started   StateError     -> Stop.  -> Stopped          StateError
+    Broken    StateError *   StateErr  -> Stopped *        -> Empty *
+
+A program fault taints the process: a parked thread may hold any lock, so the image is neither
+called nor unloaded any more. Where the table has a *, a tainted process does all but the load,
+says so in `restart`, and the daemon re-executes itself once the reply is sent; there `autoload`
+finishes the work. A program that cannot be loaded is Broken too, without taint.
+"""
+
+from __future__ import annotations
+
+import time
+
+from serial_runtime.board import BoardState
+from serial_runtime.errors import SerialRuntimeError, StateError, StoreError, TraceError
+from serial_runtime.plc.answers import BoardStatus, PlcStatus, ProgramInfo, RestartPlan, TraceBatch
+from serial_runtime.plc.blobs import Blobs
+from serial_runtime.plc.loader import Loader
+from serial_runtime.plc.log import CRITICAL, INFO, WARNING, Log
+from serial_runtime.plc.program_store import check_names
+from serial_runtime.plc.trace import Trace
+from serial_runtime.plc.trial import load_on_trial
+from serial_runtime.plc.watch import INVALID, SUSPENDED, Watch
+from serial_runtime.worker import serialized, serialized_anywhere
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping, Sequence
+
+    from serial_runtime.board import Board, Image, LogRecord, Statistics, Variable
+    from serial_runtime.plc.program_store import ProgramStore
+    from serial_runtime.worker import Worker
+
+_STATUS = {
+    BoardState.EMPTY: PlcStatus.EMPTY,
+    BoardState.STOPPED: PlcStatus.STOPPED,
+    BoardState.RUNNING: PlcStatus.STARTED,
+    BoardState.FAULTED: PlcStatus.BROKEN,
+}
+
+
+class PLC:
+    """One PLC: a board, a program store, and what clients do with them.
+
+    Any thread may call any method; they run on `worker`, but for `get_traces`, `read_trace` and
+    `log`, which never wait and run where they are called. It owns board and store: `close`.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        store: ProgramStore,
+        worker: Worker,
+        *,
+        version: str = "",
+        blob_quota_bytes: int = 32 << 20,
+        trace_buffer_bytes: int = 4 << 20,
+        trial: Callable[[str], None] = load_on_trial,
+    ) -> None:
+        self.worker = worker
+        self.version = version
+        self.restart: RestartPlan | None = None
+        self._board = board
+        self._store = store
+        self._blobs = Blobs(store.spool_directory, blob_quota_bytes)
+        self._log = Log()
+        self._watch = Watch(board, Trace(board, trace_buffer_bytes))
+        self._loader = Loader(board, store, self._watch, self._log, trial)
+        self._fault_told = False
+        self._log_drops_told = 0
+        self._born_ns = time.monotonic_ns()
+
+    # ---- the daemon's side -------------------------------------------------------------------
+
+    @serialized
+    def autoload(self, start: bool) -> None:
+        """Load the stored program, and start it: the worker's first job. A failure is logged."""
+        as_ordered = self._loader.load_stored()
+        if start and as_ordered and self._status() is PlcStatus.STOPPED:
+            try:
+                self.start()
+            except SerialRuntimeError:
+                return  # logged
+
+    @serialized
+    def housekeeping(self) -> None:
+        """Take over log messages and notice a fault; every now and then, see Worker.run."""
+        drops = self._board.log_dropped()
+        records = self._board.drain_log()
+        if records:
+            self._log.extend(records)
+        if drops != self._log_drops_told:
+            self._log.add(
+                WARNING, f"{drops - self._log_drops_told} messages of the program were lost"
+            )
+            self._log_drops_told = drops
+        if self._board.state == BoardState.FAULTED and not self._fault_told:
+            self._fault_told = True
+            self._log.add(CRITICAL, f"the program is broken: {self._board.fault().reason}")
+
+    @serialized
+    def close(self) -> None:
+        """Stop and unload the program, close board and store. Not to be used any more."""
+        self._watch.trace.close()
+        self._watch.trace.quiesce()
+        if not self._board.tainted:
+            self._loader.halt()
+        if not self._board.tainted:
+            self._loader.unload()
+        self._board.close()
+        self._store.close()
+
+    def log(self, level: int, text: str) -> None:
+        """A message of the runtime, level 0 (critical) to 3 (debug). Any thread, at once."""
+        self._log.add(level, text)
+
+    def restore_log(self, records: Sequence[LogRecord]) -> None:
+        """Put messages of the process before this one in, with their times. Any thread."""
+        self._log.extend(records)
+
+    # ---- service 1 ---------------------------------------------------------------------------
+
+    @serialized_anywhere
+    def status(self) -> tuple[PlcStatus, tuple[int, int, int, int]]:
+        """Status, and the number of log messages per level."""
+        self.housekeeping()
+        return self._status(), self._log.counts()
+
+    @serialized
+    def seed_blob(self, owner: Hashable, seed: bytes) -> bytes:
+        """Begin an upload; returns its id. BlobError."""
+        return self._blobs.seed(owner, seed)
+
+    @serialized
+    def append_chunk(self, owner: Hashable, data: bytes, blob_id: bytes) -> bytes:
+        """Add to an upload; returns its new id. BlobError: unknown id, quota."""
+        return self._blobs.append(owner, data, blob_id)
+
+    @serialized
+    def purge_blobs(self, owner: Hashable) -> None:
+        """Forget this owner's uploads."""
+        self._blobs.purge(owner)
+
+    @serialized
+    def owner_closed(self, owner: Hashable) -> None:
+        """The connection or session has ended: free what it holds."""
+        self._blobs.purge(owner)
+
+    @serialized
+    def match_md5(self, md5: str) -> bool:
+        """Is this the program that is loaded, or stored to be loaded?"""
+        try:
+            return not self._store.empty and self._store.newest().md5 == md5
+        except StoreError:
+            return False  # damaged: whatever it is, it must be loaded again
+
+    @serialized
+    def new_plc(
+        self,
+        owner: Hashable,
+        md5: str,
+        blob_id: bytes,
+        extra_files: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
+        """Install uploads as the program and its extra files (name, blob id), and load it.
+
+        StoreError, BlobError, ImageError: refused. The uploads are used up on success only.
+        """
+        self.housekeeping()
+        try:
+            check_names([name for name, _ in extra_files])
+            program = self._blobs.path(owner, blob_id)
+            files = [(name, self._blobs.path(owner, file_id)) for name, file_id in extra_files]
+            loaded = self._loader.install(md5, program, files)
+        except SerialRuntimeError as error:
+            self._log.add(WARNING, f"new program refused: {error}")
+            raise
+        self._blobs.discard(owner, [blob_id, *(file_id for _, file_id in extra_files)])
+        if loaded:
+            self._log.add(INFO, f"program {md5} loaded")
+        else:
+            self._plan_restart(start=False, reason="a program was loaded after a program fault")
+
+    @serialized
+    def start(self) -> None:
+        """Start the program. StateError; ProgramFault when its init refuses."""
+        self.housekeeping()
+        try:
+            self._start()
+        except SerialRuntimeError as error:
+            self._log.add(WARNING, f"start refused: {error}")
+            raise
+
+    @serialized
+    def stop(self) -> None:
+        """Stop the program; forces are released. StateError when it is not started."""
+        self.housekeeping()
+        if self._status() is not PlcStatus.STARTED:
+            error = StateError(f"the PLC is {self._status().name.lower()}, not started")
+            self._log.add(WARNING, f"stop refused: {error}")
+            raise error
+        self._loader.halt()
+        self.housekeeping()
+        if not self._board.tainted:
+            self._log.add(INFO, "PLC stopped")
+
+    @serialized
+    def repair(self) -> None:
+        """Delete program and extra files. StateError while started."""
+        self.housekeeping()
+        try:
+            if self._status() is PlcStatus.STARTED:
+                raise StateError("the PLC is started: stop it first (repair deletes the program)")
+            self._store.erase()
+        except SerialRuntimeError as error:
+            self._log.add(WARNING, f"repair refused: {error}")
+            raise
+        if self._board.tainted:
+            self._plan_restart(start=False, reason="repaired after a program fault")
+        else:
+            self._loader.halt()
+            self._loader.unload()
+        self._loader.broken = ""
+        self._log.add(INFO, "program and extra files deleted")
+
+    @serialized
+    def log_message(self, level: int, msg_id: int) -> LogRecord:
+        """One log message. StateError when there is none with this number."""
+        self.housekeeping()
+        return self._log.message(level, msg_id)
+
+    @serialized
+    def reset_log(self) -> None:
+        """Forget all log messages and begin to count at 0."""
+        self.housekeeping()
+        self._log.reset()
+
+    @serialized
+    def set_trace_list(self, orders: Sequence[tuple[int, bytes]]) -> int:
+        """Trace and force variables (index, force or empty): a token, or a negative code.
+
+        Codes as in `watch`. An empty list suspends tracing and keeps forces.
+        """
+        self.housekeeping()
+        image = None if self._board.tainted else self._loader.image
+        if not orders:
+            if image is not None:
+                self._watch.suspend()
+            return SUSPENDED
+        if image is None:
+            return INVALID
+        token, why = self._watch.set_list(image, orders)
+        if token < 0:
+            self._log.add(WARNING, f"trace list refused: {why}")
+        return token
+
+    def get_traces(self, token: int, max_bytes: int) -> tuple[PlcStatus, list[tuple[int, bytes]]]:
+        """Samples (tick, values), oldest first, consumed; (BROKEN, []) for a stale token."""
+        try:
+            samples = self._watch.trace.take(token, max_bytes)
+        except TraceError:
+            return PlcStatus.BROKEN, []
+        return self._status(), samples
+
+    # ---- service 2 ---------------------------------------------------------------------------
+
+    @serialized
+    def board_status(self) -> BoardStatus:
+        """The state of the whole board."""
+        self.housekeeping()
+        trace = self._watch.trace
+        faulted = self._board.state == BoardState.FAULTED
+        return BoardStatus(
+            self._status(),
+            self._board.real_time,
+            self._board.scheduling,
+            len(self._watch.forced),
+            trace.count,
+            trace.lost,
+            self._board.fault().reason if faulted else self._loader.broken,
+            time.monotonic_ns() - self._born_ns,
+        )
+
+    @serialized
+    def program(self) -> ProgramInfo:
+        """What is loaded, or at least stored."""
+        image, stored = self._loader.image, self._loader.loaded
+        if image is not None and stored is not None:
+            return ProgramInfo(
+                True, stored.md5, image.name, image.build_id, len(image.variables), image.tasks
+            )
+        try:
+            md5 = "" if self._store.empty else self._store.newest().md5
+        except StoreError:
+            md5 = ""
+        return ProgramInfo(False, md5, "", "", 0, ())
+
+    @serialized
+    def variables(self) -> tuple[Variable, ...]:
+        """The variable table. StateError when no program is loaded."""
+        return self._require_image().variables
+
+    @serialized
+    def read_variables(self, indices: Sequence[int]) -> tuple[int, bytes]:
+        """The tick and the packed values of one cycle. StateError, VariableError."""
+        self._require_image()
+        return self._board.read(indices)
+
+    @serialized
+    def force_variables(self, values: Mapping[int, bytes]) -> None:
+        """Force these variables too (index: wire form); an empty value releases. VariableError."""
+        self._require_usable("force a variable")
+        self._watch.force(values)
+
+    @serialized
+    def forced(self) -> list[int]:
+        """Indices of the forced variables."""
+        return self._watch.forced
+
+    @serialized
+    def release_forces(self) -> None:
+        """Release every forced variable. StateError after a fault."""
+        if self._watch.forced:
+            self._require_usable("release a variable")
+            self._watch.release()
+
+    @serialized
+    def statistics(self, reset: bool = False) -> Statistics:
+        """Cycle statistics since the start or the last reset."""
+        return self._board.statistics(reset)
+
+    @serialized
+    def open_trace(self, indices: Sequence[int]) -> int:
+        """Trace these variables every tick; returns a token. VariableError, TraceError."""
+        return self._watch.open(self._require_usable("trace"), indices)
+
+    def read_trace(self, token: int, cursor: int, max_bytes: int) -> TraceBatch:
+        """Samples from `cursor` (first 0) on; earlier ones are acknowledged. TraceError."""
+        batch = self._watch.trace.read(token, cursor, max_bytes)
+        return TraceBatch(self._status(), *batch)
+
+    @serialized
+    def close_trace(self, token: int) -> None:
+        """End a trace. TraceError when it is not the present one."""
+        if token == 0 or token != self._watch.trace.token:
+            raise TraceError("this trace has ended already")
+        if self._board.tainted:
+            self._watch.trace.close()
+        else:
+            self._watch.suspend()
+
+    # ---- inside ------------------------------------------------------------------------------
+
+    def _status(self) -> PlcStatus:
+        # Any thread: one attribute and one atomic of the shim.
+        return PlcStatus.BROKEN if self._loader.broken else _STATUS[self._board.state]
+
+    def _require_image(self) -> Image:
+        image = self._loader.image
+        if image is None:
+            raise StateError(self._loader.broken or "no program is loaded: load one first")
+        return image
+
+    def _require_usable(self, what: str) -> Image:
+        image = self._require_image()
+        if self._board.tainted:
+            raise StateError(f"cannot {what}: the program is broken, start or load it again")
+        return image
+
+    def _start(self) -> None:
+        status = self._status()
+        if self._board.tainted:
+            if self._store.empty:
+                raise StateError("no program is stored: load one first")
+            self._plan_restart(start=True, reason="started again after a program fault")
+            return
+        if status is PlcStatus.EMPTY:
+            raise StateError("no program is loaded: load one first")
+        if status is PlcStatus.BROKEN:
+            raise StateError(f"the PLC is broken: {self._loader.broken}")
+        if status is PlcStatus.STARTED:
+            raise StateError("the PLC is started already")
+        self._watch.trace.restarted()
+        self._board.start()
+        self._log.add(INFO, "PLC started")
+        if not self._board.real_time:
+            self._log.add(WARNING, self._board.scheduling)
+
+    def _plan_restart(self, *, start: bool, reason: str) -> None:
+        self.restart = RestartPlan(start, reason)
+        self._log.add(WARNING, f"the runtime restarts itself: {reason}")

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Remote calls: generated stubs, the server before the PLC object, and the client."""

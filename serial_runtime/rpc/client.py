@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: MIT
+"""The client: every operation a user has on a board, over any link.
+
+It works with stock eRPC servers of the IDE's service too, as far as that service goes; everything
+else raises CallUnsupported. A client is for one thread. Values travel in wire form;
+``serial_runtime.iec`` turns them into Python's.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from erpc import Reference
+
+from serial_runtime.errors import CallRefused, ProtocolError, StateError, VariableError
+from serial_runtime.protocol.codec import Codec
+from serial_runtime.rpc.board.client import BoardServiceClient
+from serial_runtime.rpc.board.common import (
+    BoardStatus,
+    Capabilities,
+    CycleStatistics,
+    Force,
+    ProgramInfo,
+    Variable,
+)
+from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
+from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus
+from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
+from serial_runtime.rpc.link import Link, StubManager
+from serial_runtime.rpc.trace import Snapshot, Trace
+from serial_runtime.rpc.upload import Upload
+from serial_runtime.transport import Transport
+from serial_runtime.transport import connect as open_transport
+
+__all__ = ["Client", "LogLine", "Snapshot", "Trace", "connect"]
+
+_STATUS = struct.Struct("<i4II")
+_UNSUPPORTED = 2  # as a return value of service 1
+
+
+class LogLine(NamedTuple):
+    """One line of the board's log; sec and nsec are the board's CLOCK_REALTIME."""
+
+    level: int  # 0 critical, 1 warning, 2 info, 3 debug
+    number: int  # of this level, from 0
+    tick: int
+    sec: int
+    nsec: int
+    text: str
+
+
+def connect(uri: str, *, timeout_s: float = 10.0, reconnect_s: float = 60.0) -> Client:
+    """Open the link and find out who is there.
+
+    `timeout_s` bounds every call, `reconnect_s` the wait for a link that was lost. Raises
+    UriError, LinkError, LinkTimeout when nobody answers.
+    """
+    return Client(lambda: open_transport(uri, timeout_s), timeout_s, reconnect_s)
+
+
+class Client:
+    """A board at the other end of a link."""
+
+    def __init__(
+        self,
+        open_transport: Callable[[], Transport],
+        timeout_s: float = 10.0,
+        reconnect_s: float = 60.0,
+    ) -> None:
+        """`open_transport` opens the link, and opens it again when it was lost."""
+        self.link = Link(open_transport, timeout_s, reconnect_s)
+        manager = StubManager(self.link)
+        self._ide = BeremizPLCObjectServiceClient(manager)
+        self._board = BoardServiceClient(manager)
+        self._table: tuple[Variable, ...] = ()
+        self._table_of: tuple[str, str] = ("", "")
+
+    @property
+    def ours(self) -> bool:
+        """Whether the peer is a serial runtime, or else a stock server of the IDE's service."""
+        return self.link.ours
+
+    def close(self) -> None:
+        """Close the session and the link; idempotent."""
+        self.link.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # Who and how.
+
+    def status(self) -> PlcStatus:
+        """State of the PLC and number of log lines per level."""
+        # Polled more often than all else together, so without the stub and its codec.
+        outputs = self.link.call(Ide.SERVICE_ID, Ide.GETPLCSTATUS_ID)
+        if len(outputs) != _STATUS.size:
+            raise ProtocolError(f"GetPLCstatus answered with {len(outputs)} bytes")
+        state, *counts, value = _STATUS.unpack(outputs)
+        _check("GetPLCstatus", value)
+        return PlcStatus(state, counts)
+
+    def plc_id(self) -> str:
+        """The board's name; "" when it does not tell."""
+        if self.ours:
+            return self.capabilities().id
+        identity = Reference()
+        if self._ide.GetPLCID(identity) == _UNSUPPORTED:
+            return ""
+        found: Identity = identity.value
+        return found.ID
+
+    def capabilities(self) -> Capabilities:
+        """Versions and limits."""
+        capabilities = Reference()
+        self._board.GetCapabilities(capabilities)
+        found: Capabilities = capabilities.value
+        return found
+
+    def board_status(self) -> BoardStatus:
+        """State of the PLC in more words than `status` has."""
+        status = Reference()
+        self._board.GetBoardStatus(status)
+        found: BoardStatus = status.value
+        return found
+
+    def program(self) -> ProgramInfo:
+        """What is loaded."""
+        info = Reference()
+        self._board.GetProgram(info)
+        found: ProgramInfo = info.value
+        return found
+
+    # The program.
+
+    def match_md5(self, md5: str) -> bool:
+        """Whether the program with this digest is loaded."""
+        match = Reference()
+        _check("MatchMD5", self._ide.MatchMD5(md5, match))
+        return bool(match.value)
+
+    def download(
+        self,
+        image: bytes,
+        md5: str = "",
+        extra_files: Sequence[tuple[str, bytes]] = (),
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """Replace the program. `progress` is told bytes done and bytes in total.
+
+        Goes on after the link was lost, and begins again after the board restarted.
+        """
+        Upload(self.link, self._ide, progress).run(image, md5, extra_files)
+
+    def start(self) -> None:
+        """Start the PLC."""
+        _check("StartPLC", self._ide.StartPLC())
+
+    def stop(self) -> None:
+        """Stop the PLC; its outputs are safe then."""
+        success = Reference()
+        _check("StopPLC", self._ide.StopPLC(success))
+        if not success.value:
+            raise CallRefused("StopPLC was refused; the log of the runtime may tell why")
+
+    def repair(self) -> None:
+        """Delete the program and its files."""
+        _check("RepairPLC", self._ide.RepairPLC())
+
+    # Variables.
+
+    def variables(self) -> tuple[Variable, ...]:
+        """The variable table of the loaded program, in the order of the indices."""
+        info = self.program()
+        program = (info.md5, info.build_id)
+        if program != self._table_of:
+            table: list[Variable] = []
+            while len(table) < info.variables:
+                rows = Reference()
+                self._board.GetVariables(len(table), rows)
+                if not rows.value:
+                    raise VariableError("the program was replaced while its table was read")
+                table += rows.value
+            self._table, self._table_of = tuple(table), program
+        return self._table
+
+    def indices(self, names: Iterable[str]) -> list[int]:
+        """Indices of variables by path; VariableError names those that come near."""
+        places = {row.path.upper(): index for index, row in enumerate(self.variables())}
+        found = []
+        for name in names:
+            if name.upper() not in places:
+                raise VariableError(self._unknown(name))
+            found.append(places[name.upper()])
+        return found
+
+    def read(self, names: Sequence[str]) -> Snapshot:
+        """Values of one cycle."""
+        tick, values = Reference(), Reference()
+        self._board.ReadVariables(self.indices(names), tick, values)
+        return Snapshot(tick.value, values.value)
+
+    def force(self, values: Mapping[str, bytes]) -> None:
+        """Force variables to values in wire form; others stay forced as they are."""
+        indices = self.indices(values)
+        self._board.ForceVariables(list(map(Force, indices, values.values())))
+
+    def unforce(self, names: Sequence[str] = ()) -> None:
+        """Release forced variables; without names: all."""
+        if names:
+            self._board.ForceVariables([Force(index, b"") for index in self.indices(names)])
+        else:
+            self._board.ReleaseForces()
+
+    def forced(self) -> list[str]:
+        """Paths of the forced variables."""
+        indices = Reference()
+        self._board.GetForced(indices)
+        table = self.variables()
+        return [table[index].path for index in indices.value]
+
+    def statistics(self, reset: bool = False) -> CycleStatistics:
+        """Figures of the cycle since the start or the last reset; then reset them."""
+        statistics = Reference()
+        self._board.GetStatistics(reset, statistics)
+        found: CycleStatistics = statistics.value
+        return found
+
+    def trace(self, names: Sequence[str], *, poll_s: float = 0.1) -> Trace:
+        """Every tick's values of these variables, from now on."""
+        return Trace(self._board, self.indices(names), poll_s)
+
+    # The log.
+
+    def log(
+        self, levels: Sequence[int] = (0, 1, 2, 3), first: Sequence[int] = (0, 0, 0, 0)
+    ) -> list[LogLine]:
+        """Lines the board still has, by time; of each level those from number `first` on."""
+        lines: list[LogLine] = []
+        counts = self.status().logcounts
+        for level in levels:
+            lines += self._log_level(level, first[level], counts[level])
+        return sorted(lines, key=lambda line: (line.sec, line.nsec, line.level, line.number))
+
+    def _log_level(self, level: int, first: int, count: int) -> list[LogLine]:
+        """From the newest back, a window at a time, to the first that is forgotten."""
+        lines: list[LogLine] = []
+        batch = self.link.session.hello.window if self.ours else 1
+        for top in range(count, first, -batch):
+            requests = [
+                self.link.submit(
+                    Ide.SERVICE_ID, Ide.GETLOGMESSAGE_ID, struct.pack("<BI", level, number)
+                )
+                for number in range(top - 1, max(first, top - batch) - 1, -1)
+            ]
+            for number, request in zip(range(top - 1, -1, -1), requests, strict=False):
+                try:
+                    codec = Codec()
+                    codec.buffer = self.link.wait(request)
+                    line = LogMessage()._read(codec)
+                    _check("GetLogMessage", codec.read_uint32())
+                except (StateError, CallRefused):
+                    self.link.drop(requests)
+                    return lines
+                lines.append(LogLine(level, number, line.tick, line.sec, line.nsec, line.msg))
+        return lines
+
+    def reset_log(self) -> None:
+        """Forget all lines."""
+        _check("ResetLogCount", self._ide.ResetLogCount())
+
+    def _unknown(self, name: str) -> str:
+        import difflib
+
+        paths = [row.path for row in self._table]
+        near = difflib.get_close_matches(name.upper(), paths, 3)
+        if not paths:
+            return f"no variable {name!r}: no program is loaded"
+        return f"no variable {name!r}; " + (
+            f"did you mean {' or '.join(near)}?" if near else f"the program has {len(paths)} others"
+        )
+
+
+def _check(method: str, value: int) -> None:
+    """Raise for a return value of a stock server that tells of an error."""
+    if value:
+        raise CallRefused(f"{method} was refused (error {value}); the runtime's log may tell why")

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: MIT
+"""The two services over the PLC object: what the generated stubs call.
+
+Handlers raise; who carries the call decides what becomes of an exception: the envelope sends it
+as a refusal with its sentence, a plain service 1 call has no place for a sentence and is answered
+as `plain_refusal` says (interop: "So refuse thus"). One pair of handlers serves one link and is
+used by that link's thread only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Sequence
+from struct import Struct, pack
+from typing import NamedTuple
+
+from erpc import Reference
+
+from serial_runtime.errors import CallUnsupported, VariableError
+from serial_runtime.rpc.board import common as board_types
+from serial_runtime.rpc.board.interface import IBoardService
+from serial_runtime.rpc.ide import common as ide_types
+from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from serial_runtime.board import Distribution
+    from serial_runtime.plc.plc_object import PLC
+
+PROBE = "serial-runtime/2?nonce="  # begins the digest that no program has; our answer is True
+_REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
+_ROW_BYTES = 12  # of a variable on the wire, beside its two texts
+_UNSUPPORTED, _FAILED, _INVALID = 2, 1, 22  # return values; 2 keeps the IDE connected
+
+_STATUS = Struct("<i4II")
+
+# What stands for the outputs of a plain call that is refused, and its return value.
+_NO_TEXT = bytes(4)
+_BROKEN = pack("<iI", ide_types.Status.Broken, 0)
+_REFUSED: dict[int, tuple[bytes, int]] = {
+    Ide.APPENDCHUNKTOBLOB_ID: (_NO_TEXT, 0),
+    Ide.GETLOGMESSAGE_ID: (bytes(16), _UNSUPPORTED),
+    Ide.GETPLCID_ID: (bytes(8), _UNSUPPORTED),
+    Ide.GETPLCSTATUS_ID: (pack("<i16x", ide_types.Status.Broken), _FAILED),
+    Ide.GETTRACEVARIABLES_ID: (_BROKEN, 0),
+    Ide.MATCHMD5_ID: (b"\0", 0),
+    Ide.NEWPLC_ID: (b"\0", 0),
+    Ide.PURGEBLOBS_ID: (b"", _FAILED),
+    Ide.REPAIRPLC_ID: (b"", _FAILED),
+    Ide.RESETLOGCOUNT_ID: (b"", _FAILED),
+    Ide.SEEDBLOB_ID: (_NO_TEXT, 0),
+    Ide.SETTRACEVARIABLESLIST_ID: (pack("<i", -4), 0),
+    Ide.STARTPLC_ID: (b"", _FAILED),
+    Ide.STOPPLC_ID: (b"\0", 0),
+}
+
+
+def plain_refusal(method: int, *, malformed: bool = False) -> bytes:
+    """Outputs and return value of a service 1 call that is refused.
+
+    A method that is not there is answered by the return value 2 alone: its client fails to
+    decode the outputs it expects, instead of waiting for ever. The same holds for another
+    service. Malformed arguments get the outputs of a refusal and EINVAL.
+    """
+    outputs, value = _REFUSED.get(method, (b"", _UNSUPPORTED))
+    if malformed and method in _REFUSED:
+        value = _INVALID
+    return outputs + pack("<I", value)
+
+
+class Limits(NamedTuple):
+    """What one link bears."""
+
+    reply_bytes: int  # longest reply, frame header not counted
+    max_frame: int  # longest request the board takes
+
+
+class About(NamedTuple):
+    """What the board says of itself."""
+
+    board_id: str
+    runtime: str
+    backend: str
+    window: int
+
+
+def encode_status(plc: PLC) -> bytes:
+    """The outputs and return value of GetPLCstatus.
+
+    Clients poll it more often than they call all other methods together, so it goes without stub
+    and codec: a third of the server's own time for it.
+    """
+    state, counts = plc.status()
+    return _STATUS.pack(state, *counts, 0)
+
+
+class IdeHandler(Ide):
+    """Service 1. `owner` names whose blobs the calls mean; it is set before each call."""
+
+    def __init__(self, plc: PLC, limits: Limits) -> None:
+        self.owner: Hashable = None
+        self._plc = plc
+        self._limits = limits
+
+    def AppendChunkToBlob(self, data: bytes, blobID: bytes, newBlobID: Reference) -> int:
+        newBlobID.value = self._plc.append_chunk(self.owner, data, blobID)
+        return 0
+
+    def GetLogMessage(self, level: int, msgID: int, message: Reference) -> int:
+        line = self._plc.log_message(level, msgID)
+        message.value = ide_types.LogMessage(line.text, line.tick, line.sec, line.nsec)
+        return 0
+
+    def GetPLCID(self, plcID: Reference) -> int:
+        # An empty secret would overwrite the one the IDE keeps, and a secret is not handed out.
+        raise CallUnsupported("the identity is told by GetCapabilities; the secret is not told")
+
+    def GetPLCstatus(self, status: Reference) -> int:
+        state, counts = self._plc.status()
+        status.value = ide_types.PlcStatus(state, list(counts))
+        return 0
+
+    def GetTraceVariables(self, debugToken: int, traces: Reference) -> int:
+        room = self._limits.reply_bytes - _REPLY_OVERHEAD
+        state, samples = self._plc.get_traces(debugToken, room)
+        items = [ide_types.TraceSample(tick, values) for tick, values in samples]
+        traces.value = ide_types.TraceReply(state, items)
+        return 0
+
+    def MatchMD5(self, MD5: str, match: Reference) -> int:
+        match.value = MD5.startswith(PROBE) or self._plc.match_md5(MD5)
+        return 0
+
+    def NewPLC(
+        self,
+        md5sum: str,
+        plcObjectBlobID: bytes,
+        extrafiles: list[ide_types.ExtraFile],
+        success: Reference,
+    ) -> int:
+        files = [(file.fname, file.blobID) for file in extrafiles]
+        self._plc.new_plc(self.owner, md5sum, plcObjectBlobID, files)
+        success.value = True
+        return 0
+
+    def PurgeBlobs(self) -> int:
+        self._plc.purge_blobs(self.owner)
+        return 0
+
+    def RepairPLC(self) -> int:
+        self._plc.repair()
+        return 0
+
+    def ResetLogCount(self) -> int:
+        self._plc.reset_log()
+        return 0
+
+    def SeedBlob(self, seed: bytes, blobID: Reference) -> int:
+        blobID.value = self._plc.seed_blob(self.owner, seed)
+        return 0
+
+    def SetTraceVariablesList(
+        self, orders: list[ide_types.TraceOrder], debugtoken: Reference
+    ) -> int:
+        debugtoken.value = self._plc.set_trace_list([(o.idx, o.force) for o in orders])
+        return 0
+
+    def StartPLC(self) -> int:
+        self._plc.start()
+        return 0
+
+    def StopPLC(self, success: Reference) -> int:
+        self._plc.stop()
+        success.value = True
+        return 0
+
+
+class BoardHandler(IBoardService):
+    """Service 2."""
+
+    def __init__(self, plc: PLC, limits: Limits, about: About) -> None:
+        self._plc = plc
+        self._limits = limits
+        self._about = about
+
+    def GetCapabilities(self, capabilities: Reference) -> None:
+        capabilities.value = board_types.Capabilities(
+            id=self._about.board_id,
+            runtime=self._about.runtime,
+            machine=os.uname().machine,
+            backend=self._about.backend,
+            max_frame=self._limits.max_frame,
+            window=self._about.window,
+        )
+
+    def GetBoardStatus(self, status: Reference) -> None:
+        found = self._plc.board_status()
+        status.value = board_types.BoardStatus(
+            plc=found.plc,
+            real_time=found.real_time,
+            scheduling=found.scheduling,
+            forced=found.forced,
+            traced=found.traced,
+            trace_lost=found.trace_lost,
+            fault=found.fault,
+            uptime_ns=found.uptime_ns,
+        )
+
+    def GetProgram(self, info: Reference) -> None:
+        found = self._plc.program()
+        info.value = board_types.ProgramInfo(
+            loaded=found.loaded,
+            md5=found.md5,
+            name=found.name,
+            build_id=found.build_id,
+            variables=found.variables,
+            tasks=[board_types.Task(t.name, t.interval_ns, t.priority) for t in found.tasks],
+        )
+
+    def GetVariables(self, first: int, variables: Reference) -> None:
+        rows: list[board_types.Variable] = []
+        room = self._limits.reply_bytes - _REPLY_OVERHEAD
+        for row in self._plc.variables()[first:]:
+            room -= _ROW_BYTES + len(row.path.encode()) + len(row.location.encode())
+            if room < 0 and rows:
+                break
+            rows.append(
+                board_types.Variable(
+                    path=row.path,
+                    location=row.location,
+                    iec_type=row.type,
+                    direction=row.direction,
+                    options=row.options,
+                    capacity=row.capacity,
+                )
+            )
+        variables.value = rows
+
+    def ReadVariables(self, indices: list[int], tick: Reference, values: Reference) -> None:
+        tick.value, values.value = self._plc.read_variables(indices)
+        if len(values.value) > self._limits.reply_bytes - _REPLY_OVERHEAD:
+            raise VariableError(
+                f"the values of these {len(indices)} variables take {len(values.value)} bytes, "
+                f"a reply on this link {self._limits.reply_bytes}; read fewer at a time"
+            )
+
+    def ForceVariables(self, forces: list[board_types.Force]) -> None:
+        self._plc.force_variables({force.index: force.value for force in forces})
+
+    def GetForced(self, indices: Reference) -> None:
+        indices.value = sorted(self._plc.forced())
+
+    def ReleaseForces(self) -> None:
+        self._plc.release_forces()
+
+    def GetStatistics(self, reset: bool, statistics: Reference) -> None:
+        found = self._plc.statistics(reset)
+        statistics.value = board_types.CycleStatistics(
+            ticks=found.ticks,
+            overruns=found.overruns,
+            skipped=found.skipped,
+            period_ns=found.period_ns,
+            wakeup=_distribution(found.wakeup),
+            execution=_distribution(found.execution),
+            shim=_distribution(found.shim),
+        )
+
+    def OpenTrace(self, indices: list[int], token: Reference) -> None:
+        token.value = self._plc.open_trace(indices)
+
+    def ReadTrace(self, token: int, cursor: int, max_bytes: int, batch: Reference) -> None:
+        room = min(max_bytes, self._limits.reply_bytes - _REPLY_OVERHEAD)
+        found = self._plc.read_trace(token, cursor, room)
+        batch.value = board_types.TraceBatch(
+            plc=found.plc,
+            next_cursor=found.next_cursor,
+            lost=found.lost,
+            samples=found.samples,
+            more=found.more,
+        )
+
+    def CloseTrace(self, token: int) -> None:
+        self._plc.close_trace(token)
+
+
+def _distribution(found: Distribution) -> board_types.Distribution:
+    return board_types.Distribution(
+        bin_ns=found.bin_ns,
+        count=found.count,
+        min_ns=found.min_ns,
+        avg_ns=found.avg_ns,
+        p50_ns=found.p50_ns,
+        p99_ns=found.p99_ns,
+        p999_ns=found.p999_ns,
+        max_ns=found.max_ns,
+        overflow=found.overflow,
+        bins=_without_trailing_zeros(found.bins),
+    )
+
+
+def _without_trailing_zeros(bins: Sequence[int]) -> list[int]:
+    end = len(bins)
+    while end and not bins[end - 1]:
+        end -= 1
+    return list(bins[:end])

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: MIT
+"""What a transport is, and the one implementation for file descriptors.
+
+A tty and a connected socket behave alike once opened: non-blocking reads and writes, ``poll``, a
+hang-up. So :class:`FdTransport` serves both; pyserial and the socket module only open them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from serial_runtime.errors import LinkClosed, LinkTimeout
+
+_READ_SIZE = 16384
+_GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
+
+
+class Transport(Protocol):
+    """An open byte stream to one peer. One thread may read while another writes."""
+
+    @property
+    def name(self) -> str:
+        """For messages: ``/dev/ttyS0 at 115200 baud``, ``192.0.2.7:40000``."""
+
+    @property
+    def line_rate_Bps(self) -> float | None:
+        """Bytes per second the line carries (UART: baud / 10), None when not bounded."""
+
+    @property
+    def reliable(self) -> bool:
+        """Whether bytes arrive unchanged and in order or not at all (TCP), or may be damaged."""
+
+    def read(self, timeout_s: float | None) -> bytes:
+        """Return at least one byte as soon as there is any, ``b""`` after ``timeout_s`` seconds.
+
+        None waits for ever. Raises LinkClosed on hang-up, unplug or ``close``.
+        """
+
+    def write(self, data: bytes) -> None:
+        """Hand all of ``data`` to the line.
+
+        Raises LinkClosed, or LinkTimeout when the line takes it much too slowly; then a part may
+        have been sent.
+        """
+
+    def close(self) -> None:
+        """Close; idempotent, any thread. A blocked ``read`` or ``write`` ends with LinkClosed."""
+
+
+class Listener(Protocol):
+    """Where peers come from: a device or a listening socket."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    def accept(self, timeout_s: float | None) -> Transport:
+        """Wait for the next peer.
+
+        Raises LinkTimeout after ``timeout_s`` seconds (None: wait for ever), LinkClosed after
+        ``close``, LinkError when waiting longer cannot help.
+        """
+
+    def close(self) -> None:
+        """Close; idempotent, any thread. A blocked ``accept`` ends with LinkClosed."""
+
+
+def milliseconds(timeout_s: float | None) -> int | None:
+    """Convert for ``poll``: whole milliseconds, rounded up so that a short wait is one."""
+    if timeout_s is None:
+        return None
+    return max(0, -int(-timeout_s * 1000 // 1))
+
+
+class FdTransport:
+    """A transport over a file descriptor, which it owns from now on.
+
+    ``write_base_s`` and ``line_rate_Bps`` make the deadline of a write: the base plus three times
+    what the line needs for the data. ``on_close`` runs once, after the descriptor is closed.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        name: str,
+        *,
+        reliable: bool,
+        line_rate_Bps: float | None = None,
+        write_base_s: float = 10.0,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.reliable = reliable
+        self.line_rate_Bps = line_rate_Bps
+        self._fd = fd
+        self._write_base_s = write_base_s
+        self._on_close = on_close
+        os.set_blocking(fd, False)
+        # Readable once close() was called, for good: it wakes both sides.
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._closing = False
+        self._closing_lock = threading.Lock()
+        # Held while a thread uses the descriptor: close() frees its number only after that.
+        self._reading = threading.Lock()
+        self._writing = threading.Lock()
+        self._input = select.poll()
+        self._output = select.poll()
+        for poll, events in ((self._input, select.POLLIN), (self._output, select.POLLOUT)):
+            poll.register(fd, events)
+            poll.register(self._wake, select.POLLIN)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}{' closed' if self._closing else ''}>"
+
+    @property
+    def fd(self) -> int:
+        """The descriptor, for handing it to a re-executed process. LinkClosed when closed."""
+        if self._closing:
+            raise LinkClosed(f"{self.name} is closed")
+        return self._fd
+
+    def read(self, timeout_s: float | None) -> bytes:
+        """See :class:`Transport`."""
+        limit_s = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._reading:
+            while True:
+                if not self._wait(self._input, timeout_s):
+                    return b""
+                try:
+                    data = os.read(self._fd, _READ_SIZE)
+                except BlockingIOError:
+                    # Somebody else took the bytes, or they were not for us: keep waiting.
+                    if limit_s is not None:
+                        timeout_s = max(0.0, limit_s - time.monotonic())
+                    continue
+                except OSError as error:
+                    raise self._gone(error) from error
+                if not data:
+                    raise LinkClosed(f"{self.name}: the other end hung up")
+                return data
+
+    def write(self, data: bytes) -> None:
+        """See :class:`Transport`."""
+        with self._writing:
+            if self._closing:
+                raise LinkClosed(f"{self.name} is closed")
+            done = self._write_some(data)
+            if done == len(data):
+                return
+            allowed_s = self._write_base_s
+            if self.line_rate_Bps:
+                allowed_s += 3.0 * len(data) / self.line_rate_Bps
+            limit_s = time.monotonic() + allowed_s
+            rest = memoryview(data)[done:]
+            while rest:
+                if not self._wait(self._output, limit_s - time.monotonic()):
+                    raise LinkTimeout(
+                        f"{self.name}: {len(rest)} of {len(data)} bytes not taken by the line "
+                        f"within {allowed_s:.1f} s"
+                    )
+                rest = rest[self._write_some(rest) :]
+
+    def close(self) -> None:
+        """See :class:`Transport`."""
+        with self._closing_lock:
+            if self._closing:
+                return
+            self._closing = True
+        os.eventfd_write(self._wake, 1)
+        with self._reading, self._writing:
+            self._before_close()
+            os.close(self._fd)
+            os.close(self._wake)
+        if self._on_close:
+            self._on_close()
+
+    def _before_close(self) -> None:
+        """A subclass's last words to the descriptor."""
+
+    def _wait(self, poll: select.poll, timeout_s: float | None) -> bool:
+        """Whether the descriptor is ready; LinkClosed when it is closed or broken."""
+        if self._closing:
+            raise LinkClosed(f"{self.name} is closed")
+        ready = dict(poll.poll(milliseconds(timeout_s)))
+        if self._closing:
+            raise LinkClosed(f"{self.name} is closed")
+        events = ready.get(self._fd, 0)
+        if events & _GONE and not events & select.POLLIN:
+            raise LinkClosed(f"{self.name}: the other end hung up or the device is gone")
+        return bool(events)
+
+    def _write_some(self, data: bytes | memoryview) -> int:
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise self._gone(error) from error
+
+    def _gone(self, error: OSError) -> LinkClosed:
+        if error.errno in (errno.EIO, errno.ENODEV, errno.ENXIO):
+            return LinkClosed(f"{self.name}: the device is gone ({error.strerror})")
+        return LinkClosed(f"{self.name}: {error.strerror}")

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""An in-memory line for tests, with faults on demand.
+
+``loop_pair()`` returns the two ends. Each end's ``damage`` changes what that end sends::
+
+    near, far = loop_pair(reliable=False)
+    near.damage.flip(12)             # byte 12 of what near writes, counted from now
+    near.damage.drop(20)
+    near.damage.insert(30, b"\\xff")  # before byte 30
+    near.cut()                       # both ends: LinkClosed
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout
+
+
+class Damage:
+    """Faults to come on one direction. Any thread; positions count the bytes written from now."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sent = 0
+        self._flips: dict[int, int] = {}
+        self._drops: set[int] = set()
+        self._inserts: dict[int, bytes] = {}
+        self.muted = False
+        """While true, everything written is lost."""
+
+    def flip(self, at: int, mask: int = 0x01) -> None:
+        """Exclusive-or byte ``at`` with ``mask``."""
+        with self._lock:
+            self._flips[self._sent + at] = mask
+
+    def drop(self, at: int, count: int = 1) -> None:
+        """Lose ``count`` bytes from byte ``at`` on."""
+        with self._lock:
+            self._drops.update(range(self._sent + at, self._sent + at + count))
+
+    def insert(self, at: int, data: bytes) -> None:
+        """Put ``data`` before byte ``at``."""
+        with self._lock:
+            self._inserts[self._sent + at] = data
+
+    def apply(self, data: bytes) -> bytes:
+        """Return what becomes of ``data``, and forget the faults that were spent on it."""
+        with self._lock:
+            first, self._sent = self._sent, self._sent + len(data)
+            if self.muted:
+                return b""
+            if not (self._flips or self._drops or self._inserts):
+                return bytes(data)
+            result = bytearray()
+            for place, value in enumerate(data, first):
+                result += self._inserts.pop(place, b"")
+                mask = self._flips.pop(place, 0)
+                if place in self._drops:
+                    self._drops.remove(place)
+                else:
+                    result.append(value ^ mask)
+            return bytes(result)
+
+
+class _Line:
+    """What the two ends share."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.closed = False
+
+
+class LoopTransport:
+    """One end of a pair; see :class:`~serial_runtime.transport.base.Transport`."""
+
+    def __init__(self, line: _Line, name: str, reliable: bool, line_rate_Bps: float | None) -> None:
+        self.name = name
+        self.reliable = reliable
+        self.line_rate_Bps = line_rate_Bps
+        self.damage = Damage()
+        self._line = line
+        self._input: deque[bytes] = deque()
+        self._peer = self
+        self._closed = False
+
+    def join(self, peer: LoopTransport) -> None:
+        """Connect the two ends; once, by ``loop_pair``."""
+        self._peer, peer._peer = peer, self
+
+    def read(self, timeout_s: float | None) -> bytes:
+        """See :class:`~serial_runtime.transport.base.Transport`."""
+        with self._line.changed:
+            self._line.changed.wait_for(self._readable, timeout_s)
+            if self._closed:
+                raise LinkClosed(f"{self.name} is closed")
+            if self._input:
+                data = b"".join(self._input)
+                self._input.clear()
+                return data
+            if self._line.closed:
+                raise LinkClosed(f"{self.name}: the other end hung up")
+            return b""
+
+    def write(self, data: bytes) -> None:
+        """See :class:`~serial_runtime.transport.base.Transport`."""
+        with self._line.changed:
+            if self._closed or self._line.closed:
+                raise LinkClosed(f"{self.name} is closed")
+            arriving = self.damage.apply(data)
+            if arriving:
+                self._peer._input.append(arriving)
+                self._line.changed.notify_all()
+
+    def close(self) -> None:
+        """See :class:`~serial_runtime.transport.base.Transport`."""
+        with self._line.changed:
+            self._closed = True
+            self._line.closed = True
+            self._line.changed.notify_all()
+
+    def cut(self) -> None:
+        """Unplug: bytes under way are lost, both ends get LinkClosed."""
+        with self._line.changed:
+            self._input.clear()
+            self._peer._input.clear()
+            self._line.closed = True
+            self._line.changed.notify_all()
+
+    def _readable(self) -> bool:
+        return bool(self._closed or self._input or self._line.closed)
+
+
+def loop_pair(
+    reliable: bool = True, line_rate_Bps: float | None = None
+) -> tuple[LoopTransport, LoopTransport]:
+    """Return two connected ends. ``reliable=False`` says what a serial line says of itself."""
+    line = _Line()
+    near = LoopTransport(line, "loop near", reliable, line_rate_Bps)
+    far = LoopTransport(line, "loop far", reliable, line_rate_Bps)
+    near.join(far)
+    return near, far
+
+
+_listeners: dict[str, LoopListener] = {}
+_listeners_lock = threading.Lock()
+
+
+class LoopListener:
+    """Accepts what ``connect("loop://name")`` opens in this process.
+
+    Raises LinkError when the name is taken.
+    """
+
+    def __init__(self, name: str, reliable: bool = True) -> None:
+        self.name = name
+        self._reliable = reliable
+        self._changed = threading.Condition()
+        self._waiting: deque[LoopTransport] = deque()
+        self._closed = False
+        with _listeners_lock:
+            if name in _listeners:
+                raise LinkError(f"loop://{name} is taken")
+            _listeners[name] = self
+
+    def accept(self, timeout_s: float | None) -> LoopTransport:
+        """See :class:`~serial_runtime.transport.base.Listener`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._waiting, timeout_s)
+            if self._closed:
+                raise LinkClosed(f"listener on loop://{self.name} is closed")
+            if not self._waiting:
+                raise LinkTimeout(f"nobody connected to loop://{self.name}")
+            return self._waiting.popleft()
+
+    def close(self) -> None:
+        """See :class:`~serial_runtime.transport.base.Listener`."""
+        with _listeners_lock:
+            if _listeners.get(self.name) is self:
+                del _listeners[self.name]
+        with self._changed:
+            self._closed = True
+            for one in self._waiting:
+                one.close()
+            self._changed.notify_all()
+
+    def open(self) -> LoopTransport:
+        """Return the client's end of a new connection."""
+        near, far = loop_pair(self._reliable)
+        with self._changed:
+            if self._closed:
+                raise LinkError(f"nobody listens on loop://{self.name}")
+            self._waiting.append(far)
+            self._changed.notify_all()
+        return near
+
+
+def open_loop(name: str) -> LoopTransport:
+    """Connect to the listener of that name. Raises LinkError when there is none."""
+    with _listeners_lock:
+        listener = _listeners.get(name)
+    if listener is None:
+        raise LinkError(f"nobody listens on loop://{name}")
+    return listener.open()

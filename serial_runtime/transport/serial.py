@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: MIT
+"""Serial lines.
+
+pyserial opens and configures a port (raw, 8N1, no flow control) and takes its lock; then a device
+is read and written through its descriptor, for pyserial's cost per call is several times that of
+the system calls. Ports named by one of pyserial's URLs (``socket://``, ``rfc2217://``, ``loop://``)
+are used through pyserial's own object. pyserial is imported when the first port is opened.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout
+from serial_runtime.transport.base import FdTransport
+
+if TYPE_CHECKING:
+    from serial_runtime.transport.base import Transport
+
+# Rates without a termios constant that real adapters and UARTs are run at.
+_EXTRA_BAUDS = (14400, 28800, 56000, 76800, 128000, 250000, 256000, 6000000, 8000000, 12000000)
+_LOWEST_BAUD = 300
+_BITS_PER_BYTE = 10
+# Start bit to stop bit a UART tolerates about 4 % in sum, half of it on either side.
+_RATE_TOLERANCE = 0.02
+# What may still be queued before our bytes: a driver's and an adapter's buffers.
+_QUEUED = 8192
+_WRITE_BASE_S = 2.0
+_FIRST_RETRY_S = 0.05
+_LONGEST_RETRY_S = 0.5
+_URL_SLICE_S = 0.2
+_URL_READ_SIZE = 4096
+
+# asm-generic (x86, Arm, RISC-V); the ioctl's result has both speeds as plain numbers.
+_TCGETS2 = 0x802C542A
+_OSPEED_INDEX = 10
+
+_PTY_MAJORS = range(136, 144)
+_ABSENT = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO, errno.ENOTDIR)
+_BUSY = (errno.EBUSY, errno.EAGAIN)
+
+
+class _Unopened(LinkError):
+    """A port that could not be opened; ``code`` is the errno, 0 when there is none."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def standard_bauds() -> tuple[int, ...]:
+    """The rates accepted, ascending."""
+    named = (int(one[1:]) for one in dir(termios) if one[0] == "B" and one[1:].isdigit())
+    return tuple(sorted({one for one in named if one >= _LOWEST_BAUD}.union(_EXTRA_BAUDS)))
+
+
+def check_baud(baud: int) -> None:
+    """Raise ConfigError unless ``baud`` is a rate known to exist."""
+    known = standard_bauds()
+    if baud not in known:
+        raise ConfigError(
+            f"unknown baud rate {baud}; known rates: {', '.join(str(one) for one in known)}"
+        )
+
+
+class SerialTransport(FdTransport):
+    """An open serial device; takes over ``fd``, which is configured and locked."""
+
+    def __init__(
+        self, fd: int, port: str, baud: int, on_close: Callable[[], None] | None = None
+    ) -> None:
+        rate = baud / _BITS_PER_BYTE
+        super().__init__(
+            fd,
+            f"{port} at {baud} baud",
+            reliable=False,
+            line_rate_Bps=rate,
+            write_base_s=_WRITE_BASE_S + _QUEUED / rate,
+            on_close=on_close,
+        )
+
+    def _before_close(self) -> None:
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(self._fd, termios.TIOCNXCL)
+
+
+class UrlTransport:
+    """A port behind one of pyserial's URL handlers; see ``Transport``."""
+
+    reliable = False
+
+    def __init__(
+        self, port: Any, name: str, baud: int, on_close: Callable[[], None] | None = None
+    ) -> None:
+        self.name = name
+        self.line_rate_Bps: float | None = baud / _BITS_PER_BYTE
+        self._port = port
+        self._on_close = on_close
+        self._closing = False
+        self._lock = threading.Lock()
+        self._reading = threading.Lock()
+
+    def read(self, timeout_s: float | None) -> bytes:
+        """See ``Transport``. Notices ``close`` of another thread within 0.2 s."""
+        limit_s = float("inf") if timeout_s is None else time.monotonic() + timeout_s
+        with self._reading:
+            while True:
+                self._check_open()
+                left_s = limit_s - time.monotonic()
+                try:
+                    self._port.timeout = max(0.0, min(left_s, _URL_SLICE_S))
+                    data: bytes = self._port.read(1)
+                except OSError as error:
+                    raise LinkClosed(f"{self.name}: {error}") from error
+                if data:
+                    # Not in_waiting: for some handlers that is never more than 1. What this read
+                    # finds broken the next one will find broken again.
+                    with contextlib.suppress(OSError):
+                        self._port.timeout = 0
+                        data += self._port.read(_URL_READ_SIZE)
+                    return data
+                if left_s <= 0:
+                    return b""
+
+    def write(self, data: bytes) -> None:
+        """See ``Transport``."""
+        self._check_open()
+        try:
+            self._port.write(data)
+        except OSError as error:
+            if type(error).__name__ == "SerialTimeoutException":
+                raise LinkTimeout(f"{self.name}: the line does not take the bytes") from error
+            raise LinkClosed(f"{self.name}: {error}") from error
+
+    def close(self) -> None:
+        """See ``Transport``."""
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True
+        with self._reading:
+            self._port.close()
+        if self._on_close:
+            self._on_close()
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise LinkClosed(f"{self.name} is closed")
+
+
+def open_serial(
+    port: str, baud: int, on_close: Callable[[], None] | None = None
+) -> SerialTransport | UrlTransport:
+    """Open ``port`` (a device path, or one of pyserial's URLs) at ``baud``, exclusively.
+
+    Raises ConfigError for an unknown rate, LinkError when the port is missing, in use, not
+    permitted, no serial device, or cannot run at this rate.
+    """
+    check_baud(baud)
+    if "://" in port:
+        return _open_url(port, baud, on_close)
+    try:
+        fd = _open_device(port, baud)
+    except (OSError, ValueError, termios.error) as error:
+        raise _explain(port, error) from error
+    return SerialTransport(fd, port, baud, on_close)
+
+
+def _open_device(port: str, baud: int) -> int:
+    import serial
+
+    if not stat.S_ISCHR(os.stat(port).st_mode):
+        raise OSError(errno.ENOTTY, "no character device")
+    opened = serial.Serial(port, baud, timeout=0, exclusive=True)
+    fd = os.dup(opened.fileno())
+    try:
+        # pyserial's choice makes "nothing there" and "hung up" look the same.
+        attributes = termios.tcgetattr(fd)
+        attributes[6][termios.VMIN], attributes[6][termios.VTIME] = 1, 0
+        termios.tcsetattr(fd, termios.TCSANOW, attributes)
+        if not _is_pty(fd):
+            # On a pty the flag would outlive a killed owner, for its master keeps the tty.
+            fcntl.ioctl(fd, termios.TIOCEXCL)
+            # USB adapters hold bytes back for 16 ms otherwise; not every driver has the flag.
+            with contextlib.suppress(ValueError, OSError, AttributeError):
+                opened.set_low_latency_mode(True)
+        check_rate(port, baud, _actual_baud(fd))
+    except BaseException:
+        os.close(fd)
+        raise
+    finally:
+        opened.close()
+    return fd
+
+
+def check_rate(port: str, asked: int, actual: int) -> None:
+    """Raise LinkError when the driver runs another rate than asked (0: it does not say)."""
+    if actual and abs(actual - asked) > asked * _RATE_TOLERANCE:
+        raise LinkError(
+            f"{port} cannot run at {asked} baud, the nearest it offers is {actual}; "
+            "choose a rate both ends have"
+        )
+
+
+def _actual_baud(fd: int) -> int:
+    state = array.array("i", [0] * 64)
+    try:
+        fcntl.ioctl(fd, _TCGETS2, state)
+    except OSError:
+        return 0
+    return state[_OSPEED_INDEX]
+
+
+def _is_pty(fd: int) -> bool:
+    return os.major(os.fstat(fd).st_rdev) in _PTY_MAJORS
+
+
+def _open_url(
+    url: str, baud: int, on_close: Callable[[], None] | None
+) -> UrlTransport | SerialTransport:
+    import serial
+
+    try:
+        port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=_WRITE_BASE_S)
+    except (OSError, ValueError) as error:
+        raise _Unopened(f"cannot open {url}: {error}", _code_of(error)) from error
+    return UrlTransport(port, url, baud, on_close)
+
+
+def _explain(port: str, error: Exception) -> _Unopened:
+    """Say in a sentence why the device did not open, and what to do."""
+    code = _code_of(error)
+    if code in _BUSY:
+        text = f"is in use{_holders(port)}; close that program, or choose another port"
+    elif code in (errno.EACCES, errno.EPERM):
+        text = "may not be opened by this user; add the user to the port's group (often dialout)"
+    elif code in (errno.ENOENT, errno.ENOTDIR):
+        text = "does not exist; is the adapter plugged in, and the name right?"
+    elif code in _ABSENT:
+        text = f"does not answer ({os.strerror(code)}); was it unplugged?"
+    elif code == errno.ENOTTY:
+        text = "is no serial device"
+    else:
+        text = f"cannot be opened: {error}"
+    return _Unopened(f"{port} {text}", code)
+
+
+def _code_of(error: Exception) -> int:
+    """The errno behind an error of opening, 0 when there is none.
+
+    pyserial lets some termios.error pass, and wraps other errors without passing the number on.
+    """
+    causes = (error, error.__context__)
+    codes = (one.args[0] for one in causes if one is not None and one.args)
+    return next((one for one in codes if isinstance(one, int)), 0)
+
+
+def _holders(port: str) -> str:
+    """Name the processes that have the device open, as far as this user may see them."""
+    device = os.path.realpath(port)
+    names = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        # Processes and descriptors come and go, and most are not ours to see.
+        with contextlib.suppress(OSError):
+            if device in _open_files(f"/proc/{pid}/fd"):
+                with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
+                    names.append(f"{comm.read().strip()} (pid {pid})")
+    return f" by {', '.join(names)}" if names else " by another process"
+
+
+def _open_files(folder: str) -> Iterator[str]:
+    for one in os.listdir(folder):
+        with contextlib.suppress(OSError):
+            yield os.readlink(f"{folder}/{one}")
+
+
+class SerialListener:
+    """The board's end of a serial line: ``accept`` opens the device, again after an unplug.
+
+    A line has one peer at a time: ``accept`` waits until the transport it returned before is
+    closed. While the device is missing it waits for it; ``waiting_for`` says so in words. Before
+    the first success a device that is in use or not permitted is an error, afterwards it is waited
+    for as well: a device coming back belongs to udev and its friends for a moment.
+
+    ``inherited_fd``: descriptor of the same device, kept open over ``execve``; the first
+    ``accept`` uses it as it is, so no setting changes and no waiting byte is lost.
+
+    Raises ConfigError for an unknown baud rate.
+    """
+
+    def __init__(self, port: str, baud: int, inherited_fd: int | None = None) -> None:
+        check_baud(baud)
+        self.name = f"{port} at {baud} baud"
+        self.waiting_for = ""
+        self._port = port
+        self._baud = baud
+        self._inherited_fd = inherited_fd
+        self._changed = threading.Condition()
+        self._current: Transport | None = None
+        self._opened_before = inherited_fd is not None
+        self._closing = False
+
+    @property
+    def fd(self) -> int:
+        """Descriptor of the open device; make it inheritable before ``execve``.
+
+        Raises LinkClosed while no device is open.
+        """
+        current = self._current
+        if not isinstance(current, FdTransport):
+            raise LinkClosed(f"{self.name} is not open")
+        return current.fd
+
+    def accept(self, timeout_s: float | None) -> Transport:
+        """See :class:`~serial_runtime.transport.base.Listener`."""
+        limit_s = float("inf") if timeout_s is None else time.monotonic() + timeout_s
+        pause_s = _FIRST_RETRY_S
+        with self._changed:
+            while True:
+                if self._closing:
+                    raise LinkClosed(f"listener on {self.name} is closed")
+                if self._current is None:
+                    try:
+                        return self._open()
+                    except _Unopened as error:
+                        if not self._may_retry(error.code):
+                            raise
+                        self.waiting_for = str(error)
+                    wait_s = pause_s
+                    pause_s = min(2 * pause_s, _LONGEST_RETRY_S)
+                else:
+                    self.waiting_for = f"{self.name} is still served"
+                    wait_s = float("inf")
+                left_s = min(wait_s, limit_s - time.monotonic())
+                if left_s <= 0:
+                    raise LinkTimeout(self.waiting_for)
+                self._changed.wait(None if left_s == float("inf") else left_s)
+
+    def close(self) -> None:
+        """See :class:`~serial_runtime.transport.base.Listener`. An accepted transport stays."""
+        with self._changed:
+            if not self._closing and self._inherited_fd is not None:
+                os.close(self._inherited_fd)
+                self._inherited_fd = None
+            self._closing = True
+            self._changed.notify_all()
+
+    def _open(self) -> Transport:
+        fd, self._inherited_fd = self._inherited_fd, None
+        transport: Transport
+        if fd is not None and _is_device(fd, self._port):
+            os.set_inheritable(fd, False)
+            transport = SerialTransport(fd, self._port, self._baud, self._forget)
+        else:
+            if fd is not None:
+                os.close(fd)
+            transport = open_serial(self._port, self._baud, self._forget)
+        self._current = transport
+        self._opened_before = True
+        self.waiting_for = ""
+        return transport
+
+    def _may_retry(self, code: int) -> bool:
+        if code in _ABSENT or code == errno.ECONNREFUSED:
+            return True
+        return self._opened_before and code in (*_BUSY, errno.EACCES, errno.EPERM)
+
+    def _forget(self) -> None:
+        with self._changed:
+            self._current = None
+            self._changed.notify_all()
+
+
+def _is_device(fd: int, port: str) -> bool:
+    """Whether ``fd`` still is what ``port`` names."""
+    try:
+        return os.isatty(fd) and os.fstat(fd).st_rdev == os.stat(port).st_rdev
+    except OSError:
+        return False

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""TCP: the same frames on a stream that is reliable."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import threading
+
+from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout
+from serial_runtime.transport.base import FdTransport, milliseconds
+
+_BACKLOG = 64
+# Errors of accept() that concern one connection that is already gone, not the listener.
+_PASSING = (errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH)
+
+
+def open_tcp(host: str, port: int, timeout_s: float = 5.0) -> FdTransport:
+    """Connect. Raises LinkTimeout after ``timeout_s`` seconds, LinkError when refused."""
+    place = _place(host, port)
+    try:
+        connection = socket.create_connection((host, port), timeout_s)
+    except TimeoutError as error:
+        raise LinkTimeout(f"{place}: no answer within {timeout_s:g} s") from error
+    except OSError as error:
+        raise LinkError(f"cannot connect to {place}: {error.strerror or error}") from error
+    return _transport(connection, place)
+
+
+class TcpListener:
+    """A listening socket. Port 0 takes a free one; see ``port``.
+
+    Raises LinkError when the address cannot be bound.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        try:
+            family = socket.getaddrinfo(
+                host or None, port, 0, socket.SOCK_STREAM, 0, socket.AI_PASSIVE
+            )[0][0]
+            self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        except OSError as error:
+            raise LinkError(f"cannot listen on {_place(host, port)}: {error.strerror}") from error
+        self._socket.setblocking(False)
+        self.port: int = self._socket.getsockname()[1]
+        self.name = _place(host, self.port)
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._closing = False
+        self._accepting = threading.Lock()
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+        self._poll.register(self._wake, select.POLLIN)
+
+    def accept(self, timeout_s: float | None) -> FdTransport:
+        """See :class:`~serial_runtime.transport.base.Listener`."""
+        with self._accepting:
+            while True:
+                if self._closing:
+                    raise LinkClosed(f"listener on {self.name} is closed")
+                if not self._poll.poll(milliseconds(timeout_s)):
+                    raise LinkTimeout(f"nobody connected to {self.name}")
+                if self._closing:
+                    continue
+                try:
+                    connection, address = self._socket.accept()
+                except BlockingIOError:
+                    continue
+                except OSError as error:
+                    if error.errno in _PASSING:
+                        continue
+                    raise LinkError(f"{self.name}: {error.strerror}") from error
+                return _transport(connection, _place(address[0], address[1]))
+
+    def close(self) -> None:
+        """See :class:`~serial_runtime.transport.base.Listener`."""
+        if self._closing:
+            return
+        self._closing = True
+        os.eventfd_write(self._wake, 1)
+        with self._accepting:
+            self._socket.close()
+            os.close(self._wake)
+
+
+def _transport(connection: socket.socket, name: str) -> FdTransport:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A peer that lost its power never says goodbye: noticed after about a minute.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    return FdTransport(connection.detach(), name, reliable=True)
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

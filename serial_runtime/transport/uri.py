@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""Connection URIs.
+
+=================================  ============================================
+``ERPC://host[:port]``             TCP, default port 3000; IPv6 in brackets
+``ERPC:///dev/ttyX[:baud]``        serial device, default 115200 baud
+``ERPC://:COM4[:baud]``            serial port with a name that is no path
+``loop://name``                    in-memory listener of this process (tests)
+``socket://…``, ``rfc2217://…``    pyserial's own URLs, passed on to it
+``host:port``, ``/dev/ttyX[:baud]``, ``COM4[:baud]``   short for the ERPC forms
+=================================  ============================================
+
+The scheme's case does not matter. On a device only a final ``:[0-9]+`` is the baud rate, for names
+under /dev/serial/by-path contain colons; a literal one there is written ``%3A``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+from serial_runtime.errors import UriError
+
+DEFAULT_PORT = 3000
+DEFAULT_BAUD = 115200
+
+FORMS = (
+    "ERPC://host[:port], ERPC:///dev/ttyX[:baud], ERPC://:COM4[:baud], host:port, /dev/ttyX[:baud]"
+)
+
+_LATER = ("ERPCS", "WAMP", "WAMPS", "PYRO", "PYROS", "LOCAL")
+_PYSERIAL = ("SOCKET", "RFC2217", "HWGREP", "SPY", "ALT")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_BAUD = re.compile(r"(.+):([0-9]+)", re.DOTALL)
+_PORT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_COM = re.compile(r"COM[0-9]+(:[0-9]+)?", re.IGNORECASE)
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*)")
+_IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?")
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+class SerialEndpoint(NamedTuple):
+    """A serial port: a device path, a Windows name or one of pyserial's URLs."""
+
+    device: str
+    baud: int
+
+
+class TcpEndpoint(NamedTuple):
+    """A TCP address; an IPv6 one without its brackets."""
+
+    host: str
+    port: int
+
+
+class LoopEndpoint(NamedTuple):
+    """A listener of the loop transport in this process."""
+
+    name: str
+
+
+def parse(uri: str) -> SerialEndpoint | TcpEndpoint | LoopEndpoint:
+    """Return what ``uri`` names. Raises UriError that lists the accepted forms."""
+    if not uri or any(one.isspace() or not one.isprintable() for one in uri):
+        raise _wrong(uri, "it is empty or contains white space or control characters")
+    match = _SCHEME.fullmatch(uri)
+    if match is None:
+        return _parse_bare(uri)
+    scheme, rest = match[1].upper(), match[2]
+    if scheme == "ERPC":
+        if rest.startswith("/"):
+            return _parse_device(uri, rest)
+        if rest.startswith(":"):
+            return _parse_port_name(uri, rest[1:])
+        return _parse_host(uri, rest)
+    if scheme == "LOOP":
+        if not rest:
+            raise _wrong(uri, "the name is missing")
+        return LoopEndpoint(rest)
+    if scheme in _PYSERIAL:
+        return SerialEndpoint(uri, DEFAULT_BAUD)
+    if scheme in _LATER:
+        raise _wrong(uri, f"{scheme}:// is not supported by this version")
+    raise _wrong(uri, f"unknown scheme {match[1]}://")
+
+
+def _parse_bare(text: str) -> SerialEndpoint | TcpEndpoint:
+    if text.startswith("/"):
+        return _parse_device(text, text)
+    if _COM.fullmatch(text):
+        return _parse_port_name(text, text)
+    if text.startswith("[") or re.fullmatch(r"[^:/]+:[0-9]+", text):
+        return _parse_host(text, text)
+    raise _wrong(text, "it has no scheme, and is neither host:port nor a device path")
+
+
+def _parse_device(uri: str, text: str) -> SerialEndpoint:
+    match = _BAUD.fullmatch(text)
+    path, baud = (match[1], _parse_baud(uri, match[2])) if match else (text, DEFAULT_BAUD)
+    if _BAD_ESCAPE.search(path):
+        raise _wrong(uri, "a % in a device path is written %25, a colon %3A")
+    path = os.fsdecode(_ESCAPE.sub(lambda hit: bytes([int(hit[1], 16)]), os.fsencode(path)))
+    if "\0" in path or path.endswith("/"):
+        raise _wrong(uri, "that is no device path")
+    return SerialEndpoint(path, baud)
+
+
+def _parse_port_name(uri: str, text: str) -> SerialEndpoint:
+    name, colon, baud = text.partition(":")
+    if not _PORT_NAME.fullmatch(name):
+        raise _wrong(uri, "a port name such as COM4 follows '://:'; IPv6 addresses go in brackets")
+    return SerialEndpoint(name, _parse_baud(uri, baud) if colon else DEFAULT_BAUD)
+
+
+def _parse_host(uri: str, text: str) -> TcpEndpoint:
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or not _IPV6.fullmatch(host):
+            raise _wrong(uri, "no IPv6 address in the brackets")
+        if rest and not rest.startswith(":"):
+            raise _wrong(uri, "only :port may follow the closing bracket")
+        colon, port = rest[:1], rest[1:]
+    else:
+        host, colon, port = text.partition(":")
+        if ":" in port:
+            raise _wrong(uri, "IPv6 addresses go in brackets")
+        if not _HOST.fullmatch(host):
+            raise _wrong(uri, "the host name is missing or has a character that does not belong")
+    return TcpEndpoint(host, _parse_port(uri, port) if colon else DEFAULT_PORT)
+
+
+def _parse_port(uri: str, text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise _wrong(uri, f"port {text!r} is not a number from 1 to 65535")
+    return int(text)
+
+
+def _parse_baud(uri: str, text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,8}", text) or int(text) == 0:
+        raise _wrong(uri, f"{text!r} is not a baud rate")
+    return int(text)
+
+
+def _wrong(uri: str, reason: str) -> UriError:
+    return UriError(f"cannot use {uri!r}: {reason}. Accepted forms: {FORMS}")

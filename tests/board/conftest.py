@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Program images, compiled once a session, and boards that are closed whatever happens."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from serial_runtime.board import Board, Options
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = Path(__file__).resolve().parent / "images"
+FLAGS = [
+    "-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-gnu-unique",
+    "-Wl,-Bsymbolic", "-Wl,-z,now", "-Wall", "-Wextra",
+    f"-I{ROOT / 'serial_runtime' / 'include'}",
+]  # fmt: skip
+
+# An image in a file of its own, built from tests/board/images with these defines.
+ImageMaker = Callable[..., str]
+BoardMaker = Callable[..., Board]
+Until = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    folder = tmp_path_factory.mktemp("images")
+    done: dict[tuple[str, ...], Path] = {}
+
+    def build(name: str, *defines: str) -> Path:
+        key = (name, *defines)
+        if key not in done:
+            path = folder / f"{len(done)}-{name}.so"
+            flags = [f"-D{define}" for define in defines]
+            subprocess.run(
+                ["gcc", *FLAGS, *flags, str(SOURCES / f"{name}.c"), "-o", str(path)], check=True
+            )
+            done[key] = path
+        return done[key]
+
+    return build
+
+
+@pytest.fixture
+def image(built: Callable[..., Path], tmp_path: Path) -> ImageMaker:
+    """``image(name, *defines)``: the path of a fresh copy, as every load wants one."""
+    number = itertools.count()
+
+    def copy(name: str, *defines: str) -> str:
+        path = tmp_path / f"{next(number)}.so"
+        shutil.copy(built(name, *defines), path)
+        return str(path)
+
+    return copy
+
+
+@pytest.fixture
+def new_board() -> Iterator[BoardMaker]:
+    """``new_board(**options)``; does not keep the processor awake unless asked to."""
+    boards: list[Board] = []
+
+    def make(**options: object) -> Board:
+        board = Board(Options(**{"cpu_latency_us": -1, **options}))  # type: ignore[arg-type]
+        boards.append(board)
+        return board
+
+    yield make
+    for board in boards:
+        board.close()
+
+
+@pytest.fixture
+def until() -> Until:
+    """``until(condition)``: poll it, fail when it does not come true in time."""
+
+    def wait(condition: Callable[[], object], limit_s: float = 15.0) -> None:
+        end = time.monotonic() + limit_s
+        while not condition():
+            assert time.monotonic() < end, "the condition did not come true"
+            time.sleep(0.001)
+
+    return wait

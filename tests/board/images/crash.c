@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs well for ten ticks with its lamp on, then ends as KIND says. */
+#define _GNU_SOURCE
+#include "plc_abi.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#ifndef KIND
+#define KIND segmentation
+#endif
+
+static sr_udint counter;
+static sr_bool lamp;
+static volatile int zero;
+static int *volatile nowhere;
+
+__attribute__((noinline, used)) static void CRASH_segmentation(void)
+{
+    *nowhere = 1;
+}
+
+__attribute__((noinline, used)) static void CRASH_jump(void)
+{
+    void (*volatile function)(void) = 0;
+    function();
+    zero = 0; /* no tail call: the way back stays on the stack */
+}
+
+__attribute__((noinline, used)) static void CRASH_library(void)
+{
+    memset(nowhere + 64, zero, 1000000 + (size_t)zero);
+    zero = 0;
+}
+
+__attribute__((noinline, used)) static void CRASH_bus(void)
+{
+    const int file = memfd_create("empty", 0);
+    char *past_its_end = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    *past_its_end = 1;
+}
+
+__attribute__((noinline, used)) static void CRASH_abort(void)
+{
+    abort();
+}
+
+#pragma GCC diagnostic ignored "-Winfinite-recursion"
+__attribute__((noinline, used)) static int recurse(volatile int *depth)
+{
+    volatile int here[64];
+    here[0] = *depth + 1;
+    return recurse(here) + here[0];
+}
+
+__attribute__((noinline, used)) static void CRASH_overflow(void)
+{
+    zero = recurse(&zero);
+}
+
+__attribute__((noinline, used)) static void CRASH_division(void)
+{
+    zero = 100 / zero;
+}
+
+__attribute__((noinline, used)) static void CRASH_illegal(void)
+{
+    __builtin_trap();
+}
+
+__attribute__((noinline, used)) static void CRASH_loop(void)
+{
+    while (zero == 0)
+        ;
+}
+
+__attribute__((noinline, used)) static void CRASH_fault(void)
+{
+    sr_udint none = {.value = 0};
+    SR_SET(counter, SR_DIVIDE(counter.value, none.value));
+}
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+
+static void TANK_RUN(const sr_cycle *cycle)
+{
+    (void)cycle;
+    SR_SET(lamp, 1);
+    SR_SET(counter, counter.value + 1);
+#ifndef IN_INIT
+    if (counter.value > 10)
+        JOIN(CRASH_, KIND)();
+#endif
+}
+
+static int32_t initialise(void)
+{
+#ifdef IN_INIT
+    JOIN(CRASH_, KIND)();
+#endif
+    return 0;
+}
+
+static void finish(void)
+{
+#ifdef IN_FINI
+    JOIN(CRASH_, KIND)();
+#endif
+}
+
+static const sr_task tasks[] = {{.name = "MAIN", .interval_ns = 2000000, .run = TANK_RUN}};
+static const sr_variable variables[] = {
+    SR_ROW("COUNTER", UDINT, counter),
+    SR_ROW_OUTPUT("LAMP", "%QX0.0", BOOL, lamp),
+};
+
+SR_PLC_IMAGE("crash", tasks, variables, initialise, finish);

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Runs one image that crashes, in a process of its own, and prints what became of it as JSON.
+
+Arguments: the image, the name of the simulated I/O, the watchdog time in ms.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+
+from serial_runtime.board import Board, BoardState, Options, Plant
+from serial_runtime.errors import BoardError, ProgramFault, SerialRuntimeError
+
+path, io, watchdog_ms = sys.argv[1:]
+said = {}
+board = Board(
+    Options(io=f"sim:{io}", cpu_latency_us=-1, watchdog_ns=int(float(watchdog_ms) * 1_000_000))
+)
+plant = Plant(io)
+board.load(path)
+generation = board.set_trace([0])
+try:
+    board.start()
+    said["lamp"] = 0
+    end = time.monotonic() + 20
+    while board.state == BoardState.RUNNING and time.monotonic() < end:
+        said["lamp"] |= plant.read_outputs(0, 1)[0]
+        if len(sys.argv) and "FINI" in io and board.read([0])[0] > 5:
+            break
+        time.sleep(0.0005)
+except ProgramFault as error:
+    said["start"] = str(error)
+if board.state == BoardState.RUNNING:
+    try:
+        board.stop()
+    except ProgramFault as error:
+        said["stop"] = str(error)
+said["state"] = board.state.name
+said["tainted"] = board.tainted
+said["fault"] = list(board.fault())
+said["outputs"] = plant.read_outputs(0, 1)[0]
+said["values"] = board.read([0, 1])[1].hex()
+said["trace_bytes"] = len(board.read_trace(generation, 1 << 16, 0))
+said["ticks"] = board.statistics().ticks
+said["scheduling"] = board.scheduling
+said["log"] = len(board.drain_log())
+refused = []
+for operation in (board.stop, board.start, board.unload, lambda: board.load(path)):
+    try:
+        operation()
+    except SerialRuntimeError as error:
+        refused.append(type(error).__name__)
+said["refused"] = refused
+board.set_forces({})
+ran = []
+thread = threading.Thread(target=lambda: ran.append(1))
+thread.start()
+thread.join()
+said["threads"] = len(ran)
+said["child"] = subprocess.run([sys.executable, "-c", "print(7)"], check=True).returncode
+board.close()
+try:
+    Board(Options())
+except BoardError as error:
+    said["next"] = str(error)
+print(json.dumps(said))

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* The whole shim in one process, all its threads at once, for the sanitizers to look at.
+ *
+ * Arguments: an image built from images/forces.c, one from images/crash.c. */
+#include "shim.h"
+
+#include "../c/harness.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <time.h>
+
+enum { INTERNAL, SEEN, STUBBORN, COUNTER = 8, NEGATIVE = 9 };
+
+static char why[512];
+static atomic_bool done;
+static _Atomic uint32_t generation;
+static const char *forces_image;
+static const char *crash_image;
+
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        if ((call) < 0) {                                                                          \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, why);                    \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static void pause_ms(long ms)
+{
+    const struct timespec time = {.tv_nsec = ms * 1000000};
+    nanosleep(&time, NULL);
+}
+
+static void open_board(void)
+{
+    const struct board_options options = {
+        .priority = 50, .cpu = -1, .trace_ring_bytes = 1 << 16, .cpu_latency_us = -1, .io = "none"};
+    OK(board_open(&options, why, sizeof why));
+}
+
+static void test_life_repeats(void)
+{
+    struct board_image image;
+    uint32_t tick;
+    uint8_t values[8];
+    const uint32_t counter = COUNTER;
+    for (int i = 0; i < 3; i++) {
+        open_board();
+        CHECK_EQ(board_open(NULL, why, sizeof why), -EBUSY);
+        for (int k = 0; k < 3; k++) {
+            OK(board_load(forces_image, &image, why, sizeof why));
+            CHECK_EQ(image.variable_count, 11);
+            for (int start = 0; start < 3; start++) {
+                OK(board_start(why, sizeof why));
+                do
+                    OK(board_read(&counter, 1, values, sizeof values, &tick, why, sizeof why));
+                while (values[0] < 2);
+                OK(board_stop(why, sizeof why));
+            }
+            OK(board_unload(why, sizeof why));
+        }
+        OK(board_close());
+    }
+}
+
+static void *consume(void *argument)
+{
+    static uint8_t records[4096];
+    _Atomic uint32_t *samples = argument;
+    while (!atomic_load(&done)) {
+        const uint32_t wanted = atomic_load(&generation);
+        const int32_t bytes = board_read_trace(wanted, records, sizeof records, 2000000);
+        CHECK(bytes >= 0);
+        for (int32_t at = 0; at < bytes;) {
+            int32_t value[4];
+            memcpy(value, records + at, sizeof value);
+            CHECK_EQ(value[1], 8);
+            CHECK_EQ(value[2], -value[3]);
+            at += 16;
+            atomic_fetch_add(samples, 1);
+        }
+    }
+    return NULL;
+}
+
+static void *observe(void *argument)
+{
+    static struct stats_figures figures;
+    char text[512];
+    (void)argument;
+    while (!atomic_load(&done)) {
+        const int error = board_statistics(&figures, (figures.ticks & 64) != 0);
+        CHECK(error == 0 || error == -EAGAIN);
+        if (error == 0)
+            CHECK_EQ(figures.wakeup.count, figures.ticks);
+        (void)board_scheduling(text, sizeof text);
+        (void)board_trace_dropped();
+        CHECK_EQ(board_state(), BOARD_RUNNING);
+        pause_ms(1);
+    }
+    return NULL;
+}
+
+static void test_all_threads_at_once(void)
+{
+    const uint32_t traced[] = {COUNTER, NEGATIVE};
+    const uint32_t read[] = {COUNTER, NEGATIVE, INTERNAL, SEEN};
+    struct log_record record;
+    struct board_image image;
+    _Atomic uint32_t samples = 0;
+    open_board();
+    OK(board_load(forces_image, &image, why, sizeof why));
+    OK(board_start(why, sizeof why));
+    int64_t token = board_set_trace(traced, 2, why, sizeof why);
+    OK(token);
+    atomic_store(&generation, (uint32_t)token);
+    const pthread_t consumer = spawn(consume, (void *)&samples);
+    const pthread_t observer = spawn(observe, NULL);
+    for (int32_t i = 0; i < 150; i++) {
+        const struct force_order order = {INTERNAL, 4, (const uint8_t *)&i};
+        int32_t value[4];
+        uint32_t tick;
+        OK(board_set_forces(&order, (uint32_t)i % 2, why, sizeof why));
+        OK(board_read(read, 4, (uint8_t *)value, sizeof value, &tick, why, sizeof why));
+        CHECK_EQ(value[0], -value[1]);
+        CHECK_EQ(value[2], value[3]);
+        while (board_take_log(&record))
+            ;
+        if (i % 10 == 0) {
+            token = board_set_trace(traced, 2, why, sizeof why);
+            OK(token);
+            atomic_store(&generation, (uint32_t)token);
+        }
+    }
+    while (atomic_load(&samples) == 0)
+        pause_ms(1);
+    atomic_store(&done, true);
+    join(consumer);
+    join(observer);
+    CHECK(atomic_load(&samples) > 0);
+    OK(board_stop(why, sizeof why));
+    OK(board_close());
+}
+
+static void test_a_crash(void)
+{
+    struct board_image image;
+    int32_t signal;
+    uint32_t tick;
+    open_board();
+    OK(board_load(crash_image, &image, why, sizeof why));
+    OK(board_start(why, sizeof why));
+    while (board_state() == BOARD_RUNNING)
+        pause_ms(1);
+    OK(board_fault(why, sizeof why, &signal, &tick));
+    CHECK(strstr(why, "in CRASH_segmentation") != NULL);
+    CHECK_EQ(board_start(why, sizeof why), -EBUSY);
+    CHECK_EQ(board_close(), -EFAULT);
+}
+
+int main(int count, char **arguments)
+{
+    CHECK_EQ(count, 3);
+    forces_image = arguments[1];
+    crash_image = arguments[2];
+    RUN(test_life_repeats);
+    RUN(test_all_threads_at_once);
+    RUN(test_a_crash);
+    return 0;
+}

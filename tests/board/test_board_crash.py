@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""A program that crashes takes nothing with it. Each case in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import serial_runtime
+
+ImageMaker = Callable[..., str]  # of conftest.py
+
+SCRIPTS = Path(__file__).resolve().parent / "scripts"
+LIMIT_S = 50
+KINDS = {
+    "segmentation": (11, r"segmentation fault at address 0x0 in CRASH_segmentation"),
+    "jump": (11, r"segmentation fault at address 0x0, .*called by CRASH_jump"),
+    "library": (11, r"segmentation fault at address 0x\w+ in .*, called by CRASH_library"),
+    "bus": (7, r"bus error at address 0x\w+ in CRASH_bus"),
+    "abort": (6, r"abort was called by CRASH_abort"),
+    "overflow": (11, r"stack overflow in recurse"),
+    "illegal": (4, r"illegal instruction in CRASH_illegal"),
+    "division": (8, r"arithmetic fault \(.*division by zero.*\) in CRASH_division"),
+    "fault": (0, r"program fault: integer division by zero in CRASH_fault"),
+    "loop": (61, r"running longer than the watchdog's 30 ms in CRASH_loop"),
+}
+TRAPS = os.uname().machine in ("x86_64", "i686")
+
+
+def run(
+    script: str, *arguments: str, before: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    root = Path(serial_runtime.__file__).resolve().parents[1]
+    return subprocess.run(
+        [*before, sys.executable, str(SCRIPTS / f"{script}.py"), *arguments],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
+    )
+
+
+def crash(image: str, io: str, before: tuple[str, ...] = ()) -> dict[str, Any]:
+    done = run("crash", image, f"{io}-{os.getpid()}", "30", before=before)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert said["state"] == "FAULTED"
+    assert said["tainted"] is True
+    assert said["outputs"] == 0
+    assert said["refused"][0] in ("ProgramFault", "StateError")  # stop
+    assert said["refused"][1:] == ["StateError"] * 3
+    assert said["threads"] == 1
+    assert said["child"] == 0
+    assert "already has a board" in said["next"]
+    return said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_crash_in_the_cycle(image: ImageMaker, kind: str) -> None:
+    if kind == "division" and not TRAPS:
+        pytest.skip("this processor does not trap on integer division by zero")
+    signal, sentence = KINDS[kind]
+    said = crash(image("crash", f"KIND={kind}"), kind)
+    reason, number, tick = said["fault"]
+    assert re.fullmatch(rf"{sentence} \(task MAIN, tick {tick}\)", reason)
+    assert number == signal
+    assert tick >= 10
+    assert said["lamp"] == 1  # it was on before
+    assert said["values"] == "0b00000001"  # as the program left them
+    assert said["ticks"] == 10
+    assert said["trace_bytes"] == 10 * 12
+
+
+def test_an_endless_loop_with_the_whole_process_on_one_processor(image: ImageMaker) -> None:
+    cpu = str(max(os.sched_getaffinity(0)))
+    said = crash(image("crash", "KIND=loop"), "one-cpu", before=("taskset", "-c", cpu))
+    assert "in CRASH_loop" in said["fault"][0]
+    assert said["lamp"] == 1
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "abort", "overflow", "loop", "fault"])
+def test_a_crash_in_init(image: ImageMaker, kind: str) -> None:
+    said = crash(image("crash", f"KIND={kind}", "IN_INIT"), f"init-{kind}")
+    reason = said["fault"][0]
+    assert said["start"] == reason
+    sentence = KINDS[kind][1].replace("30 ms", "600 ms")
+    assert re.fullmatch(rf"{sentence} \(init\)", reason)
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "loop"])
+def test_a_crash_in_fini(image: ImageMaker, kind: str) -> None:
+    said = crash(image("crash", f"KIND={kind}", "IN_FINI"), f"FINI-{kind}")
+    assert said["stop"] == said["fault"][0]
+    assert said["stop"].endswith("(fini)")
+    assert f"CRASH_{kind}" in said["stop"]
+
+
+@pytest.mark.parametrize(
+    ("end", "signal", "dumps"),
+    [
+        ("python", 11, "Segmentation fault"),
+        ("python-abort", 6, "Aborted"),
+        ("default", 11, ""),
+    ],
+)
+def test_a_crash_of_python_itself_goes_to_its_owner(
+    image: ImageMaker, end: str, signal: int, dumps: str
+) -> None:
+    done = run("handlers", end, image("basic"), "")
+    assert done.returncode == -signal
+    assert done.stdout == "ready\n"
+    assert done.stderr.count("Fatal Python error") == (1 if dumps else 0)
+    assert dumps in done.stderr
+
+
+def test_handlers_taken_away_are_taken_back_at_the_next_start(image: ImageMaker) -> None:
+    done = run("handlers", "program", image("basic"), image("crash", "KIND=segmentation"))
+    assert done.stdout.splitlines()[0] == "ready"
+    assert "segmentation fault at address 0x0 in CRASH_segmentation" in done.stdout
+    # A signal sent to the process still reaches faulthandler.
+    assert done.returncode == -8
+    assert "Fatal Python error: Floating point exception" in done.stderr
+
+
+@pytest.mark.parametrize("may_lock", [1 << 20, 1 << 30], ids=["1 MiB", "1 GiB"])
+def test_without_privilege_it_runs_and_says_so(image: ImageMaker, may_lock: int) -> None:
+    done = run("unprivileged", image("basic"), str(may_lock))
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    if said is None:
+        pytest.skip("the memory lock limit cannot be raised here")
+    assert said["real_time"] is False
+    assert said["state"] == "RUNNING"
+    assert said["ticks"] >= 20
+    for sentence in (said["before"], said["running"]):
+        assert sentence.startswith("NOT real time: priority 80 was refused")
+        assert "CAP_SYS_NICE" in sentence
+        assert "LimitRTPRIO" in sentence
+    # With any limit: once it is reached, Python could not even start a thread.
+    assert "only the runtime's own memory locked" in said["running"]

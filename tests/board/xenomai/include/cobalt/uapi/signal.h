@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* The signals that the Cobalt core sends, and how it marks their value. */
+#pragma once
+
+#include <signal.h>
+
+#define SIGSHADOW SIGWINCH
+#define SIGDEBUG SIGXCPU
+#define SIGDEBUG_WATCHDOG 6
+#define sigdebug_marker 0xfccf0000

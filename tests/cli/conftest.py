@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""A board made of Python, behind the client's interface: what the commands talk to here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import pytest
+
+from serial_runtime import iec
+from serial_runtime.cli import main
+from serial_runtime.errors import CallRefused, LinkClosed, VariableError
+from serial_runtime.iec import IecType
+from serial_runtime.rpc import client
+from serial_runtime.rpc.board.common import (
+    BoardStatus,
+    Capabilities,
+    CycleStatistics,
+    Distribution,
+    ProgramInfo,
+    Task,
+    Variable,
+)
+from serial_runtime.rpc.client import LogLine, Snapshot
+from serial_runtime.rpc.ide.common import PlcStatus, Status
+
+URI = "ERPC://fake:3000"
+
+
+class FakeTrace:
+    """Hands out prepared batches of ticks; an empty one means the program has stopped."""
+
+    def __init__(self, board: FakeBoard, names: Sequence[str]) -> None:
+        self._board = board
+        self._names = names
+        self._batches = list(board.trace_batches)
+        self.plc = int(Status.Started)
+        self.lost = 0
+        self.closed = False
+        board.traces.append(self)
+
+    def poll(self) -> list[Snapshot]:
+        batch = self._batches.pop(0) if self._batches else []
+        if not batch:
+            self.plc = int(Status.Stopped)
+        return [Snapshot(tick, self._board.packed(self._names)) for tick in batch]
+
+    def __enter__(self) -> FakeTrace:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.closed = True
+
+
+class FakeBoard:
+    """State of a board, and the calls that change it."""
+
+    def __init__(self) -> None:
+        self.ours = True
+        self.state = Status.Stopped
+        self.table: list[Variable] = []
+        self.values: dict[str, bytes] = {}
+        self.forces: dict[str, bytes] = {}
+        self.lines: list[LogLine] = []
+        self.image = b""
+        self.tick = 100
+        self.fault = ""
+        self.trace_batches: list[list[int]] = []
+        self.traces: list[FakeTrace] = []
+        self.figures = CycleStatistics(period_ns=10_000_000)
+        self.resets = 0
+        self.machine = "x86_64"
+        self.closed = 0
+        self.add("TANK.LEVEL", IecType.REAL, 1.25)
+        self.add("TANK.INLET", IecType.BOOL, True)
+        self.add("TANK.STATE", IecType.STRING, "holding", 24)
+        self.add("RECIPE.TIME", IecType.TIME, 1_500_000_000)
+
+    def add(self, path: str, kind: IecType, value: iec.Value, capacity: int = 0) -> None:
+        self.table.append(Variable(path=path, iec_type=kind, capacity=capacity))
+        self.values[path] = iec.pack(kind, value, capacity)
+
+    def packed(self, names: Iterable[str]) -> bytes:
+        paths = [self.table[i].path for i in self.indices(names)]
+        return b"".join(self.forces.get(path, self.values[path]) for path in paths)
+
+    def __enter__(self) -> FakeBoard:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.closed += 1
+
+    def status(self) -> PlcStatus:
+        counts = [sum(line.level == level for line in self.lines) for level in range(4)]
+        return PlcStatus(self.state, counts)
+
+    def plc_id(self) -> str:
+        return "STOCK"
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities("FAKE", "0.1.0", self.machine, "posix", 4096, 8)
+
+    def board_status(self) -> BoardStatus:
+        return BoardStatus(
+            plc=self.state,
+            scheduling="NOT real time: run as root",
+            forced=len(self.forces),
+            fault=self.fault,
+            uptime_ns=61_000_000_000,
+        )
+
+    def program(self) -> ProgramInfo:
+        tasks = [Task("MAIN", 10_000_000, 0)]
+        return ProgramInfo(bool(self.table), "m" * 32, "TANK", "b" * 32, len(self.table), tasks)
+
+    def download(
+        self, image: bytes, md5: str = "", progress: Callable[[int, int], None] = lambda *_: None
+    ) -> None:
+        for done in range(0, len(image), 1000):
+            progress(done, len(image))
+        progress(len(image), len(image))
+        self.image = image
+
+    def start(self) -> None:
+        if not self.table:
+            raise CallRefused("there is no program to start")
+        self.state = Status.Started
+
+    def stop(self) -> None:
+        self.state = Status.Stopped
+
+    def repair(self) -> None:
+        self.table.clear()
+        self.state = Status.Empty
+
+    def variables(self) -> tuple[Variable, ...]:
+        return tuple(self.table)
+
+    def indices(self, names: Iterable[str]) -> list[int]:
+        places = {row.path: i for i, row in enumerate(self.table)}
+        for name in names:
+            if name.upper() not in places:
+                raise VariableError(f"no variable {name!r}; did you mean TANK.LEVEL?")
+        return [places[name.upper()] for name in names]
+
+    def read(self, names: Sequence[str]) -> Snapshot:
+        self.tick += 1
+        return Snapshot(self.tick, self.packed(names))
+
+    def force(self, values: Mapping[str, bytes]) -> None:
+        self.forces.update(values)
+
+    def unforce(self, names: Sequence[str] = ()) -> None:
+        for name in names or list(self.forces):
+            self.forces.pop(name, None)
+
+    def forced(self) -> list[str]:
+        return list(self.forces)
+
+    def statistics(self, reset: bool = False) -> CycleStatistics:
+        self.resets += reset
+        return self.figures
+
+    def log(self, levels: Sequence[int], first: Sequence[int]) -> list[LogLine]:
+        return [e for e in self.lines if e.level in levels and e.number >= first[e.level]]
+
+    def trace(self, names: Sequence[str]) -> FakeTrace:
+        return FakeTrace(self, names)
+
+
+@pytest.fixture
+def board(monkeypatch: pytest.MonkeyPatch) -> FakeBoard:
+    """The board at URI; every other one does not answer."""
+    fake = FakeBoard()
+
+    def connect(uri: str) -> FakeBoard:
+        if uri != URI:
+            raise LinkClosed(f"{uri} does not answer")
+        return fake
+
+    monkeypatch.setattr(client, "connect", connect)
+    monkeypatch.setenv("SERIAL_RUNTIME_URI", URI)
+    return fake
+
+
+class Result(NamedTuple):
+    """What a command left behind."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run a command: run("status", "--json")."""
+
+    def call(*words: str) -> Result:
+        status = main(list(words))
+        return Result(status, *capsys.readouterr())
+
+    return call
+
+
+def distribution(*bins: int, overflow: int = 0) -> Distribution:
+    """One with these counts in bins of 1 us."""
+    return Distribution(1000, sum(bins), 100, 1500, 1000, 3000, 3000, 3500, overflow, list(bins))
+
+
+@pytest.fixture
+def busy(board: FakeBoard) -> FakeBoard:
+    """The board running, with statistics."""
+    board.state = Status.Started
+    board.figures = CycleStatistics(
+        ticks=107,
+        overruns=1,
+        skipped=2,
+        period_ns=10_000_000,
+        wakeup=distribution(0, 3, 50, 50, 0, 0, 0, 4, overflow=1),
+        execution=distribution(100, 7),
+        shim=distribution(107),
+    )
+    return board

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: MIT
+"""Each command: what it does to the board, what it prints, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import serial_runtime
+from serial_runtime.rpc.client import LogLine
+from serial_runtime.rpc.ide.common import Status
+
+TANK = Path(serial_runtime.__file__).parent / "demo" / "tank.c"
+
+
+@pytest.fixture
+def image(tmp_path: Path, run) -> Path:
+    path = tmp_path / "tank.so"
+    assert run("build", str(TANK), "-o", str(path)).status == 0
+    return path
+
+
+def test_status(board, run) -> None:
+    board.force({"TANK.LEVEL": b"\0\0\0\0"})
+    out = run("status").out
+    for part in (
+        "FAKE, x86_64, posix, runtime 0.1.0, up 61 s",
+        "state      Stopped",
+        "schedule   NOT real time: run as root",
+        "TANK, 4 variables, MAIN every 10 ms",
+        "forced     TANK.LEVEL",
+        "0 critical, 0 warning, 0 info, 0 debug",
+    ):
+        assert part in out
+    answer = json.loads(run("status", "--json").out)
+    assert answer["plc"]["real_time"] is False
+    assert answer["forced"] == ["TANK.LEVEL"]
+
+
+def test_status_says_why_a_program_is_broken(board, run) -> None:
+    board.state, board.fault = Status.Broken, "segmentation fault at address 0x0 in RUN"
+    assert "state      Broken: segmentation fault" in run("status").out
+
+
+def test_status_of_a_stock_server(board, run) -> None:
+    board.ours = False
+    result = run("status")
+    assert result.status == 0
+    assert "STOCK, a stock eRPC server" in result.out
+
+
+def test_start_stop(board, run) -> None:
+    assert run("start").out == "started\n"
+    assert board.state == Status.Started
+    assert run("stop").out == "stopped\n"
+    assert board.state == Status.Stopped
+    assert board.closed == 2
+
+
+def test_repair_wants_a_yes(board, run) -> None:
+    result = run("repair")  # standard input is no terminal here
+    assert result.status == 2
+    assert "confirm with --yes" in result.err
+    assert board.table
+    assert run("repair", "--yes").status == 0
+    assert not board.table
+
+
+def test_build(tmp_path: Path, run) -> None:
+    image = tmp_path / "tank.so"
+    answer = json.loads(run("build", str(TANK), "-o", str(image), "--json").out)
+    assert answer["bytes"] == image.stat().st_size
+    assert answer["messages"] == ""
+    assert answer["build_id"] in run("build", str(TANK), "-o", str(image)).out
+
+
+def test_build_passes_the_compilers_words_on(tmp_path: Path, run) -> None:
+    (tmp_path / "bad.c").write_text("int x = ;\n")
+    result = run("build", str(tmp_path / "bad.c"), "-o", str(tmp_path / "bad.so"))
+    assert result.status == 1
+    assert result.err.startswith("serial-runtime: error: gcc failed:\n")
+    assert "bad.c:1:9: error: expected expression" in result.err
+
+
+def test_load_prints_a_line_a_quarter_and_the_rate(board, run, image: Path) -> None:
+    result = run("load", str(image), "--start")
+    assert result.status == 0
+    assert board.image == image.read_bytes()
+    assert board.state == Status.Started
+    lines = result.out.splitlines()
+    assert [line[:5] for line in lines[3:4]] == ["100 %"]
+    assert lines[-2].startswith(f"loaded {len(board.image)} bytes in ")
+    assert lines[-2].endswith("kB/s)")
+    assert lines[-1] == "started"
+
+
+def test_load_as_json(board, run, image: Path) -> None:
+    answer = json.loads(run("load", str(image), "--json").out)
+    assert answer["bytes"] == len(board.image)
+    assert answer["started"] is False
+    assert board.state == Status.Stopped
+
+
+def test_load_refuses_the_wrong_machine_before_the_download(board, run, image: Path) -> None:
+    board.machine = "aarch64"
+    result = run("load", str(image))
+    assert result.status == 1
+    assert "the board is aarch64; build it with --target aarch64-linux-gnu" in result.err
+    assert board.image == b""
+
+
+def test_load_refuses_what_is_no_image(board, run) -> None:
+    result = run("load", str(TANK))
+    assert result.status == 1
+    assert "tank.c is no image: no ELF file. `serial-runtime build` makes one" in result.err
+
+
+def test_watch_lines(board, run) -> None:
+    board.force({"TANK.INLET": b"\0"})
+    words = ("tank.level", "TANK.inlet", "--count", "2", "--interval", "0")
+    lines = run("watch", *words).out.splitlines()
+    assert [line.split() for line in lines] == [
+        ["tick", "TANK.LEVEL", "TANK.INLET"],
+        ["101", "1.25", "FALSE*"],
+        ["102", "1.25", "FALSE*"],
+    ]
+    assert len({len(line) for line in lines}) == 1, "columns are aligned"
+
+
+def test_watch_all_in_a_block_when_lines_would_be_long(board, run) -> None:
+    for number in range(8):
+        board.add(f"SOME.LONG_NAME_{number}", 4, number)
+    out = run("watch", "--count", "1").out
+    assert "  TANK.STATE        STRING[24]  'holding'\n" in out
+    assert "  SOME.LONG_NAME_7  DINT        7\n" in out
+
+
+def test_watch_json(board, run) -> None:
+    board.add("CALC.RATIO", 14, float("nan"))
+    document = json.loads(run("watch", "--count", "1", "--json").out, parse_constant=pytest.fail)
+    assert document["tick"] == 101
+    assert document["values"] == {
+        "TANK.LEVEL": 1.25,
+        "TANK.INLET": True,
+        "TANK.STATE": "holding",
+        "RECIPE.TIME": "T#1s500ms",
+        "CALC.RATIO": "NaN",
+    }
+
+
+def test_watch_an_empty_board(board, run) -> None:
+    board.table.clear()
+    result = run("watch", "--count", "1")
+    assert result.status == 1
+    assert "no program" in result.err
+
+
+def test_force_and_unforce(board, run) -> None:
+    assert run("force", "tank.level=1.95", "RECIPE.TIME=T#3s", "tank.state='a=b'").out == (
+        "TANK.LEVEL forced to 1.95\nRECIPE.TIME forced to T#3s\nTANK.STATE forced to 'a=b'\n"
+    )
+    assert board.read(["TANK.STATE"]).values == b"\x03a=b"
+    assert run("unforce", "TANK.level").out == "released TANK.LEVEL\n"
+    assert board.forced() == ["RECIPE.TIME", "TANK.STATE"]
+    answer = json.loads(run("unforce", "--all", "--json").out)
+    assert answer == {"released": ["RECIPE.TIME", "TANK.STATE"]}
+    assert run("unforce", "--all").out == "released nothing: no variable was forced\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("TANK.LEVL=1", "no variable 'TANK.LEVL'; did you mean TANK.LEVEL?"),
+        ("TANK.LEVEL=high", "'high' is not a REAL: it takes numbers up to 3.4e38; for example 1.5"),
+        ("TANK.STATE=much longer than this variable", "takes 24 at most"),
+    ],
+)
+def test_force_changes_nothing_when_one_value_is_wrong(board, run, word: str, says: str) -> None:
+    result = run("force", "TANK.INLET=FALSE", word)
+    assert result.status == 1
+    assert says in result.err
+    assert len(result.err.splitlines()) == 1
+    assert not board.forces
+
+
+def test_trace_writes_every_tick_and_marks_gaps(busy, run, tmp_path: Path) -> None:
+    busy.trace_batches = [[7, 8], [12], [13, 14, 15]]
+    file = tmp_path / "t.csv"
+    result = run(
+        "trace", "tank.level", "recipe.time", "tank.state", "-o", str(file), "--ticks", "8"
+    )
+    assert file.read_text().splitlines() == [
+        "tick,TANK.LEVEL,RECIPE.TIME [s],TANK.STATE",
+        "7,1.25,1.500000000,holding",
+        "8,1.25,1.500000000,holding",
+        "# gap: 3 ticks missing after tick 8",
+        "12,1.25,1.500000000,holding",
+        "13,1.25,1.500000000,holding",
+        "14,1.25,1.500000000,holding",
+    ]
+    assert result.out == f"{file}: 5 ticks (7 to 14) of 3 variables, 1 gap with 3 ticks missing\n"
+    assert busy.traces[0].closed
+
+
+def test_trace_for_a_time_across_the_wrap_of_the_tick(busy, run, tmp_path: Path) -> None:
+    busy.trace_batches = [[2**32 - 1, 0, 1, 2]]
+    file = tmp_path / "t.csv"
+    words = ("trace", "TANK.INLET", "-o", str(file), "--duration", "0.03", "--json")
+    answer = json.loads(run(*words).out)
+    assert (answer["ticks"], answer["gaps"], answer["last"]) == (3, 0, 1)
+    assert file.read_text().splitlines()[1:] == ["4294967295,1", "0,1", "1,1"]
+
+
+def test_trace_ends_with_the_program(busy, run, tmp_path: Path) -> None:
+    busy.trace_batches = [[1, 2]]
+    result = run("trace", "TANK.INLET", "-o", str(tmp_path / "t.csv"), "--ticks", "50")
+    assert result.status == 0
+    assert result.out.endswith(
+        "2 ticks (1 to 2) of 1 variables, no gap; then the program stopped\n"
+    )
+
+
+def test_a_name_given_twice_is_traced_once(busy, run) -> None:
+    busy.trace_batches = [[1]]
+    out = run("trace", "TANK.INLET", "tank.inlet", "-o", "-", "--ticks", "1").out
+    assert out == "tick,TANK.INLET\n1,1\n"
+
+
+def test_trace_to_standard_output(busy, run) -> None:
+    busy.trace_batches = [[1, 2]]
+    result = run("trace", "TANK.INLET", "-o", "-", "--ticks", "2")
+    assert result.out == "tick,TANK.INLET\n1,1\n2,1\n"
+    assert "2 ticks" in result.err
+
+
+def test_trace_needs_a_running_program(board, run, tmp_path: Path) -> None:
+    result = run("trace", "TANK.INLET", "-o", str(tmp_path / "t.csv"), "--ticks", "2")
+    assert result.status == 1
+    assert "no program is running" in result.err
+
+
+def test_log(board, run) -> None:
+    board.lines = [
+        LogLine(2, 0, 5, 1767225600, 250_000_000, "tank: ready"),
+        LogLine(1, 0, 812, 1767225601, 1000, "high level"),
+    ]
+    lines = run("log").out.splitlines()
+    assert lines[0].endswith(".250000  info      tick 5         tank: ready")
+    assert lines[1].endswith(".000001  warning   tick 812       high level")
+    assert len(run("log", "--level", "warning").out.splitlines()) == 1
+    assert len(run("log", "--level", "1").out.splitlines()) == 1
+    document = json.loads(run("log", "--level", "Warning", "--json").out)
+    assert document["level"] == "warning"
+    assert document["text"] == "high level"
+
+
+def test_a_log_line_cannot_steer_the_terminal(board, run) -> None:
+    board.lines = [LogLine(2, 0, 5, 0, 0, "one\n\x1b[2Jtwo")]
+    assert run("log").out.endswith(r"one\x0a\x1b[2Jtwo" + "\n")
+
+
+def test_log_follow_shows_each_line_once(board, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    board.lines = [LogLine(2, 0, 1, 0, 0, "one")]
+    looks = []
+
+    def look_again(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+        board.lines.append(LogLine(2, len(looks), 1, len(looks), 0, f"more {len(looks)}"))
+
+    monkeypatch.setattr("time.sleep", look_again)
+    result = run("log", "--follow", "--interval", "0.25")
+    assert result.status == 0
+    texts = [line.split(maxsplit=5)[-1] for line in result.out.splitlines()]
+    assert texts == ["one", "more 1", "more 2"]
+    assert looks == [0.25] * 3
+
+
+def test_stats(busy, run) -> None:
+    out = run("stats", "--reset").out
+    assert "107 ticks of 10 ms, 1 overruns, 2 periods skipped" in out
+    assert "wakeup latency          0.1      1.5      3.0      3.0      3.5" in out
+    assert busy.resets == 1
+    assert json.loads(run("stats", "--json").out)["wakeup"]["bins"][1] == 3
+
+
+def test_histogram(busy, run) -> None:
+    lines = run("stats", "--histogram").out.splitlines()
+    at = lines.index("wakeup latency")
+    assert [line.split() for line in lines[at + 1 : at + 5]] == [
+        ["1", "to", "2", "us", "3", "##"],
+        ["2", "to", "4", "us", "100", "#" * 40],
+        ["4", "to", "8", "us", "4", "##"],
+        ["above", "8", "us", "1", "#"],
+    ]
+
+
+def test_no_histogram_without_samples(board, run) -> None:
+    assert len(run("stats", "--histogram").out.splitlines()) == 5

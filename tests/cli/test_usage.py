@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: MIT
+"""What all commands share: help that teaches, the URI, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import serial_runtime
+from serial_runtime.cli import COMMANDS
+from serial_runtime.errors import BoardError, UriError
+from serial_runtime.rpc import client
+
+URI = "ERPC://fake:3000"
+
+
+def test_the_overview_lists_every_command(run) -> None:
+    result = run("--help")
+    assert result.status == 0
+    for name, (_, summary) in COMMANDS.items():
+        assert f"  {name} " in result.out
+        assert summary in result.out
+    assert run().status == 2
+    assert run("--version").out == f"serial-runtime {serial_runtime.__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_teaches(run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    result = run(name, "--help")
+    assert result.status == 0
+    assert f"usage: serial-runtime {name}" in result.out
+    assert f"example:\n  serial-runtime {name}" in result.out
+    assert "exit codes:\n  0  done" in result.out
+    assert max(map(len, result.out.splitlines())) <= 100
+    talks = name not in ("serve", "build", "demo")
+    assert ("3  no connection" in result.out) == talks
+    assert ("SERIAL_RUNTIME_URI" in result.out) == talks
+
+
+def test_a_command_nobody_knows(run) -> None:
+    result = run("wach")
+    assert result.status == 2
+    assert "did you mean watch?" in result.err
+    assert "--help lists" in run("xyzzy").err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("watch", URI, "TANK.LEVEL", "--count", "1"),
+        ("watch", "--count", "1", URI, "TANK.LEVEL"),
+        ("watch", URI, "--count", "1", "TANK.LEVEL"),
+        ("watch", "TANK.LEVEL", "--count", "1"),
+        ("watch", "--count=1", "TANK.LEVEL"),
+    ],
+)
+def test_the_uri_is_the_first_word_or_in_the_environment(board, run, words) -> None:
+    result = run(*words)
+    assert result.status == 0
+    assert "1.25" in result.out
+    assert "INLET" not in result.out
+
+
+def test_the_argument_wins_over_the_environment(board, run) -> None:
+    result = run("status", "ERPC://other:3000")
+    assert result.status == 3
+    assert result.err == "serial-runtime: error: ERPC://other:3000 does not answer\n"
+
+
+@pytest.mark.parametrize("name", [n for n in COMMANDS if n not in ("serve", "build", "demo")])
+def test_without_a_uri_every_command_says_how_to_give_it(
+    run, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SERIAL_RUNTIME_URI", raising=False)
+    result = run(name, *(["-o", "x.csv"] if name == "trace" else []))
+    assert result.status == 2
+    assert "ERPC:///dev/ttyUSB0:115200 or ERPC://host:3000, or set SERIAL_RUNTIME_URI" in result.err
+    assert result.err.startswith("usage: ")
+    assert not Path("x.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("status", "dev/ttyS0"), "without its scheme ERPC://"),
+        (("start", "now"), "one word too many"),
+        (("watch", "--count", "0"), "--count at least 1"),
+        (("watch", "--interval", "-1"), "--interval is at least 0"),
+        (("watch", "--count", "many"), "invalid int value"),
+        (("force",), "write NAME=VALUE"),
+        (("force", "TANK.LEVEL"), "write NAME=VALUE, not TANK.LEVEL"),
+        (("force", "=5"), "write NAME=VALUE, not ="),
+        (("unforce",), "or give --all"),
+        (("unforce", "TANK.LEVEL", "--all"), "or give --all"),
+        (("load",), "one image file"),
+        (("load", "a", "b"), "one image file"),
+        (("trace", "TANK.LEVEL"), "required: -o"),
+        (("trace", "-o", "x.csv"), "at least one variable"),
+        (("trace", "TANK.LEVEL", "-o", "x.csv", "--ticks", "-1"), "greater than 0"),
+        (("trace", "TANK.LEVEL", "-o", "x.csv", "--duration", "-1"), "greater than 0"),
+        (("trace", "A", "-o", "x.csv", "--ticks", "1", "--duration", "1"), "not allowed with"),
+        (("log", "--level", "loud"), "'loud' is none of critical, warning, info, debug"),
+        (("build", "-o", "x.so"), "which program?"),
+        (("serve",), "give --port, --tcp, or a --profile"),
+        (("status", "--jso"), "unrecognized arguments"),
+    ],
+)
+def test_wrong_usage(board, run, words, says: str) -> None:
+    result = run(*words)
+    assert result.status == 2
+    assert says in result.err
+    assert result.out == ""
+    assert "Traceback" not in result.err
+
+
+def test_a_bad_uri_is_wrong_usage(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(uri: str) -> None:
+        raise UriError(f"{uri}: no transport is called ftp")
+
+    monkeypatch.setattr(client, "connect", connect)
+    result = run("status", "ftp://host")
+    assert result.status == 2
+    assert result.err == "serial-runtime: error: ftp://host: no transport is called ftp\n"
+
+
+def test_every_error_of_ours_is_one_line(board, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise BoardError(12, "the trace ring cannot be allocated: no memory")
+
+    monkeypatch.setattr(board, "start", refuse)
+    result = run("start")
+    assert result.status == 1
+    assert result.err == ("serial-runtime: error: the trace ring cannot be allocated: no memory\n")
+
+
+def test_files_that_cannot_be_read_or_written(busy, run, tmp_path: Path) -> None:
+    result = run("load", str(tmp_path / "nothing.so"))
+    assert result.status == 1
+    assert result.err.endswith("nothing.so: No such file or directory\n")
+    result = run("trace", "TANK.LEVEL", "-o", str(tmp_path / "no" / "x.csv"), "--ticks", "1")
+    assert result.status == 1
+    assert "No such file" in result.err
+
+
+def test_interrupted(board, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(board, "read", interrupt)
+    assert run("watch", "TANK.LEVEL").status == 0, "Ctrl-C is how an endless watch ends"
+    assert run("watch", "TANK.LEVEL", "--count", "5").status == 130
+
+
+def test_serve_hands_its_options_to_the_daemon(
+    run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    profiles = []
+    profile = tmp_path / "board.toml"
+    profile.write_text('[serial]\nport = "/dev/ttyS1"\nbaud = 9600\n[rt]\ncpu = 1\n')
+    from serial_runtime import daemon
+
+    monkeypatch.setattr(daemon, "run", lambda profile: profiles.append(profile) or 0)
+    words = ("--baud", "57600", "--tcp", "127.0.0.1:0", "--dir", "plc", "--autostart")
+    assert run("serve", "--profile", str(profile), *words).status == 0
+    (given,) = profiles
+    assert given.serial == ("/dev/ttyS1", 57600)
+    assert given.tcp.listen == ("127.0.0.1", 0)
+    assert (given.rt.cpu, given.store.dir, given.store.autostart) == (1, "plc", True)
+    profile.write_text("[serial]\nbaut = 9600\n")
+    result = run("serve", "--profile", str(profile), "--port", "/dev/ttyS1")
+    assert result.status == 1
+    assert "baut" in result.err
+
+
+def python(*words: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join(filter(None, sys.path))
+    return subprocess.run(
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_needs_no_heavy_library(name: str) -> None:
+    code = f"import sys, serial_runtime.cli as c; c.main([{name!r}, '--help']); print(*sys.modules)"
+    modules = set(python("-S", "-c", code).stdout.splitlines()[-1].split())
+    assert "argparse" in modules
+    assert not {"erpc", "serial", "dataclasses", "crcmod", "json"} & modules
+
+
+def test_serve_help_imports_argparse_and_little_else() -> None:
+    code = (
+        "import sys, serial_runtime.cli as c; before = set(sys.modules); "
+        "c.main(['serve', '--help']); print(*sorted(set(sys.modules) - before))"
+    )
+    new = set(python("-S", "-c", code).stdout.splitlines()[-1].split())
+    assert "argparse" in new
+    assert not {"serial", "erpc", "dataclasses", "typing", "shutil", "subprocess", "socket"} & new
+    ours = {name for name in new if name.startswith("serial_runtime")}
+    assert ours == {
+        "serial_runtime.cli.command",
+        "serial_runtime.cli.serve",
+        "serial_runtime.errors",
+    }
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    code = (
+        "import os, sys; read, write = os.pipe(); os.close(read); os.dup2(write, 1); "
+        "from serial_runtime.cli import main; sys.exit(main(['build', '--help']))"
+    )
+    done = python("-c", code)
+    assert done.stderr == ""
+    assert done.returncode == 0

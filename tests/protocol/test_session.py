@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: MIT
+"""Envelopes, refusals and both halves of a session, case by case; the model tests the rest."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serial_runtime import errors
+from serial_runtime.protocol import envelope, refusal
+from serial_runtime.protocol.client_session import ClientSession, Line
+from serial_runtime.protocol.envelope import Envelope, decode, encode
+from serial_runtime.protocol.plain_session import PlainSession
+from serial_runtime.protocol.session import MAX_SESSIONS, ServerSessions
+
+BOOT = 0xB007
+MAX_FRAME = 4200
+
+
+def call(
+    number: int,
+    payload: bytes = b"",
+    *,
+    session: int = 7,
+    boot: int = BOOT,
+    flags: int = 0,
+    method: int = 9,
+) -> Envelope:
+    return Envelope(envelope.CALL, number, session, boot, 1, method, flags, payload)
+
+
+def hello(session: int = 7) -> Envelope:
+    return Envelope(envelope.CALL, 0, session, 0, envelope.SERVICE, envelope.HELLO, 0, b"")
+
+
+def status(body: object) -> int:
+    assert isinstance(body, bytes)
+    return decode(body).status
+
+
+@pytest.fixture
+def server() -> ServerSessions:
+    server = ServerSessions(BOOT)
+    server.receive(hello(), MAX_FRAME)
+    return server
+
+
+def test_the_bytes_of_an_envelope() -> None:
+    body = encode(envelope.CALL, 3, 0x11111111, 0x22222222, 1, 4, 0x8001, b"arg")
+    head = struct.pack("<IIIIIBBH", 0x01020000, 3, 0x11111111, 0x22222222, 0, 1, 4, 0x8001)
+    crc = struct.pack("<I", zlib.crc32(head + b"arg"))
+    assert body == head[:16] + crc + head[20:] + b"arg"
+
+
+@given(
+    st.tuples(
+        st.sampled_from([envelope.CALL, envelope.ONEWAY, envelope.REPLY]),
+        *[st.integers(0, 2**32 - 1)] * 3,
+        *[st.integers(0, 255)] * 2,
+        st.integers(0, 65535),
+        st.binary(max_size=50),
+    )
+)
+def test_decode_undoes_encode(fields: tuple[int, int, int, int, int, int, int, bytes]) -> None:
+    assert tuple(decode(encode(*fields))) == fields
+
+
+@given(st.binary(max_size=40), st.integers(0, 8 * 64 - 1))
+def test_any_flipped_bit_is_seen(payload: bytes, bit: int) -> None:
+    body = bytearray(encode(envelope.CALL, 1, 2, 3, 1, 4, 0, payload))
+    body[bit // 8 % len(body)] ^= 1 << bit % 8
+    with pytest.raises(errors.ProtocolError):
+        decode(bytes(body))
+
+
+@given(st.binary(max_size=60))
+def test_other_bytes_are_no_envelope(data: bytes) -> None:
+    with pytest.raises(errors.ProtocolError):
+        decode(data)
+
+
+@pytest.mark.parametrize("kind", refusal.CODES.values())
+def test_a_refusal_keeps_class_and_sentence(kind: type[errors.SerialRuntimeError]) -> None:
+    if kind is errors.BoardError:
+        error: errors.SerialRuntimeError = errors.BoardError(22, "bad ü")
+    else:
+        error = kind("bad ü")
+    back = refusal.decode_refusal(refusal.encode_refusal(error))
+    assert type(back) is kind
+    assert str(back) == "bad ü"
+    assert getattr(back, "errno", 22) == 22
+
+
+def test_classes_without_a_code_travel_as_their_base_and_unknown_codes_as_call_refused() -> None:
+    class New(errors.BlobError):
+        pass
+
+    assert type(refusal.decode_refusal(refusal.encode_refusal(New("x")))) is errors.BlobError
+    unknown = struct.pack("<HHI", 999, 0, 1) + b"x"
+    assert type(refusal.decode_refusal(unknown)) is errors.CallRefused
+    assert type(refusal.decode_refusal(b"\1")) is errors.ProtocolError
+
+
+def test_every_error_with_a_code_is_still_there() -> None:
+    """The codes are for ever: 1 to 17 so far."""
+    assert sorted(refusal.CODES) == list(range(1, 18))
+    assert refusal.CODES[3] is errors.StateError
+    assert refusal.CODES[17] is errors.WorkerBusy
+
+
+def test_a_finished_call_is_answered_from_the_cache(server: ServerSessions) -> None:
+    request = call(1, b"x")
+    assert server.receive(request, MAX_FRAME) == [request]
+    assert status(server.receive(request, MAX_FRAME)[0]) == envelope.IN_PROGRESS
+    (reply,) = server.finish(request, envelope.DONE, b"out")
+    assert isinstance(reply, bytes)
+    assert decode(reply).payload == b"out"
+    assert server.receive(request, MAX_FRAME) == [reply]
+
+
+def test_a_call_the_client_has_given_up_is_ignored(server: ServerSessions) -> None:
+    assert server.receive(call(5), MAX_FRAME) == [call(5)]
+    assert server.receive(call(4), MAX_FRAME) == []
+
+
+def test_beyond_the_window_is_busy(server: ServerSessions) -> None:
+    for number in range(1, 5):
+        server.receive(call(number, flags=number - 1), MAX_FRAME)
+    assert status(server.receive(call(5, flags=4), MAX_FRAME)[0]) == envelope.BUSY
+    assert server.receive(call(5, flags=3), MAX_FRAME) == [call(5, flags=3)]
+
+
+def test_unknown_session_and_other_boot_are_not_executed(server: ServerSessions) -> None:
+    stranger = server.receive(call(1, session=8), MAX_FRAME)
+    assert [status(body) for body in stranger] == [envelope.UNKNOWN_SESSION]
+    (reply,) = server.receive(call(1, boot=BOOT + 1), MAX_FRAME)
+    assert status(reply) == envelope.OTHER_BOOT
+    assert isinstance(reply, bytes)
+    assert decode(reply).boot_id == BOOT
+
+
+def test_ordered_calls_wait_for_those_below(server: ServerSessions) -> None:
+    ordered = envelope.ORDERED
+    second, third = call(2, flags=1 | ordered), call(3, flags=2 | ordered)
+    assert status(server.receive(third, MAX_FRAME)[0]) == envelope.IN_PROGRESS
+    assert status(server.receive(second, MAX_FRAME)[0]) == envelope.IN_PROGRESS
+    first = call(1, flags=ordered)
+    assert server.receive(first, MAX_FRAME) == [first]
+    assert server.finish(first, envelope.DONE, b"")[1:] == [second]
+    assert server.finish(second, envelope.DONE, b"")[1:] == [third]
+    assert server.finish(third, envelope.DONE, b"")[1:] == []
+
+
+def test_a_risen_floor_releases_a_held_call(server: ServerSessions) -> None:
+    held = call(3, flags=2 | envelope.ORDERED)
+    server.receive(held, MAX_FRAME)
+    again = call(3, flags=envelope.ORDERED)  # the client has given up 1 and 2
+    assert server.receive(again, MAX_FRAME) == [held]
+
+
+def test_hello_again_keeps_the_session(server: ServerSessions) -> None:
+    server.receive(call(1), MAX_FRAME)
+    server.receive(hello(), MAX_FRAME)
+    assert status(server.receive(call(1), MAX_FRAME)[0]) == envelope.IN_PROGRESS
+
+
+def test_bye_ends_it(server: ServerSessions) -> None:
+    bye = Envelope(envelope.ONEWAY, 9, 7, BOOT, envelope.SERVICE, envelope.BYE, 0, b"")
+    assert server.receive(bye, MAX_FRAME) == []
+    assert server.take_closed() == [7]
+    assert status(server.receive(call(1), MAX_FRAME)[0]) == envelope.UNKNOWN_SESSION
+
+
+def test_the_session_unused_longest_goes_but_not_a_busy_one() -> None:
+    server = ServerSessions(BOOT)
+    for session in range(1, MAX_SESSIONS + 1):
+        server.receive(hello(session), MAX_FRAME)
+    server.receive(call(1, session=1), MAX_FRAME)  # runs on
+    server.receive(hello(100), MAX_FRAME)
+    assert server.take_closed() == [2]
+    for session in range(3, MAX_SESSIONS + 1):
+        server.receive(call(1, session=session), MAX_FRAME)
+    server.receive(call(1, session=100), MAX_FRAME)
+    assert status(server.receive(hello(101), MAX_FRAME)[0]) == envelope.REFUSED
+
+
+def test_the_cache_is_bounded_and_forgets_replies_but_not_calls() -> None:
+    server = ServerSessions(BOOT, cache_bytes=1000)
+    requests = [call(1, session=session) for session in (1, 2, 3)]
+    for request in requests:
+        server.receive(hello(request.session), MAX_FRAME)
+        server.receive(request, MAX_FRAME)
+        server.finish(request, envelope.DONE, bytes(600))
+    replies = [server.receive(request, MAX_FRAME)[0] for request in requests]
+    assert [status(reply) for reply in replies] == [
+        envelope.REFUSED, envelope.REFUSED, envelope.DONE,
+    ]  # fmt: skip
+    assert isinstance(replies[0], bytes)
+    error = refusal.decode_refusal(decode(replies[0]).payload)
+    assert isinstance(error, errors.OutcomeUnknown)
+    assert decode(replies[0]).session == 1
+
+
+def test_only_an_envelope_of_a_known_session_is_known(server: ServerSessions) -> None:
+    assert server.knows(call(1))
+    assert not server.knows(call(1, session=8))
+    assert not server.knows(call(1, boot=1))
+    assert not server.knows(hello())
+
+
+def opened(client: ClientSession, server: ServerSessions) -> None:
+    client.submit(1, 1, b"")
+    (body,) = client.send(0.0)
+    (answer,) = server.receive(decode(body), MAX_FRAME)
+    assert isinstance(answer, bytes)
+    client.receive(answer, 0.0)
+    client.give_up(client.waiting[0], errors.LinkTimeout("enough"))
+
+
+@pytest.fixture
+def client(server: ServerSessions) -> ClientSession:
+    numbers = count(1000)
+    client = ClientSession(Line(1000.0, 0.25), lambda: next(numbers))
+    opened(client, server)
+    return client
+
+
+def test_the_client_keeps_to_the_window(client: ClientSession) -> None:
+    for _ in range(6):
+        client.submit(1, 1, b"")
+    assert len(client.send(1.0)) == 4
+    assert client.send(1.0) == []
+
+
+def test_the_client_keeps_to_the_bytes_of_the_window(client: ClientSession) -> None:
+    for _ in range(4):
+        client.submit(1, 1, bytes(7000))
+    assert len(client.send(1.0)) == 2
+
+
+def test_repeats_after_the_line_time_doubled_each_time(client: ClientSession) -> None:
+    client.submit(1, 1, bytes(970))  # 1 s of line, with envelope and frame
+    client.send(10.0)
+    assert client.wake_s == pytest.approx(10 + 1.0 + 0.3 + 0.25)
+    assert len(client.send(client.wake_s)) == 1
+    assert client.wake_s == pytest.approx(11.55 + 1.0 + 2 * 0.55)
+    assert client.retransmissions == 1
+
+
+def test_does_not_repeat_while_bytes_arrive(client: ClientSession) -> None:
+    client.submit(1, 1, b"")
+    client.send(10.0)
+    client.heard(20.0)
+    assert client.send(20.0) == []
+    assert client.wake_s == pytest.approx(20.125)
+
+
+def test_an_answer_to_a_later_call_repeats_the_earlier_at_once(
+    client: ClientSession, server: ServerSessions
+) -> None:
+    client.submit(1, 1, b"lost")
+    client.submit(1, 1, b"there")
+    _, second = client.send(10.0)
+    (action,) = server.receive(decode(second), MAX_FRAME)
+    assert isinstance(action, Envelope)
+    (reply,) = server.finish(action, envelope.DONE, b"")
+    assert isinstance(reply, bytes)
+    client.receive(reply, 10.1)
+    (again,) = client.send(10.1)
+    assert decode(again).payload == b"lost"
+
+
+def test_a_deadline_ends_a_call_and_says_whether_it_was_sent(client: ClientSession) -> None:
+    sent = client.submit(1, 1, b"", deadline_s=20.0)
+    client.send(10.0)
+    assert client.wake_s <= 20.0
+    client.send(20.0)
+    with pytest.raises(errors.LinkTimeout, match="may or may not"):
+        sent.result()
+    unsent = client.submit(1, 1, b"", deadline_s=20.0)
+    client.send(21.0)
+    with pytest.raises(errors.LinkTimeout, match="was not executed"):
+        unsent.result()
+
+
+def test_a_result_is_not_there_before_the_answer(client: ClientSession) -> None:
+    with pytest.raises(errors.ProtocolError, match="under way"):
+        client.submit(1, 1, b"").result()
+
+
+@pytest.mark.parametrize(
+    ("transmissions", "idempotent", "outcome"),
+    [(1, False, "again"), (2, False, "unknown"), (2, True, "again")],
+)
+def test_after_a_restart_of_the_board(
+    client: ClientSession, transmissions: int, idempotent: bool, outcome: str
+) -> None:
+    request = client.submit(1, 1, b"x", idempotent=idempotent)
+    for _ in range(transmissions):
+        (body,) = client.send(client.wake_s if request.transmissions else 10.0)
+    reborn = ServerSessions(BOOT + 1)
+    (refused,) = reborn.receive(decode(body), MAX_FRAME)
+    assert isinstance(refused, bytes)
+    client.receive(refused, 30.0)
+    if outcome == "unknown":
+        with pytest.raises(errors.OutcomeUnknown):
+            request.result()
+        return
+    (greeting,) = client.send(30.0)
+    assert decode(greeting).method == envelope.HELLO
+    assert decode(greeting).session != decode(body).session  # said hello to once only
+    (answer,) = reborn.receive(decode(greeting), MAX_FRAME)
+    assert isinstance(answer, bytes)
+    client.receive(answer, 30.0)
+    (body,) = client.send(30.0)
+    assert reborn.receive(decode(body), MAX_FRAME) == [decode(body)]
+    assert client.sessions == 2
+
+
+def test_an_unsupported_method_is_said_to_be_missing(client: ClientSession) -> None:
+    request = client.submit(1, 77, b"")
+    (body,) = client.send(10.0)
+    client.receive(
+        encode(envelope.REPLY, request.number, request.session, BOOT, 1, 77, envelope.UNSUPPORTED),
+        10.0,
+    )
+    assert len(body) == envelope.OVERHEAD
+    with pytest.raises(errors.CallUnsupported, match="no method 77 of service 1"):
+        request.result()
+
+
+def reply_of(body: bytes, outputs: bytes) -> bytes:
+    return bytes([2]) + body[1:8] + outputs
+
+
+class TestPlain:
+    """Towards a stock server."""
+
+    @pytest.fixture
+    def plain(self) -> PlainSession:
+        return PlainSession(Line(None, 0.25))
+
+    def test_one_at_a_time(self, plain: PlainSession) -> None:
+        first, second = plain.submit(1, 4, b"a"), plain.submit(1, 4, b"b")
+        (body,) = plain.send(0.0)
+        plain.receive(reply_of(body, b"1"), 0.0)
+        assert first.result() == b"1"
+        (body,) = plain.send(0.0)
+        assert body[8:] == b"b"
+        assert not second.done
+
+    def test_repeats_only_what_may_be(self, plain: PlainSession) -> None:
+        plain.submit(1, 4, b"", deadline_s=9.0, idempotent=True)
+        body = plain.send(0.0)
+        assert plain.send(1.0) == body
+        plain.give_up(plain.waiting[0], errors.LinkTimeout(""))
+        once = plain.submit(1, 13, b"", deadline_s=9.0)
+        plain.send(1.0)
+        assert plain.wake_s == 9.0
+        assert plain.send(8.0) == []
+        plain.send(9.0)
+        with pytest.raises(errors.LinkTimeout):
+            once.result()
+
+    def test_a_reply_to_another_call_is_passed_over(self, plain: PlainSession) -> None:
+        request = plain.submit(1, 4, b"")
+        (body,) = plain.send(0.0)
+        late = bytearray(reply_of(body, b"old"))
+        late[4] ^= 1
+        plain.receive(bytes(late), 0.0)
+        plain.receive(b"\2", 0.0)
+        assert not request.done
+
+    def test_never_sends_our_own_service(self, plain: PlainSession) -> None:
+        request = plain.submit(2, 1, b"")
+        assert plain.send(0.0) == []
+        with pytest.raises(errors.CallUnsupported, match="not a serial runtime"):
+            request.result()
+
+    def test_a_lost_connection_leaves_the_outcome_unknown(self, plain: PlainSession) -> None:
+        request = plain.submit(1, 13, b"")
+        plain.send(0.0)
+        plain.link_lost(1.0)
+        with pytest.raises(errors.OutcomeUnknown):
+            request.result()

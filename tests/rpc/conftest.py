@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: MIT
+"""A fake PLC object and links to a real server in front of it."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from serial_runtime.errors import BlobError, StateError, TraceError, VariableError
+from serial_runtime.protocol.session import ServerSessions
+from serial_runtime.rpc.client import Client
+from serial_runtime.rpc.ide.common import Status
+from serial_runtime.rpc.server import Server
+from serial_runtime.rpc.service import About
+from serial_runtime.transport.loop import LoopTransport, loop_pair
+
+ABOUT = About(board_id="bench-1", runtime="0.0", backend="fake", window=4)
+
+
+class FakePLC:
+    """In memory, without worker and board; `calls` lists what was executed, in order."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self.logged: list[str] = []
+        self.restart: object | None = None
+        self.state = Status.Empty
+        self.image = b""
+        self.md5 = ""
+        self.extra: dict[str, bytes] = {}
+        self.blobs: dict[Any, dict[bytes, bytes]] = {}
+        self.forces: dict[int, bytes] = {}
+        self.samples: list[bytes] = []
+        self.oldest = 0
+        self.token = 0
+        self.lock = threading.Lock()
+        self.names = [f"VAR{n}" for n in range(300)]
+
+    def log(self, level: int, text: str) -> None:
+        self.logged.append(text)
+
+    def status(self) -> tuple[int, tuple[int, int, int, int]]:
+        return self.state, (0, len(self.logged), 0, 0)
+
+    def seed_blob(self, owner: Any, seed: bytes) -> bytes:
+        blob_id = hashlib.md5(seed).digest()
+        self.blobs.setdefault(owner, {})[blob_id] = b""
+        self.seeds = getattr(self, "seeds", {})
+        self.seeds[owner, blob_id] = hashlib.md5(seed)
+        return blob_id
+
+    def append_chunk(self, owner: Any, data: bytes, blob_id: bytes) -> bytes:
+        if blob_id not in self.blobs.get(owner, {}):
+            raise BlobError("unknown blob")
+        self.calls.append(("append", len(data)))
+        digest = self.seeds.pop((owner, blob_id))
+        digest.update(data)
+        new_id: bytes = digest.digest()
+        self.seeds[owner, new_id] = digest
+        self.blobs[owner][new_id] = self.blobs[owner].pop(blob_id) + data
+        return new_id
+
+    def purge_blobs(self, owner: Any) -> None:
+        self.blobs.pop(owner, None)
+
+    owner_closed = purge_blobs
+
+    def match_md5(self, md5: str) -> bool:
+        return self.md5 == md5
+
+    def new_plc(self, owner: Any, md5: str, blob_id: bytes, extra: list[tuple[str, bytes]]) -> None:
+        self.calls.append(("new_plc", md5))
+        if blob_id not in self.blobs.get(owner, {}):
+            raise BlobError("unknown blob")
+        image = self.blobs[owner][blob_id]
+        if hashlib.md5(image).hexdigest() != md5:
+            raise StateError(f"the digest is not {md5}; {len(image)}")
+        self.image, self.md5, self.state = image, md5, Status.Stopped
+        self.extra = {name: self.blobs[owner][extra_id] for name, extra_id in extra}
+
+    def start(self) -> None:
+        self.calls.append("start")
+        if self.state != Status.Stopped:
+            raise StateError("nothing to start: the PLC is not stopped")
+        self.state = Status.Started
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+        if self.state != Status.Started:
+            raise StateError("the PLC is not started")
+        self.state = Status.Stopped
+
+    def repair(self) -> None:
+        self.calls.append("repair")
+        self.state = Status.Empty
+
+    def log_message(self, level: int, number: int) -> Any:
+        if level != 1 or number >= len(self.logged):
+            raise StateError("no such message")
+        return SimpleNamespace(level=1, tick=0, sec=7, nsec=number, text=self.logged[number])
+
+    def reset_log(self) -> None:
+        self.logged.clear()
+
+    def set_trace_list(self, orders: list[tuple[int, bytes]]) -> int:
+        if not orders:
+            return -5
+        if any(index >= len(self.names) for index, _ in orders):
+            return -4
+        self.calls.append(("trace", orders))
+        self.token += 1
+        return self.token
+
+    def get_traces(self, token: int, max_bytes: int) -> tuple[int, list[tuple[int, bytes]]]:
+        if token != self.token or not token:
+            return Status.Broken, []
+        return Status.Started, [(3, b"abcd")]
+
+    def board_status(self) -> Any:
+        return SimpleNamespace(
+            plc=self.state, real_time=False, scheduling="fake", forced=len(self.forces),
+            traced=0, trace_lost=0, fault="", uptime_ns=1,
+        )  # fmt: skip
+
+    def program(self) -> Any:
+        return SimpleNamespace(
+            loaded=True, md5=self.md5, name="fake", build_id="1", variables=len(self.names),
+            tasks=(SimpleNamespace(name="MAIN", interval_ns=1_000_000, priority=1),),
+        )  # fmt: skip
+
+    def variables(self) -> list[Any]:
+        return [
+            SimpleNamespace(path=n, location="", type=5, direction=0, options=0, capacity=0)
+            for n in self.names
+        ]
+
+    def read_variables(self, indices: list[int]) -> tuple[int, bytes]:
+        if any(index >= len(self.names) for index in indices):
+            raise VariableError(f"no variable {max(indices)}")
+        return 9, b"".join(index.to_bytes(4, "little") for index in indices)
+
+    def force_variables(self, values: dict[int, bytes]) -> None:
+        self.forces.update(values)
+        self.forces = {index: value for index, value in self.forces.items() if value}
+
+    def forced(self) -> list[int]:
+        return list(self.forces)
+
+    def release_forces(self) -> None:
+        self.forces.clear()
+
+    def statistics(self, reset: bool) -> Any:
+        one = SimpleNamespace(
+            bin_ns=1000, count=1, min_ns=1, avg_ns=1, p50_ns=1, p99_ns=1, p999_ns=1, max_ns=1,
+            overflow=0, bins=[0, 1, 0],
+        )  # fmt: skip
+        return SimpleNamespace(
+            ticks=1, overruns=0, skipped=0, period_ns=1_000_000, wakeup=one, execution=one,
+            shim=one,
+        )  # fmt: skip
+
+    def sample(self, tick: int, values: bytes) -> None:
+        """A tick was traced."""
+        with self.lock:
+            self.samples.append(
+                tick.to_bytes(4, "little") + len(values).to_bytes(4, "little") + values
+            )
+
+    def open_trace(self, indices: list[int]) -> int:
+        self.token += 1
+        return self.token
+
+    def read_trace(self, token: int, cursor: int, max_bytes: int) -> Any:
+        if token != self.token:
+            raise TraceError("another trace was opened")
+        with self.lock:
+            del self.samples[: cursor - self.oldest]
+            self.oldest = cursor
+            taken: list[bytes] = []
+            for sample in self.samples:
+                if sum(map(len, taken)) + len(sample) > max_bytes:
+                    break
+                taken.append(sample)
+            return SimpleNamespace(
+                plc=self.state, next_cursor=cursor + len(taken), lost=0,
+                samples=b"".join(taken), more=len(taken) < len(self.samples),
+            )  # fmt: skip
+
+    def close_trace(self, token: int) -> None:
+        self.token += 1
+
+
+class Bench:
+    """A server, and any number of links to it."""
+
+    def __init__(self, plc: FakePLC) -> None:
+        self.plc = plc
+        self.ends: list[LoopTransport] = []  # the client's ends of the links, oldest first
+        self.reliable = False
+        self.rate_Bps: float | None = None
+        self._threads: list[threading.Thread] = []
+        self.boot(0x1000)
+
+    def boot(self, boot_id: int) -> None:
+        """The board restarts: links close, sessions and what belongs to them are gone."""
+        for end in self.ends:
+            end.cut()
+        self.plc.blobs.clear()
+        self.sessions = ServerSessions(boot_id)
+        self.server = Server(self.plc, self.sessions, ABOUT)  # type: ignore[arg-type]
+
+    def open(self) -> LoopTransport:
+        """A new link; returns the client's end."""
+        near, far = loop_pair(self.reliable, self.rate_Bps)
+        thread = threading.Thread(target=self.server.serve, args=(far,), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+        self.ends.append(near)
+        return near
+
+    def client(self, **options: Any) -> Client:
+        """A client that reaches the server, again and again."""
+        return Client(self.open, **{"timeout_s": 20.0, "reconnect_s": 20.0, **options})
+
+    def close(self) -> None:
+        for end in self.ends:
+            end.close()
+        self.join()
+
+    def join(self) -> None:
+        """Wait until all links are served to their end."""
+        for thread in self._threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def plc() -> FakePLC:
+    return FakePLC()
+
+
+@pytest.fixture
+def bench(plc: FakePLC) -> Iterator[Bench]:
+    bench = Bench(plc)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def client(bench: Bench) -> Iterator[Client]:
+    with bench.client() as client:
+        yield client
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], bool]], None]:
+    def wait_for(condition: Callable[[], bool]) -> None:
+        event = threading.Event()
+        for _ in range(1000):
+            if condition():
+                return
+            event.wait(0.01)
+        raise AssertionError("the condition did not come true within 10 s")
+
+    return wait_for

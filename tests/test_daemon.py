@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""The daemon as a process: its READY line, its ends, and the log that outlives a re-execution."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serial_codegen.build import build
+from serial_runtime import get_include
+from serial_runtime.line import VirtualCable
+from serial_runtime.rpc.client import connect
+from serial_runtime.rpc.ide.common import Status
+
+CRASH = Path(__file__).parent / "board" / "images" / "crash.c"
+
+
+class Daemon:
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "serial_runtime", "serve", "--dir", str(folder), *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.ready = self.process.stdout.readline().split()
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=20)
+        return self.process.returncode, errors
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    daemon = Daemon(tmp_path / "plc", "--tcp", "127.0.0.1:0")
+    yield daemon
+    if daemon.process.poll() is None:
+        daemon.end(signal.SIGKILL)
+
+
+def test_says_where_it_is_reached(daemon: Daemon) -> None:
+    word, uri = daemon.ready
+    assert word == "READY"
+    with connect(uri) as client:
+        assert client.status().status == Status.Empty
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it(daemon: Daemon, number: int) -> None:
+    with connect(daemon.ready[1]) as client:
+        client.status()
+        assert daemon.end(number) == (0, "")
+
+
+def test_serves_a_line_and_tcp(tmp_path: Path) -> None:
+    with VirtualCable(None, tmp_path) as cable:
+        both = ("--port", cable.board_end, "--tcp", "127.0.0.1:0")
+        daemon = Daemon(tmp_path / "plc", *both)
+        line = f"ERPC://{cable.board_end}:115200"
+        assert daemon.ready[:2] == ["READY", line]
+        with connect(f"ERPC://{cable.host_end}") as one, connect(daemon.ready[2]) as other:
+            assert one.plc_id() == other.plc_id()
+        assert daemon.end() == (0, "")
+
+
+def test_an_address_in_use_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        daemon = Daemon(tmp_path / "plc", "--tcp", f"127.0.0.1:{taken.getsockname()[1]}")
+        assert daemon.ready == []
+        _, errors = daemon.process.communicate(timeout=20)
+        assert "cannot listen on 127.0.0.1" in errors
+        assert "Traceback" not in errors
+        assert daemon.process.returncode != 0
+
+
+def test_the_log_is_carried_over_a_reexecution(daemon: Daemon, tmp_path: Path) -> None:
+    build([CRASH], tmp_path / "crash.so", include_dirs=[get_include()])
+    with connect(daemon.ready[1]) as client:
+        client.download((tmp_path / "crash.so").read_bytes())
+        client.start()
+        while client.status().status != Status.Broken:
+            pass
+        broken = [line for line in client.log() if "broken" in line.text]
+        client.repair()
+        texts = [line.text for line in client.log()]
+        assert client.link.reconnects == 1  # another process, the same pid
+        assert daemon.process.poll() is None
+        assert broken[0].text in texts
+        stamps = [(line.sec, line.nsec) for line in client.log() if line.text == broken[0].text]
+        assert stamps == [(broken[0].sec, broken[0].nsec)]
+        assert client.status().status == Status.Empty

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""URIs: the accepted forms, and a sentence for everything else."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serial_runtime.errors import UriError
+from serial_runtime.transport.uri import LoopEndpoint, SerialEndpoint, TcpEndpoint, parse
+
+BY_PATH = "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0"
+
+
+@pytest.mark.parametrize(
+    ("uri", "endpoint"),
+    [
+        ("ERPC://plc", TcpEndpoint("plc", 3000)),
+        ("erpc://plc:4001", TcpEndpoint("plc", 4001)),
+        ("Erpc://192.0.2.7:1", TcpEndpoint("192.0.2.7", 1)),
+        ("ERPC://[::1]", TcpEndpoint("::1", 3000)),
+        ("ERPC://[fe80::1%eth0]:3001", TcpEndpoint("fe80::1%eth0", 3001)),
+        ("ERPC:///dev/ttyS0", SerialEndpoint("/dev/ttyS0", 115200)),
+        ("ERPC:///dev/ttyUSB0:921600", SerialEndpoint("/dev/ttyUSB0", 921600)),
+        (f"ERPC://{BY_PATH}", SerialEndpoint(BY_PATH, 115200)),
+        (f"ERPC://{BY_PATH}:9600", SerialEndpoint(BY_PATH, 9600)),
+        ("ERPC:///dev/odd:7", SerialEndpoint("/dev/odd", 7)),
+        ("ERPC:///dev/odd%3A7", SerialEndpoint("/dev/odd:7", 115200)),
+        ("ERPC:///dev/odd%3A7:300", SerialEndpoint("/dev/odd:7", 300)),
+        ("ERPC:///dev/tty-größe%C3%9F", SerialEndpoint("/dev/tty-größeß", 115200)),
+        ("ERPC:///dev/50%25", SerialEndpoint("/dev/50%", 115200)),
+        ("ERPC://:COM4", SerialEndpoint("COM4", 115200)),
+        ("ERPC://:COM4:57600", SerialEndpoint("COM4", 57600)),
+        ("/dev/ttyUSB0", SerialEndpoint("/dev/ttyUSB0", 115200)),
+        ("/dev/ttyUSB0:9600", SerialEndpoint("/dev/ttyUSB0", 9600)),
+        ("COM4:57600", SerialEndpoint("COM4", 57600)),
+        ("plc:3000", TcpEndpoint("plc", 3000)),
+        ("[::1]:3000", TcpEndpoint("::1", 3000)),
+        ("loop://test", LoopEndpoint("test")),
+        ("socket://127.0.0.1:7000", SerialEndpoint("socket://127.0.0.1:7000", 115200)),
+    ],
+)
+def test_accepted(uri: str, endpoint: object) -> None:
+    assert parse(uri) == endpoint
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("", "is empty"),
+        ("ERPC://a b", "white space"),
+        ("ERPC:///dev/tty\x00", "control"),
+        ("ERPC://", "host name is missing"),
+        ("ERPC://plc:", "port '' is not"),
+        ("ERPC://plc:0", "port '0' is not"),
+        ("ERPC://plc:65536", "port '65536' is not"),
+        ("ERPC://plc:+1", r"port '\+1' is not"),
+        ("ERPC://plc:\u0663", "port .* is not"),
+        ("ERPC://::1", "IPv6 addresses go in brackets"),
+        ("ERPC://fe80::1", "IPv6 addresses go in brackets"),
+        ("ERPC://[::1", "no IPv6 address in the brackets"),
+        ("ERPC://[plc]", "no IPv6 address in the brackets"),
+        ("ERPC://[::1]3000", "only :port may follow"),
+        ("ERPC://user@plc", "character that does not belong"),
+        ("ERPC://plc/x", "character that does not belong"),
+        ("ERPC://plc#ID", "character that does not belong"),
+        ("ERPC://:COM4:fast", "'fast' is not a baud rate"),
+        ("ERPC://:COM4:0", "'0' is not a baud rate"),
+        ("ERPC://:", "a port name such as COM4"),
+        ("ERPC:///dev/x:0", "'0' is not a baud rate"),
+        ("ERPC:///dev/x%zz", "is written %25"),
+        ("ERPC:///dev/x%00", "no device path"),
+        ("ERPC:///dev/", "no device path"),
+        ("ERPCS://plc#ID", "ERPCS:// is not supported by this version"),
+        ("wamp://plc#realm#ID", "WAMP:// is not supported by this version"),
+        ("PYRO://plc", "PYRO:// is not supported by this version"),
+        ("LOCAL://", "LOCAL:// is not supported by this version"),
+        ("http://plc", "unknown scheme http://"),
+        ("plc", "neither host:port nor a device path"),
+        ("tty/0", "neither host:port nor a device path"),
+        ("loop://", "the name is missing"),
+    ],
+)
+def test_refused(uri: str, reason: str) -> None:
+    with pytest.raises(UriError, match=reason) as caught:
+        parse(uri)
+    assert "ERPC://host[:port], ERPC:///dev/ttyX[:baud], ERPC://:COM4[:baud]" in str(caught.value)
+
+
+@given(st.text(max_size=30) | st.text("ERPC:/[]%.a0", max_size=20).map("ERPC://".__add__))
+def test_any_text_parses_or_is_a_uri_error(text: str) -> None:
+    try:
+        endpoint = parse(text)
+    except UriError:
+        return
+    if isinstance(endpoint, TcpEndpoint):
+        assert 1 <= endpoint.port <= 65535
+        assert endpoint.host
+    elif isinstance(endpoint, SerialEndpoint):
+        assert endpoint.baud > 0
+        assert endpoint.device
