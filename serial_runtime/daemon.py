@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _RESUME = "SERIAL_RUNTIME_RESUME"  # environment of a re-executed process: see _Resume
 _END_S = 10.0  # how long the end may wait for a call that is executing
+_WAIT_S = 8.0  # for other clients' calls; less than a client waits, so that it is told why
 _RESTART = b"\0"  # in the control pipe, where signal numbers arrive too
 
 
@@ -144,7 +145,7 @@ def run(profile: Profile) -> int:
     try:
         from serial_runtime.worker import Worker
 
-        worker = Worker()
+        worker = Worker(wait_s=_WAIT_S)
         plc, backend = _plc(profile, worker)
         control = _Control(worker)
         control.plc = plc
@@ -224,7 +225,7 @@ def _server(plc: PLC, backend: str, control: _Control) -> Server:
 
     sessions = ServerSessions(int.from_bytes(os.urandom(4), "little"))
     about = About(_board_id(), plc.version, backend, WINDOW)
-    return Server(plc, sessions, about, control.request_restart)
+    return Server(plc, sessions, about, control.request_restart, plc.worker)
 
 
 def _board_id() -> str:

@@ -71,6 +71,10 @@ class VariableError(SerialRuntimeError):
     """An unknown variable, or a value that does not fit its type."""
 
 
+class TableChanged(VariableError):
+    """The program was replaced: indices of its variables mean something else now, or nothing."""
+
+
 class TraceError(SerialRuntimeError):
     """The trace list was refused, or a trace token is no longer valid."""
 

@@ -5,12 +5,18 @@ Transport threads submit jobs and wait for their results; the main thread runs t
 ``Worker.run``. So the PLC object and the C shim's command side have one caller and need no
 locks, and Xenomai's services are only ever used from the thread that initialised them.
 
+While it has no job the worker serves the serial line itself (``Worker.attend``): a call over it
+then needs no switch between threads, which on a small board costs more than the call.
+
 A job waits in the queue at most until its deadline. Once started it is never given up: its
 caller waits for the end, because an operation half known to be done is worse than a late one.
 """
 
 from __future__ import annotations
 
+import math
+import os
+import select
 import threading
 import time
 from collections import deque
@@ -21,6 +27,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+    class Source(Protocol):
+        """A serial line, served by the worker while it attends to it."""
+
+        @property
+        def fds(self) -> tuple[int, ...]:
+            """Descriptors; when one is readable, it is time to serve."""
+
+        @property
+        def due_s(self) -> float | None:
+            """When to serve though nothing arrives (``time.monotonic()``), or None."""
+
+        def serve(self) -> bool:
+            """Take what has arrived, without waiting; False: attend to me no longer."""
 
     class _HasWorker(Protocol):
         @property
@@ -53,32 +73,27 @@ class _Job:
 class JobQueue:
     """First in, first out. A queue with priorities replaces this class and nothing else.
 
-    `put` and `wake` may be called from any thread, `wake` also from a signal handler that
-    interrupted `take`: it only releases a semaphore-like lock.
+    `put` and `wake` may be called from any thread, `wake` also from a signal handler.
     """
 
     def __init__(self) -> None:
         self._jobs: deque[_Job] = deque()
-        self._ready = threading.Lock()  # held while there is nothing to take
-        self._ready.acquire()
+        self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)  # readable after a `wake`
+
+    def __len__(self) -> int:
+        return len(self._jobs)
 
     def put(self, job: _Job) -> None:
         self._jobs.append(job)
         self.wake()
 
     def wake(self) -> None:
-        """Make a waiting `take` return."""
-        # Released by somebody else already: the taker will look anyway.
-        try:
-            self._ready.release()
-        except RuntimeError:
-            return
+        """Make `fd` readable, until `clear`."""
+        os.eventfd_write(self.fd, 1)
 
-    def take(self, timeout_s: float) -> _Job | None:
-        """The next job, or None at the timeout or after `wake`. timeout_s < 0: no timeout."""
-        if not self._jobs:
-            self._ready.acquire(timeout=timeout_s)
-        return self.pop()
+    def clear(self) -> None:
+        """`fd` was readable: look for jobs after this, not before."""
+        os.eventfd_read(self.fd)
 
     def pop(self) -> _Job | None:
         """The next job if there is one."""
@@ -86,18 +101,20 @@ class JobQueue:
 
 
 class Worker:
-    """Runs jobs of other threads on the thread that calls `run`."""
+    """Runs jobs of other threads on the thread that calls `run`, and the line's bytes too."""
 
-    def __init__(self, queue: JobQueue | None = None) -> None:
+    def __init__(self, queue: JobQueue | None = None, *, wait_s: float | None = None) -> None:
+        """`wait_s`: how long a call without a deadline of its own waits for its turn at most."""
         self._queue = queue if queue is not None else JobQueue()
+        self._wait_s = wait_s
         self._door = threading.Lock()  # protects _closed against a put that comes too late
         self._closed = False
         self._stopping = False
-        # Held by whoever executes: the thread inside run() but while it waits for a job, and a
-        # borrower (`call_here`). Nobody can borrow before run() has done `first`, or after it.
-        self._turn = threading.Lock()
-        self._turn.acquire()
-        self._thread = 0  # ident of the thread that holds the turn
+        self._thread = 0  # ident of the thread inside run()
+        self._poll = select.poll()
+        self._poll.register(self._queue.fd, select.POLLIN)
+        self._attended: dict[Source, threading.Event] = {}
+        self._by_fd: dict[int, Source] = {}
 
     def run(
         self,
@@ -112,24 +129,67 @@ class Worker:
         runs about every `every_s` seconds, between jobs. What they raise ends the worker.
         """
         self._thread = threading.get_ident()
-        due = time.monotonic() + every_s
+        due_s = time.monotonic() + every_s if housekeeping is not None else None
         try:
             if first is not None:
                 first()
-            while not self._stopping:
-                timeout_s = -1.0
-                if housekeeping is not None:
-                    now = time.monotonic()
-                    if now >= due:
-                        housekeeping()
-                        due = now + every_s
-                    timeout_s = max(0.0, due - now)
-                job = self._wait(timeout_s)
+            while True:
+                # One look at the lines, one job: neither holds up the other for long.
+                self._serve(0.0 if self._queue else self._idle_s(due_s))
+                if self._stopping:
+                    break
+                job = self._queue.pop()
                 if job is not None:
                     self._execute(job)
                     del job  # its result may be large; do not keep it while waiting
+                if housekeeping is not None and due_s is not None and time.monotonic() >= due_s:
+                    housekeeping()
+                    due_s = time.monotonic() + every_s
         finally:
             self._close()
+
+    def attend(self, source: Source) -> None:
+        """Let the worker serve `source` from now on, in its turn with the jobs.
+
+        Returns when `source.serve` said False; WorkerStopped when the worker has ended or ends
+        first. Any thread but the worker.
+        """
+        released = threading.Event()
+        self.call(self._admit, source, released)
+        released.wait()
+        if self._closed:
+            raise WorkerStopped("the runtime is shutting down")
+
+    def _admit(self, source: Source, released: threading.Event) -> None:
+        self._attended[source] = released
+        for fd in source.fds:
+            self._by_fd[fd] = source
+            self._poll.register(fd, select.POLLIN)
+
+    def _release(self, source: Source) -> None:
+        for fd in source.fds:
+            del self._by_fd[fd]
+            self._poll.unregister(fd)
+        self._attended.pop(source).set()
+
+    def _idle_s(self, due_s: float | None) -> float | None:
+        """How long there is nothing to do unless something arrives; None: for ever."""
+        times = [source.due_s for source in self._attended]
+        times.append(due_s)
+        known = [time_s for time_s in times if time_s is not None]
+        return max(0.0, min(known) - time.monotonic()) if known else None
+
+    def _serve(self, timeout_s: float | None) -> None:
+        """Wait, and serve the lines that have bytes or whose time has come."""
+        ready = self._poll.poll(None if timeout_s is None else math.ceil(timeout_s * 1000))
+        sources = {self._by_fd.get(fd) for fd, _ in ready}
+        if None in sources:
+            self._queue.clear()
+        for source in list(self._attended):
+            due_s = source.due_s
+            late = due_s is not None and time.monotonic() >= due_s
+            if (source in sources or late) and not source.serve():
+                self._release(source)
 
     def stop(self) -> None:
         """End `run` after the present job. Any thread, also a signal handler; idempotent."""
@@ -150,6 +210,8 @@ class Worker:
         """
         if threading.get_ident() == self._thread:
             return function(*args)
+        if deadline_s is None and self._wait_s is not None:
+            deadline_s = time.monotonic() + self._wait_s
         job = _Job(function, args)
         with self._door:
             if self._closed:
@@ -167,31 +229,6 @@ class Worker:
             finally:
                 del job  # error -> traceback -> this frame -> job -> error
         return job.result  # type: ignore[no-any-return]
-
-    def call_here(self, function: Callable[..., R], *args: Any) -> R:
-        """Like `call`, but on the calling thread if the worker is idle.
-
-        That saves two switches between threads, most of the cost of a short call. Still one
-        operation at a time; for functions that do not care which thread they run on.
-        """
-        if not self._turn.acquire(blocking=False):
-            return self.call(function, *args)
-        self._thread = threading.get_ident()
-        try:
-            return function(*args)
-        finally:
-            self._thread = 0
-            self._turn.release()
-
-    def _wait(self, timeout_s: float) -> _Job | None:
-        """Take a job; meanwhile others may borrow the turn."""
-        thread, self._thread = self._thread, 0
-        self._turn.release()
-        try:
-            return self._queue.take(timeout_s)
-        finally:
-            self._turn.acquire()
-            self._thread = thread
 
     def _execute(self, job: _Job) -> None:
         if not job.claim.acquire(blocking=False):
@@ -211,6 +248,8 @@ class Worker:
         with self._door:
             self._closed = True
         self._thread = 0
+        for source in list(self._attended):
+            self._release(source)
         while (job := self._queue.pop()) is not None:
             if job.claim.acquire(blocking=False):
                 job.finish(WorkerStopped("the runtime is shutting down; the call was not done"))
@@ -224,25 +263,14 @@ def serialized(
     method: Callable[Concatenate[S, P], R],
 ) -> Callable[Concatenate[S, P], R]:
     """Decorator: run a method of an object that has a `worker` on that worker."""
-    return _wrap(method, here=False)
 
-
-def serialized_anywhere(
-    method: Callable[Concatenate[S, P], R],
-) -> Callable[Concatenate[S, P], R]:
-    """Decorator: the same for a short method that may run on any thread: see `call_here`."""
-    return _wrap(method, here=True)
-
-
-def _wrap(method: Callable[Concatenate[S, P], R], *, here: bool) -> Callable[Concatenate[S, P], R]:
     def wrapper(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         worker = self.worker
         if threading.get_ident() == worker._thread:
             return method(self, *args, **kwargs)
-        call = worker.call_here if here else worker.call
         if kwargs:
-            return call(lambda: method(self, *args, **kwargs))
-        return call(method, self, *args)
+            return worker.call(lambda: method(self, *args, **kwargs))
+        return worker.call(method, self, *args)
 
     wrapper.__name__ = method.__name__
     wrapper.__qualname__ = method.__qualname__

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from serial_runtime.errors import StateError, WorkerBusy, WorkerStopped
-from serial_runtime.worker import JobQueue, Worker, serialized
+from serial_runtime.worker import Worker, serialized
 
 LONG_S = 10.0  # a deadline for what must happen; never waited out
 
@@ -100,8 +101,11 @@ def test_jobs_of_many_threads_never_overlap(running: Running) -> None:
         state["done"] += 1
         state["inside"] -= 1
 
-    calls = [running.worker.call, running.worker.call_here] * 4
-    threads = [in_thread(lambda call: [call(job) for _ in range(50)], call)[0] for call in calls]
+    def many() -> None:
+        for _ in range(50):
+            running.worker.call(job)
+
+    threads = [in_thread(many)[0] for _ in range(8)]
     for thread in threads:
         thread.join(LONG_S)
     assert state == {"inside": 0, "most": 1, "done": 400}
@@ -116,6 +120,19 @@ def test_a_deadline_ends_waiting_and_the_job_never_runs(running: Running) -> Non
     gate.go.set()
     holder.join(LONG_S)
     assert running.worker.call(len, ran) == 0
+
+
+def test_a_worker_may_have_a_deadline_for_all(running: Running) -> None:
+    running.worker._wait_s = 0.0
+    gate, ran = Gate(), []
+    holder, outcome = in_thread(running.worker.call, gate, deadline_s=time.monotonic() + LONG_S)
+    assert gate.started.wait(LONG_S)
+    with pytest.raises(WorkerBusy):
+        running.worker.call(ran.append, 1)
+    gate.go.set()
+    holder.join(LONG_S)
+    assert outcome == ["done"]
+    assert not ran
 
 
 def test_a_started_job_is_waited_for_whatever_the_deadline(running: Running) -> None:
@@ -236,42 +253,64 @@ def test_a_result_is_not_kept_by_the_idle_worker(running: Running) -> None:
     assert reference() is None
 
 
-def test_waking_an_idle_queue_loses_no_job() -> None:
-    queue = JobQueue()
-    queue.wake()
-    queue.wake()
-    assert queue.take(0.0) is None
-    assert queue.take(0.0) is None
+class Pipe:
+    """A source: what arrives in a pipe. Gives itself back at the end of the input, or when due."""
+
+    def __init__(self, due_s: float | None = None) -> None:
+        self.read_fd, self.write_fd = os.pipe()
+        os.set_blocking(self.read_fd, False)
+        self.fds = (self.read_fd,)
+        self.due_s = due_s
+        self.got: list[bytes] = []
+        self.threads: set[int] = set()
+
+    def serve(self) -> bool:
+        self.threads.add(threading.get_ident())
+        try:
+            self.got.append(os.read(self.read_fd, 100))
+        except BlockingIOError:
+            return False  # it was served because it was due
+        return self.got[-1] != b""
+
+    def close(self) -> None:
+        os.close(self.read_fd)
 
 
-def test_a_short_call_borrows_the_turn_of_an_idle_worker_only(running: Running) -> None:
+def test_the_worker_serves_a_line_between_its_jobs(running: Running) -> None:
+    pipe = Pipe()
+    waiting, outcome = in_thread(running.worker.attend, pipe)
+    for turn in range(20):
+        assert running.worker.call(int) == 0
+        os.write(pipe.write_fd, b"x%d" % turn)
+    os.close(pipe.write_fd)
+    waiting.join(LONG_S)
+    assert outcome == [None]
+    assert b"".join(pipe.got) == b"".join(b"x%d" % turn for turn in range(20))
+    assert pipe.threads == {running.thread.ident}
+    assert running.worker.call(int) == 0
+    pipe.close()
+
+
+def test_a_line_is_served_when_its_time_has_come(running: Running) -> None:
+    pipe = Pipe(due_s=time.monotonic())
+    waiting, outcome = in_thread(running.worker.attend, pipe)
+    waiting.join(LONG_S)
+    assert outcome == [None]
+    os.close(pipe.write_fd)
+    pipe.close()
+
+
+def test_the_end_of_the_worker_gives_its_lines_back(running: Running) -> None:
+    pipe = Pipe()
+    waiting, outcome = in_thread(running.worker.attend, pipe)
+    os.write(pipe.write_fd, b"served")
     deadline_s = time.monotonic() + LONG_S
-    while running.worker.call_here(threading.get_ident) != threading.get_ident():
-        assert time.monotonic() < deadline_s, "an idle worker never lent its turn"
-    gate = Gate()
-    holder, _ = in_thread(running.worker.call, gate)
-    assert gate.started.wait(LONG_S)
-    waiting, outcome = in_thread(running.worker.call_here, threading.get_ident)
-    gate.go.set()
-    for thread in (holder, waiting):
-        thread.join(LONG_S)
-    assert len(outcome) == 1
+    while not pipe.got:  # else the end could come before the line did
+        assert time.monotonic() < deadline_s
     running.finish()
+    waiting.join(LONG_S)
+    assert [type(error) for error in outcome] == [WorkerStopped]
     with pytest.raises(WorkerStopped):
-        running.worker.call_here(int)
-
-
-def test_a_borrower_may_call_the_worker_and_its_error_gives_the_turn_back(
-    running: Running,
-) -> None:
-    def nested() -> int:
-        return running.worker.call(int)
-
-    def refuse() -> None:
-        raise StateError("no")
-
-    for _ in range(20):
-        assert running.worker.call_here(nested) == 0
-        with pytest.raises(StateError):
-            running.worker.call_here(refuse)
-    assert running.worker.call(threading.get_ident) == running.thread.ident
+        running.worker.attend(pipe)
+    os.close(pipe.write_fd)
+    pipe.close()

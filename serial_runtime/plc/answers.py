@@ -52,6 +52,7 @@ class ProgramInfo(NamedTuple):
     name: str
     build_id: str
     variables: int
+    table: int  # which variable table; 0: none
     tasks: tuple[Task, ...]
 
 

@@ -21,7 +21,13 @@ from __future__ import annotations
 import time
 
 from serial_runtime.board import BoardState
-from serial_runtime.errors import SerialRuntimeError, StateError, StoreError, TraceError
+from serial_runtime.errors import (
+    SerialRuntimeError,
+    StateError,
+    StoreError,
+    TableChanged,
+    TraceError,
+)
 from serial_runtime.plc.answers import BoardStatus, PlcStatus, ProgramInfo, RestartPlan, TraceBatch
 from serial_runtime.plc.blobs import Blobs
 from serial_runtime.plc.loader import Loader
@@ -30,7 +36,7 @@ from serial_runtime.plc.program_store import check_names
 from serial_runtime.plc.trace import Trace
 from serial_runtime.plc.trial import load_on_trial
 from serial_runtime.plc.watch import INVALID, SUSPENDED, Watch
-from serial_runtime.worker import serialized, serialized_anywhere
+from serial_runtime.worker import serialized
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,7 +135,7 @@ class PLC:
 
     # ---- service 1 ---------------------------------------------------------------------------
 
-    @serialized_anywhere
+    @serialized
     def status(self) -> tuple[PlcStatus, tuple[int, int, int, int]]:
         """Status, and the number of log messages per level."""
         self.housekeeping()
@@ -296,35 +302,45 @@ class PLC:
         image, stored = self._loader.image, self._loader.loaded
         if image is not None and stored is not None:
             return ProgramInfo(
-                True, stored.md5, image.name, image.build_id, len(image.variables), image.tasks
+                True,
+                stored.md5,
+                image.name,
+                image.build_id,
+                len(image.variables),
+                self._table(),
+                image.tasks,
             )
         try:
             md5 = "" if self._store.empty else self._store.newest().md5
         except StoreError:
             md5 = ""
-        return ProgramInfo(False, md5, "", "", 0, ())
+        return ProgramInfo(False, md5, "", "", 0, 0, ())
 
     @serialized
-    def variables(self) -> tuple[Variable, ...]:
-        """The variable table. StateError when no program is loaded."""
-        return self._require_image().variables
+    def variables(self, table: int | None = None) -> tuple[Variable, ...]:
+        """The variable table. StateError when no program is loaded.
+
+        Here and below `table` is the one the caller's indices belong to (`program`): TableChanged
+        when it is not the present one.
+        """
+        return self._require_image(table).variables
 
     @serialized
-    def read_variables(self, indices: Sequence[int]) -> tuple[int, bytes]:
+    def read_variables(self, indices: Sequence[int], table: int | None = None) -> tuple[int, bytes]:
         """The tick and the packed values of one cycle. StateError, VariableError."""
-        self._require_image()
+        self._require_image(table)
         return self._board.read(indices)
 
     @serialized
-    def force_variables(self, values: Mapping[int, bytes]) -> None:
+    def force_variables(self, values: Mapping[int, bytes], table: int | None = None) -> None:
         """Force these variables too (index: wire form); an empty value releases. VariableError."""
-        self._require_usable("force a variable")
+        self._require_usable("force a variable", table)
         self._watch.force(values)
 
     @serialized
-    def forced(self) -> list[int]:
-        """Indices of the forced variables."""
-        return self._watch.forced
+    def forced(self) -> tuple[int, list[int]]:
+        """The present table, and the indices of its forced variables."""
+        return self._table(), self._watch.forced
 
     @serialized
     def release_forces(self) -> None:
@@ -339,9 +355,9 @@ class PLC:
         return self._board.statistics(reset)
 
     @serialized
-    def open_trace(self, indices: Sequence[int]) -> int:
+    def open_trace(self, indices: Sequence[int], table: int | None = None) -> int:
         """Trace these variables every tick; returns a token. VariableError, TraceError."""
-        return self._watch.open(self._require_usable("trace"), indices)
+        return self._watch.open(self._require_usable("trace", table), indices)
 
     def read_trace(self, token: int, cursor: int, max_bytes: int) -> TraceBatch:
         """Samples from `cursor` (first 0) on; earlier ones are acknowledged. TraceError."""
@@ -364,14 +380,21 @@ class PLC:
         # Any thread: one attribute and one atomic of the shim.
         return PlcStatus.BROKEN if self._loader.broken else _STATUS[self._board.state]
 
-    def _require_image(self) -> Image:
+    def _table(self) -> int:
+        """Which variable table indices mean: the beginning of the image's digest; 0: none."""
+        stored = self._loader.loaded
+        return int(stored.md5[:8], 16) if stored is not None else 0
+
+    def _require_image(self, table: int | None = None) -> Image:
         image = self._loader.image
         if image is None:
             raise StateError(self._loader.broken or "no program is loaded: load one first")
+        if table is not None and table != self._table():
+            raise TableChanged("the program was replaced: ask for its variables again")
         return image
 
-    def _require_usable(self, what: str) -> Image:
-        image = self._require_image()
+    def _require_usable(self, what: str, table: int | None = None) -> Image:
+        image = self._require_image(table)
         if self._board.tainted:
             raise StateError(f"cannot {what}: the program is broken, start or load it again")
         return image

@@ -32,6 +32,7 @@ CODES: dict[int, type[SerialRuntimeError]] = {
     15: errors.WorkerStopped,
     16: errors.OutcomeUnknown,
     17: errors.WorkerBusy,
+    18: errors.TableChanged,
 }
 _CODE_OF = {kind: code for code, kind in CODES.items()}
 _HEAD = Struct("<HHI")

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from erpc import Reference
 
-from serial_runtime.errors import CallRefused, ProtocolError, StateError, VariableError
+from serial_runtime.errors import CallRefused, StateError, TableChanged, VariableError
 from serial_runtime.protocol.codec import Codec
 from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.board.common import (
@@ -36,7 +36,7 @@ from serial_runtime.transport import connect as open_transport
 
 __all__ = ["Client", "LogLine", "Snapshot", "Trace", "connect"]
 
-_STATUS = struct.Struct("<i4II")
+T = TypeVar("T")
 _UNSUPPORTED = 2  # as a return value of service 1
 
 
@@ -75,7 +75,8 @@ class Client:
         self._ide = BeremizPLCObjectServiceClient(manager)
         self._board = BoardServiceClient(manager)
         self._table: tuple[Variable, ...] = ()
-        self._table_of: tuple[str, str] = ("", "")
+        self._table_id = 0
+        self._places: dict[str, int] = {}  # index by path in upper case
 
     @property
     def ours(self) -> bool:
@@ -96,13 +97,10 @@ class Client:
 
     def status(self) -> PlcStatus:
         """State of the PLC and number of log lines per level."""
-        # Polled more often than all else together, so without the stub and its codec.
-        outputs = self.link.call(Ide.SERVICE_ID, Ide.GETPLCSTATUS_ID)
-        if len(outputs) != _STATUS.size:
-            raise ProtocolError(f"GetPLCstatus answered with {len(outputs)} bytes")
-        state, *counts, value = _STATUS.unpack(outputs)
-        _check("GetPLCstatus", value)
-        return PlcStatus(state, counts)
+        status = Reference()
+        _check("GetPLCstatus", self._ide.GetPLCstatus(status))
+        found: PlcStatus = status.value
+        return found
 
     def plc_id(self) -> str:
         """The board's name; "" when it does not tell."""
@@ -174,54 +172,80 @@ class Client:
     # Variables.
 
     def variables(self) -> tuple[Variable, ...]:
-        """The variable table of the loaded program, in the order of the indices."""
+        """The variable table of the loaded program, in the order of the indices.
+
+        It is fetched when it is first needed, and again when the board says that another program
+        is loaded: no index is ever used for a table it does not belong to.
+        """
         info = self.program()
-        program = (info.md5, info.build_id)
-        if program != self._table_of:
-            table: list[Variable] = []
-            while len(table) < info.variables:
-                rows = Reference()
-                self._board.GetVariables(len(table), rows)
-                if not rows.value:
-                    raise VariableError("the program was replaced while its table was read")
-                table += rows.value
-            self._table, self._table_of = tuple(table), program
+        if info.table != self._table_id:
+            self._fetch(info)
         return self._table
 
     def indices(self, names: Iterable[str]) -> list[int]:
         """Indices of variables by path; VariableError names those that come near."""
-        places = {row.path.upper(): index for index, row in enumerate(self.variables())}
+        if not self._table:
+            self.variables()
         found = []
         for name in names:
-            if name.upper() not in places:
+            index = self._places.get(name.upper())
+            if index is None:
                 raise VariableError(self._unknown(name))
-            found.append(places[name.upper()])
+            found.append(index)
         return found
 
     def read(self, names: Sequence[str]) -> Snapshot:
         """Values of one cycle."""
-        tick, values = Reference(), Reference()
-        self._board.ReadVariables(self.indices(names), tick, values)
-        return Snapshot(tick.value, values.value)
+
+        def read(indices: list[int]) -> Snapshot:
+            tick, values = Reference(), Reference()
+            self._board.ReadVariables(self._table_id, indices, tick, values)
+            return Snapshot(tick.value, values.value)
+
+        return self._with_indices(names, read)
 
     def force(self, values: Mapping[str, bytes]) -> None:
         """Force variables to values in wire form; others stay forced as they are."""
-        indices = self.indices(values)
-        self._board.ForceVariables(list(map(Force, indices, values.values())))
+
+        def force(indices: list[int]) -> None:
+            self._board.ForceVariables(self._table_id, list(map(Force, indices, values.values())))
+
+        self._with_indices(values, force)
 
     def unforce(self, names: Sequence[str] = ()) -> None:
         """Release forced variables; without names: all."""
         if names:
-            self._board.ForceVariables([Force(index, b"") for index in self.indices(names)])
+            self.force(dict.fromkeys(names, b""))
         else:
             self._board.ReleaseForces()
 
     def forced(self) -> list[str]:
         """Paths of the forced variables."""
-        indices = Reference()
-        self._board.GetForced(indices)
-        table = self.variables()
-        return [table[index].path for index in indices.value]
+        table, indices = Reference(), Reference()
+        self._board.GetForced(table, indices)
+        if indices.value and table.value != self._table_id:
+            self.variables()
+        return [self._table[index].path for index in indices.value]
+
+    def _fetch(self, info: ProgramInfo) -> None:
+        table: list[Variable] = []
+        while len(table) < info.variables:
+            rows = Reference()
+            self._board.GetVariables(info.table, len(table), rows)
+            if not rows.value:
+                raise VariableError("the board sent an empty part of its variable table")
+            table += rows.value
+        self._table, self._table_id = tuple(table), info.table
+        self._places = {row.path.upper(): index for index, row in enumerate(table)}
+
+    def _with_indices(self, names: Iterable[str], call: Callable[[list[int]], T]) -> T:
+        """Call with the indices of `names`; once more if the program was replaced meanwhile."""
+        names = list(names)
+        try:
+            return call(self.indices(names))
+        except TableChanged:
+            self._table, self._table_id = (), 0
+            return call(self.indices(names))
 
     def statistics(self, reset: bool = False) -> CycleStatistics:
         """Figures of the cycle since the start or the last reset; then reset them."""
@@ -232,7 +256,9 @@ class Client:
 
     def trace(self, names: Sequence[str], *, poll_s: float = 0.1) -> Trace:
         """Every tick's values of these variables, from now on."""
-        return Trace(self._board, self.indices(names), poll_s)
+        return self._with_indices(
+            names, lambda indices: Trace(self._board, self._table_id, indices, poll_s)
+        )
 
     # The log.
 

@@ -4,7 +4,8 @@
 One thread serves one link: the serial line has one, each TCP connection has its own. A thread
 decodes, dispatches and writes; the PLC's methods hop to the worker by themselves and come back.
 So a client that is slow or stuck holds up nobody, and calls of one link execute in the order of
-their arrival. The sessions are shared by all links.
+their arrival. The sessions are shared by all links. A serial line lends itself to the worker
+(`Worker.attend`), which saves its calls the hop; its thread only does what would wait.
 
 Nothing a client sends ends a thread but the end of its link. What becomes of bad input:
 
@@ -18,9 +19,9 @@ Nothing a client sends ends a thread but the end of its link. What becomes of ba
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Hashable
 from struct import Struct
 
@@ -30,6 +31,7 @@ from serial_runtime.errors import (
     LinkTimeout,
     ProtocolError,
     SerialRuntimeError,
+    WorkerBusy,
     WorkerStopped,
 )
 from serial_runtime.protocol import envelope
@@ -48,9 +50,9 @@ from serial_runtime.rpc.service import (
     BoardHandler,
     IdeHandler,
     Limits,
-    encode_status,
     plain_refusal,
 )
+from serial_runtime.transport.base import FdTransport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 
     from serial_runtime.plc.plc_object import PLC
     from serial_runtime.transport.base import Listener, Transport
+    from serial_runtime.worker import Worker
 
 MAX_CONNECTIONS = 64
 _RETRY_S = 1.0  # after an error of a listener
@@ -102,16 +105,23 @@ class Server:
         sessions: ServerSessions,
         about: About,
         on_restart: Callable[[], None] = lambda: None,
+        worker: Worker | None = None,
     ) -> None:
-        """`on_restart` is called after a reply when the PLC asks to execute the runtime anew."""
+        """`on_restart` is called after a reply when the PLC asks to execute the runtime anew.
+
+        `worker`: the PLC's, to serve serial lines itself.
+        """
         self.plc = plc
         self.sessions = sessions
         self.about = about
         self.on_restart = on_restart
+        self.worker = worker
         self._listeners: list[Listener] = []
         self._links: set[Link] = set()
         self._lock = threading.Lock()  # protects _links
+        self._ended: deque[Hashable] = deque()  # owners of what is to be freed
         self._closing = threading.Event()
+        self._keep_line = False
 
     def listen(self, listener: Listener, *, parallel: bool) -> None:
         """Serve a listener from now on. `parallel`: many links at a time (TCP), else one."""
@@ -132,17 +142,27 @@ class Server:
         try:
             link.run()
         finally:
-            transport.close()
+            if transport.reliable or not self._keep_line:
+                transport.close()
             with self._lock:
                 self._links.discard(link)
 
     def release(self, owner: Hashable) -> None:
-        """A connection or session has ended: free what it holds."""
-        with contextlib.suppress(WorkerStopped):
-            self.plc.owner_closed(owner)
+        """A connection or session has ended: free what it holds, now or with the next one."""
+        self._ended.append(owner)
+        while self._ended:
+            ended = self._ended.pop()
+            try:
+                self.plc.owner_closed(ended)
+            except WorkerStopped:
+                return
+            except WorkerBusy:
+                self._ended.append(ended)
+                return
 
     def close(self, *, keep_line: bool = False) -> None:
         """Close all listeners and links. `keep_line`: leave a serial line open for a successor."""
+        self._keep_line = keep_line
         self._closing.set()
         with self._lock:
             links = list(self._links)
@@ -174,10 +194,14 @@ class Server:
 
 
 class Link:
-    """One link being served; all methods on its thread."""
+    """One link being served, by its own thread or, a serial line, by the worker."""
 
     def __init__(self, server: Server, transport: Transport) -> None:
         self.transport = transport
+        self.fds: tuple[int, ...] = ()  # for `Worker.attend`
+        self._lent: FdTransport | None = None  # while the worker serves
+        self._rest = b""  # of a frame that the line did not take at once
+        self._failure: SerialRuntimeError | None = None  # why the worker gave it back
         self._server = server
         self._sessions = server.sessions
         self._limits = limits_of(transport.line_rate_Bps, transport.reliable)
@@ -191,36 +215,90 @@ class Link:
         self._decoder = FrameDecoder(self._limits.max_frame, _IDLE_S, resync=not transport.reliable)
 
     def run(self) -> None:
-        """Serve until the link closes."""
-        decoder, transport = self._decoder, self.transport
+        """Serve until the link closes; on the link's thread."""
+        transport = self.transport
         try:
+            worker = self._server.worker
+            if worker and isinstance(transport, FdTransport) and not transport.reliable:
+                self._run_on_worker(transport, worker)
             while True:
-                due_s = decoder.deadline_s
+                due_s = self.due_s
                 timeout_s = None if due_s is None else max(0.0, due_s - time.monotonic())
-                data = transport.read(timeout_s)
-                now_s = time.monotonic()
-                for frame in decoder.feed(data, now_s) if data else decoder.tick(now_s):
-                    self._take(frame)
-        except (LinkError, ProtocolError):
+                self._feed(transport.read(timeout_s))
+                self._restart_if_due()
+        except (LinkError, ProtocolError, WorkerStopped):
             # Gone, or not speaking eRPC on a link that does not lose bytes.
             if transport.reliable:
                 self._server.release(self._owner)
 
-    def _take(self, frame: Frame) -> None:
-        if envelope.is_envelope(frame.body):
-            self._take_envelope(frame)
-        elif frame.trusted:
-            reply = self._plain(frame.body)
-            if reply:
-                self._write(reply)
+    def _run_on_worker(self, line: FdTransport, worker: Worker) -> None:
+        """The worker serves the line itself, as far as that needs no waiting.
+
+        This thread waits meanwhile, and writes what the line does not take at once.
+        """
+        while True:
+            with line.lent() as self.fds:
+                self._lent = line
+                try:
+                    worker.attend(self)
+                finally:
+                    self._lent = None
+            rest, self._rest = self._rest, b""
+            if rest:
+                self._write_frame(rest)
+            self._restart_if_due()
+            if self._failure is not None:
+                raise self._failure
+
+    @property
+    def due_s(self) -> float | None:
+        """When to `serve` though nothing arrives."""
+        return self._decoder.deadline_s
+
+    def serve(self) -> bool:
+        """Take what the lent line has; False when the link's thread has something to do."""
+        assert self._lent is not None
+        try:
+            self._feed(self._lent.take())
+        except SerialRuntimeError as error:
+            self._failure = error
+        except Exception as error:
+            self._failure = self._internal(error)
+        return self._failure is None and not self._rest and self._server.plc.restart is None
+
+    def _feed(self, data: bytes) -> None:
+        """Serve the calls in these bytes, or know that there were none."""
+        decoder, now_s = self._decoder, time.monotonic()
+        for frame in decoder.feed(data, now_s) if data else decoder.tick(now_s):
+            if envelope.is_envelope(frame.body):
+                self._take_envelope(frame)
+            elif frame.trusted:
+                reply = self._plain(frame.body)
+                if reply:
+                    self._write(reply)
+            if self._server.plc.restart is not None:
+                return  # what follows is for the next process
+
+    def _restart_if_due(self) -> None:
         if self._server.plc.restart is not None:
             self._server.on_restart()
 
     def _write(self, body: bytes) -> None:
         try:
-            self.transport.write(encode_frame(body))
+            frame = encode_frame(body)
         except ProtocolError as error:
             self._internal(error)  # a reply beyond 65535 bytes, which the limits prevent
+            return
+        if self._lent is None:
+            self._write_frame(frame)
+        elif self._rest:
+            self._rest += frame
+        else:
+            self._rest = frame[self._lent.offer(frame) :]
+
+    def _write_frame(self, frame: bytes) -> None:
+        try:
+            self.transport.write(frame)
         except LinkTimeout:
             # Nobody takes the bytes at the other end. A line stays open for the next client.
             if self.transport.reliable:
@@ -256,8 +334,6 @@ class Link:
         codec = self._codec
         codec.buffer = call.payload
         try:
-            if call.method == Ide.GETPLCSTATUS_ID and call.service == Ide.SERVICE_ID:
-                return envelope.DONE, encode_status(self._server.plc)
             if call.service == Ide.SERVICE_ID:
                 self._ide_handler.owner = call.session
                 self._ide.dispatch(call.method, 0, codec)
@@ -289,12 +365,8 @@ class Link:
         try:
             if service != Ide.SERVICE_ID:
                 raise UnknownIdeMethod(f"there is no service {service}")
-            if method == Ide.GETPLCSTATUS_ID:
-                head = _MESSAGE.pack(word & 0xFFFFFF00 | _REPLY, sequence)
-                reply = head + encode_status(self._server.plc)
-            else:
-                self._ide.dispatch(method, sequence, codec)
-                reply = bytes(codec.buffer)
+            self._ide.dispatch(method, sequence, codec)
+            reply = bytes(codec.buffer)
         except UnknownIdeMethod as error:
             refusal = _UNKNOWN
             self._note(f"a client called what is not there: {error.args[0]}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Sequence
-from struct import Struct, pack
+from struct import pack
 from typing import NamedTuple
 
 from erpc import Reference
@@ -32,7 +32,6 @@ _REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
 _ROW_BYTES = 12  # of a variable on the wire, beside its two texts
 _UNSUPPORTED, _FAILED, _INVALID = 2, 1, 22  # return values; 2 keeps the IDE connected
 
-_STATUS = Struct("<i4II")
 
 # What stands for the outputs of a plain call that is refused, and its return value.
 _NO_TEXT = bytes(4)
@@ -82,16 +81,6 @@ class About(NamedTuple):
     runtime: str
     backend: str
     window: int
-
-
-def encode_status(plc: PLC) -> bytes:
-    """The outputs and return value of GetPLCstatus.
-
-    Clients poll it more often than they call all other methods together, so it goes without stub
-    and codec: a third of the server's own time for it.
-    """
-    state, counts = plc.status()
-    return _STATUS.pack(state, *counts, 0)
 
 
 class IdeHandler(Ide):
@@ -214,13 +203,14 @@ class BoardHandler(IBoardService):
             name=found.name,
             build_id=found.build_id,
             variables=found.variables,
+            table=found.table,
             tasks=[board_types.Task(t.name, t.interval_ns, t.priority) for t in found.tasks],
         )
 
-    def GetVariables(self, first: int, variables: Reference) -> None:
+    def GetVariables(self, table: int, first: int, variables: Reference) -> None:
         rows: list[board_types.Variable] = []
         room = self._limits.reply_bytes - _REPLY_OVERHEAD
-        for row in self._plc.variables()[first:]:
+        for row in self._plc.variables(table)[first:]:
             room -= _ROW_BYTES + len(row.path.encode()) + len(row.location.encode())
             if room < 0 and rows:
                 break
@@ -236,19 +226,22 @@ class BoardHandler(IBoardService):
             )
         variables.value = rows
 
-    def ReadVariables(self, indices: list[int], tick: Reference, values: Reference) -> None:
-        tick.value, values.value = self._plc.read_variables(indices)
+    def ReadVariables(
+        self, table: int, indices: list[int], tick: Reference, values: Reference
+    ) -> None:
+        tick.value, values.value = self._plc.read_variables(indices, table)
         if len(values.value) > self._limits.reply_bytes - _REPLY_OVERHEAD:
             raise VariableError(
                 f"the values of these {len(indices)} variables take {len(values.value)} bytes, "
                 f"a reply on this link {self._limits.reply_bytes}; read fewer at a time"
             )
 
-    def ForceVariables(self, forces: list[board_types.Force]) -> None:
-        self._plc.force_variables({force.index: force.value for force in forces})
+    def ForceVariables(self, table: int, forces: list[board_types.Force]) -> None:
+        self._plc.force_variables({force.index: force.value for force in forces}, table)
 
-    def GetForced(self, indices: Reference) -> None:
-        indices.value = sorted(self._plc.forced())
+    def GetForced(self, table: Reference, indices: Reference) -> None:
+        table.value, forced = self._plc.forced()
+        indices.value = sorted(forced)
 
     def ReleaseForces(self) -> None:
         self._plc.release_forces()
@@ -265,8 +258,8 @@ class BoardHandler(IBoardService):
             shim=_distribution(found.shim),
         )
 
-    def OpenTrace(self, indices: list[int], token: Reference) -> None:
-        token.value = self._plc.open_trace(indices)
+    def OpenTrace(self, table: int, indices: list[int], token: Reference) -> None:
+        token.value = self._plc.open_trace(indices, table)
 
     def ReadTrace(self, token: int, cursor: int, max_bytes: int, batch: Reference) -> None:
         room = min(max_bytes, self._limits.reply_bytes - _REPLY_OVERHEAD)

@@ -37,7 +37,9 @@ class Trace:
     Raises TraceError when another client traces, or the program is replaced.
     """
 
-    def __init__(self, board: BoardServiceClient, indices: Sequence[int], poll_s: float) -> None:
+    def __init__(
+        self, board: BoardServiceClient, table: int, indices: Sequence[int], poll_s: float
+    ) -> None:
         """Begin to trace. `poll_s` is the time between polls while nothing is left behind."""
         self.lost = 0
         self.plc = 0
@@ -48,7 +50,7 @@ class Trace:
         self._more = True
         self._closed = False
         token = Reference()
-        board.OpenTrace(list(indices), token)
+        board.OpenTrace(table, list(indices), token)
         self._token: int = token.value
 
     def __iter__(self) -> Iterator[Snapshot]:

@@ -7,12 +7,13 @@ hang-up. So :class:`FdTransport` serves both; pyserial and the socket module onl
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from serial_runtime.errors import LinkClosed, LinkTimeout
@@ -106,6 +107,8 @@ class FdTransport:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._closing = False
         self._closing_lock = threading.Lock()
+        self._is_lent = False
+        self._released = False
         # Held while a thread uses the descriptor: close() frees its number only after that.
         self._reading = threading.Lock()
         self._writing = threading.Lock()
@@ -117,6 +120,45 @@ class FdTransport:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}{' closed' if self._closing else ''}>"
+
+    # Another thread may take over the reading for a while, without the locks of `read`: the
+    # thread that lends waits meanwhile (rpc.server and worker.attend).
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[tuple[int, int]]:
+        """The descriptors to poll for `take`. `close` takes effect at the end of this block."""
+        with self._reading:
+            with self._closing_lock:
+                if self._closing:
+                    raise LinkClosed(f"{self.name} is closed")
+                self._is_lent = True
+            try:
+                yield self._fd, self._wake
+            finally:
+                with self._closing_lock:
+                    self._is_lent = False
+        if self._closing:
+            self._release()
+
+    def take(self) -> bytes:
+        """While lent: what has arrived, or ``b""``; LinkClosed as `read`. Never waits."""
+        if self._closing:
+            raise LinkClosed(f"{self.name} is closed")
+        try:
+            data = os.read(self._fd, _READ_SIZE)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise self._gone(error) from error
+        if not data:
+            raise LinkClosed(f"{self.name}: the other end hung up")
+        return data
+
+    def offer(self, data: bytes) -> int:
+        """While lent: write as much as the line takes at once; how many bytes. Never waits."""
+        if self._closing:
+            raise LinkClosed(f"{self.name} is closed")
+        return self._write_some(data)
 
     @property
     def fd(self) -> int:
@@ -172,8 +214,17 @@ class FdTransport:
             if self._closing:
                 return
             self._closing = True
-        os.eventfd_write(self._wake, 1)
+            os.eventfd_write(self._wake, 1)
+            if self._is_lent:
+                return
+        self._release()
+
+    def _release(self) -> None:
+        """Close in earnest, once nobody uses the descriptor."""
         with self._reading, self._writing:
+            if self._released:
+                return
+            self._released = True
             self._before_close()
             os.close(self._fd)
             os.close(self._wake)

@@ -112,7 +112,7 @@ class FakeBoard:
 
     def program(self) -> ProgramInfo:
         tasks = [Task("MAIN", 10_000_000, 0)]
-        return ProgramInfo(bool(self.table), "m" * 32, "TANK", "b" * 32, len(self.table), tasks)
+        return ProgramInfo(bool(self.table), "m" * 32, "TANK", "b" * 32, len(self.table), 1, tasks)
 
     def download(
         self, image: bytes, md5: str = "", progress: Callable[[int, int], None] = lambda *_: None

@@ -234,7 +234,7 @@ class PlcMachine(RuleBasedStateMachine):
         newest = self.pending or self.stored
         for name in GOOD:
             assert plc.match_md5(md5(self.file_of(name))) == (name == newest)
-        assert set(plc.forced()) == self.forced
+        assert set(plc.forced()[1]) == self.forced
         assert (plc.restart is not None) == (self.planned is not None)
         if plc.restart is not None:
             assert plc.restart.start == self.planned

@@ -20,6 +20,7 @@ from serial_runtime.errors import (
     SerialRuntimeError,
     StateError,
     StoreError,
+    TableChanged,
     TraceError,
 )
 from serial_runtime.plc.answers import PlcStatus
@@ -115,7 +116,7 @@ def test_a_bad_upload_never_disturbs_the_running_program(
     assert sentence in str(refusal.value)
     assert any(sentence in text for text in scene.log_texts(WARNING))
     assert status(scene) is PlcStatus.STARTED
-    assert scene.plc.forced() == [1]
+    assert scene.plc.forced()[1] == [1]
     assert scene.plc.read_trace(token, 0, BIG).plc is PlcStatus.STARTED
     assert len(scene.board.paths) == 1
     assert scene.store.current() == before
@@ -198,7 +199,7 @@ def test_the_loaded_program_is_never_loaded_again(scene: Scene) -> None:
     assert scene.board.unloads == 0
     assert Path(scene.board.paths[0]).exists()
     assert status(scene) is PlcStatus.STOPPED
-    assert scene.plc.forced() == []
+    assert scene.plc.forced()[1] == []
     with pytest.raises(TraceError):
         scene.plc.read_trace(token, 0, BIG)
     folder = Path(scene.store.current().files_directory)
@@ -237,7 +238,7 @@ def test_program_messages_and_ours_share_one_log(scene: Scene) -> None:
 
 
 def test_status_and_program(scene: Scene) -> None:
-    assert scene.plc.program() == (False, "", "", "", 0, ())
+    assert scene.plc.program() == (False, "", "", "", 0, 0, ())
     scene.load(A)
     program = scene.plc.program()
     assert program[:5] == (True, md5(A), "fake", "1", VARIABLES + 1)
@@ -247,6 +248,26 @@ def test_status_and_program(scene: Scene) -> None:
     found = scene.plc.board_status()
     assert found[:4] == (PlcStatus.STOPPED, False, "a fake: not real time", 0)
     assert found.uptime_ns > 0
+
+
+def test_an_index_never_means_a_variable_of_another_program(scene: Scene) -> None:
+    scene.load(A)
+    table = scene.plc.program().table
+    assert scene.plc.read_variables([0], table) == scene.plc.read_variables([0])
+    scene.plc.force_variables({0: FORCE}, table)
+    assert scene.plc.forced() == (table, [0])
+    scene.load(B)
+    assert scene.plc.program().table != table
+    calls: list[Callable[[], object]] = [
+        lambda: scene.plc.variables(table),
+        lambda: scene.plc.read_variables([0], table),
+        lambda: scene.plc.force_variables({0: FORCE}, table),
+        lambda: scene.plc.open_trace([0], table),
+    ]
+    for call in calls:
+        with pytest.raises(TableChanged):
+            call()
+    assert scene.plc.forced()[1] == []
 
 
 def test_no_service_1_refusal_is_anything_but_ours(scene: Scene) -> None:

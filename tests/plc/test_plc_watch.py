@@ -40,7 +40,7 @@ def test_service_1_traces_and_forces_with_one_call(scene: Scene) -> None:
     samples = fetched(scene, token, 20)
     assert samples == [(tick, struct.pack("<ii", tick * 10 + 1, 77)) for tick in range(20)]
     assert scene.plc.get_traces(token, BIG) == (PlcStatus.STARTED, [])
-    assert scene.plc.forced() == [3]
+    assert scene.plc.forced()[1] == [3]
 
 
 def test_service_1_error_codes_change_nothing(scene: Scene) -> None:
@@ -50,7 +50,7 @@ def test_service_1_error_codes_change_nothing(scene: Scene) -> None:
     assert scene.plc.set_trace_list([(0, b""), (VARIABLES + 1, b"")]) == -4
     assert scene.plc.set_trace_list([(0, b"short")]) == -3
     assert scene.plc.set_trace_list([(0, b"")] * 20_000) == -1
-    assert scene.plc.forced() == [0]
+    assert scene.plc.forced()[1] == [0]
     assert scene.plc.get_traces(token, BIG)[0] is PlcStatus.STOPPED
     assert len([text for text in scene.log_texts(WARNING) if "trace list" in text]) == 3
 
@@ -60,23 +60,23 @@ def test_an_empty_list_suspends_and_keeps_the_forces(scene: Scene) -> None:
     token = scene.plc.set_trace_list([(0, FORCE)])
     assert scene.plc.set_trace_list([]) == -5
     assert scene.plc.get_traces(token, BIG) == (PlcStatus.BROKEN, [])
-    assert scene.plc.forced() == [0]
+    assert scene.plc.forced()[1] == [0]
     assert scene.plc.board_status().forced == 1
     later = scene.plc.set_trace_list([(1, FORCE)])  # a list replaces all forces
     assert later == token + 1
-    assert scene.plc.forced() == [1]
+    assert scene.plc.forced()[1] == [1]
 
 
 def test_service_2_forces_merge_and_an_empty_value_releases(scene: Scene) -> None:
     scene.load(A)
     scene.plc.force_variables({0: FORCE, 2: FORCE})
     scene.plc.force_variables({1: FORCE, 2: b""})
-    assert scene.plc.forced() == [0, 1]
+    assert scene.plc.forced()[1] == [0, 1]
     with pytest.raises(VariableError):
         scene.plc.force_variables({5: FORCE, 1: b"wrong size"})
-    assert scene.plc.forced() == [0, 1] == sorted(scene.board.forces)
+    assert scene.plc.forced()[1] == [0, 1] == sorted(scene.board.forces)
     scene.plc.release_forces()
-    assert scene.plc.forced() == []
+    assert scene.plc.forced()[1] == []
     assert scene.board.forces == {}
 
 
@@ -89,7 +89,7 @@ def test_stop_and_a_new_program_release_the_forces(scene: Scene, end: str) -> No
         scene.plc.stop()
     else:
         scene.load(B if end == "new_plc" else A)
-    assert scene.plc.forced() == []
+    assert scene.plc.forced()[1] == []
     assert scene.board.forces == {}
 
 

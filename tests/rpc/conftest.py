@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from serial_runtime.errors import BlobError, StateError, TraceError, VariableError
+from serial_runtime.errors import BlobError, StateError, TableChanged, TraceError, VariableError
 from serial_runtime.protocol.session import ServerSessions
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.common import Status
@@ -130,26 +130,37 @@ class FakePLC:
     def program(self) -> Any:
         return SimpleNamespace(
             loaded=True, md5=self.md5, name="fake", build_id="1", variables=len(self.names),
+            table=self.table(),
             tasks=(SimpleNamespace(name="MAIN", interval_ns=1_000_000, priority=1),),
         )  # fmt: skip
 
-    def variables(self) -> list[Any]:
+    def table(self) -> int:
+        return len(self.names)
+
+    def check(self, table: int) -> None:
+        if table != self.table():
+            raise TableChanged("the program was replaced")
+
+    def variables(self, table: int) -> list[Any]:
+        self.check(table)
         return [
             SimpleNamespace(path=n, location="", type=5, direction=0, options=0, capacity=0)
             for n in self.names
         ]
 
-    def read_variables(self, indices: list[int]) -> tuple[int, bytes]:
+    def read_variables(self, indices: list[int], table: int) -> tuple[int, bytes]:
+        self.check(table)
         if any(index >= len(self.names) for index in indices):
             raise VariableError(f"no variable {max(indices)}")
         return 9, b"".join(index.to_bytes(4, "little") for index in indices)
 
-    def force_variables(self, values: dict[int, bytes]) -> None:
+    def force_variables(self, values: dict[int, bytes], table: int) -> None:
+        self.check(table)
         self.forces.update(values)
         self.forces = {index: value for index, value in self.forces.items() if value}
 
-    def forced(self) -> list[int]:
-        return list(self.forces)
+    def forced(self) -> tuple[int, list[int]]:
+        return self.table(), list(self.forces)
 
     def release_forces(self) -> None:
         self.forces.clear()
@@ -171,7 +182,8 @@ class FakePLC:
                 tick.to_bytes(4, "little") + len(values).to_bytes(4, "little") + values
             )
 
-    def open_trace(self, indices: list[int]) -> int:
+    def open_trace(self, indices: list[int], table: int) -> int:
+        self.check(table)
         self.token += 1
         return self.token
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from serial_runtime.errors import StateError, VariableError
+from serial_runtime.errors import StateError, VariableError, WorkerBusy
 from serial_runtime.rpc.ide.common import Status
 
 IMAGE = bytes(range(256)) * 90
@@ -65,6 +65,16 @@ def test_the_table_is_read_again_for_another_program(client: Any, plc: Any) -> N
     assert [row.path for row in client.variables()] == ["ONLY"]
 
 
+def test_a_client_that_knows_an_old_table_uses_the_new_one(client: Any, plc: Any) -> None:
+    client.read(["VAR1", "VAR2"])
+    plc.names = ["NEW", "VAR2", "VAR1"]
+    assert client.read(["VAR1", "VAR2"]).values == bytes([2, 0, 0, 0, 1, 0, 0, 0])
+    plc.names = ["VAR9"]
+    with pytest.raises(VariableError, match="VAR1"):
+        client.force({"VAR1": b"\1\0\0\0"})
+    assert plc.forces == {}
+
+
 def test_forces(client: Any, plc: Any) -> None:
     client.force({"VAR1": b"\1\0\0\0"})
     client.force({"VAR2": b"\2\0\0\0"})
@@ -81,6 +91,28 @@ def test_log_from_the_newest_back_to_the_first_wanted(client: Any, plc: Any) -> 
     assert [line.number for line in client.log(levels=(1,), first=(0, 8, 0, 0))] == [8, 9, 10]
     client.reset_log()
     assert client.log() == []
+
+
+def test_what_a_client_held_is_freed_when_it_leaves(
+    bench: Any, client: Any, plc: Any, wait_for: Any
+) -> None:
+    """If the worker is too busy just then, with the next one that leaves."""
+    client.download(IMAGE)
+    assert len(plc.blobs) == 1
+    free, refusals = plc.owner_closed, [WorkerBusy("busy")]
+
+    def owner_closed(owner: object) -> None:
+        if refusals:
+            raise refusals.pop()
+        free(owner)
+
+    plc.owner_closed = owner_closed
+    client.close()
+    wait_for(lambda: not refusals)
+    assert len(plc.blobs) == 1
+    with bench.client() as other:
+        other.status()
+    wait_for(lambda: not plc.blobs)
 
 
 def test_trace(client: Any, plc: Any) -> None:

@@ -45,18 +45,22 @@ class BoardServiceClient(interface.IBoardService):
         self._clientManager.perform_request(_request)
         info.value = common.ProgramInfo()._read(_codec)
 
-    def GetVariables(self, first: int, variables: Reference) -> None:
+    def GetVariables(self, table: int, first: int, variables: Reference) -> None:
         """Call GetVariables."""
         _request = self._begin(self.GETVARIABLES_ID)
         _codec = _request.codec
+        _codec.write_uint32(table)
         _codec.write_uint32(first)
         self._clientManager.perform_request(_request)
         variables.value = [common.Variable()._read(_codec) for _ in range(_codec.start_read_list())]
 
-    def ReadVariables(self, indices: list[int], tick: Reference, values: Reference) -> None:
+    def ReadVariables(
+        self, table: int, indices: list[int], tick: Reference, values: Reference
+    ) -> None:
         """Call ReadVariables."""
         _request = self._begin(self.READVARIABLES_ID)
         _codec = _request.codec
+        _codec.write_uint32(table)
         _codec.start_write_list(len(indices))
         for _item1 in indices:
             _codec.write_uint32(_item1)
@@ -64,20 +68,22 @@ class BoardServiceClient(interface.IBoardService):
         tick.value = _codec.read_uint32()
         values.value = bytes(_codec.read_binary())
 
-    def ForceVariables(self, forces: list[common.Force]) -> None:
+    def ForceVariables(self, table: int, forces: list[common.Force]) -> None:
         """Call ForceVariables."""
         _request = self._begin(self.FORCEVARIABLES_ID)
         _codec = _request.codec
+        _codec.write_uint32(table)
         _codec.start_write_list(len(forces))
         for _item1 in forces:
             _item1._write(_codec)
         self._clientManager.perform_request(_request)
 
-    def GetForced(self, indices: Reference) -> None:
+    def GetForced(self, table: Reference, indices: Reference) -> None:
         """Call GetForced."""
         _request = self._begin(self.GETFORCED_ID)
         _codec = _request.codec
         self._clientManager.perform_request(_request)
+        table.value = _codec.read_uint32()
         indices.value = [_codec.read_uint32() for _ in range(_codec.start_read_list())]
 
     def ReleaseForces(self) -> None:
@@ -93,10 +99,11 @@ class BoardServiceClient(interface.IBoardService):
         self._clientManager.perform_request(_request)
         statistics.value = common.CycleStatistics()._read(_codec)
 
-    def OpenTrace(self, indices: list[int], token: Reference) -> None:
+    def OpenTrace(self, table: int, indices: list[int], token: Reference) -> None:
         """Call OpenTrace."""
         _request = self._begin(self.OPENTRACE_ID)
         _codec = _request.codec
+        _codec.write_uint32(table)
         _codec.start_write_list(len(indices))
         for _item1 in indices:
             _codec.write_uint32(_item1)

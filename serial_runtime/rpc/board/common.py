@@ -108,7 +108,10 @@ class ProgramInfo:
     md5: str = ""
     name: str = ""
     build_id: str = ""
+    #: rows of its variable table
     variables: int = 0
+    #: which table that is; another program has another one
+    table: int = 0
     tasks: list[Task] = field(default_factory=list)
 
     def _read(self, codec: Codec) -> Self:
@@ -117,6 +120,7 @@ class ProgramInfo:
         self.name = codec.read_string()
         self.build_id = codec.read_string()
         self.variables = codec.read_uint32()
+        self.table = codec.read_uint32()
         self.tasks = [Task()._read(codec) for _ in range(codec.start_read_list())]
         return self
 
@@ -126,6 +130,7 @@ class ProgramInfo:
         codec.write_string(self.name)
         codec.write_string(self.build_id)
         codec.write_uint32(self.variables)
+        codec.write_uint32(self.table)
         codec.start_write_list(len(self.tasks))
         for _item1 in self.tasks:
             _item1._write(codec)

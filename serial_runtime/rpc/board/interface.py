@@ -50,14 +50,19 @@ class IBoardService(ABC):
         """
 
     @abstractmethod
-    def GetVariables(self, first: int, variables: Reference) -> None:
-        """Rows from `first` on, as many as fit a reply.
+    def GetVariables(self, table: int, first: int, variables: Reference) -> None:
+        """Indices mean the rows of one table: a call with a `table` that is not the present one
+        is
+        refused (TableChanged), so an index never means the variable of another program.
+        Rows from `first` on, as many as fit a reply.
 
         variables: out list[common.Variable]
         """
 
     @abstractmethod
-    def ReadVariables(self, indices: list[int], tick: Reference, values: Reference) -> None:
+    def ReadVariables(
+        self, table: int, indices: list[int], tick: Reference, values: Reference
+    ) -> None:
         """A consistent snapshot of one cycle, values packed in the order asked.
 
         tick: out int
@@ -65,13 +70,14 @@ class IBoardService(ABC):
         """
 
     @abstractmethod
-    def ForceVariables(self, forces: list[common.Force]) -> None:
+    def ForceVariables(self, table: int, forces: list[common.Force]) -> None:
         """Method 6 of the service."""
 
     @abstractmethod
-    def GetForced(self, indices: Reference) -> None:
+    def GetForced(self, table: Reference, indices: Reference) -> None:
         """Method 7 of the service.
 
+        table: out int
         indices: out list[int]
         """
 
@@ -87,7 +93,7 @@ class IBoardService(ABC):
         """
 
     @abstractmethod
-    def OpenTrace(self, indices: list[int], token: Reference) -> None:
+    def OpenTrace(self, table: int, indices: list[int], token: Reference) -> None:
         """Trace these variables every tick; the token dies with the next OpenTrace of anybody.
 
         token: out int

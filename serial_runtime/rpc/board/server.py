@@ -81,9 +81,10 @@ class BoardServiceService(Service):  # type: ignore[misc]
         info.value._write(_codec)
 
     def _handle_GetVariables(self, _sequence: int, _codec: Codec) -> None:
+        table = _codec.read_uint32()
         first = _codec.read_uint32()
         variables = Reference()
-        self._handler.GetVariables(first, variables)
+        self._handler.GetVariables(table, first, variables)
         self._reply(self._ids.GETVARIABLES_ID, _sequence, _codec)
         if variables.value is None:
             raise ValueError("GetVariables did not set variables")
@@ -92,10 +93,11 @@ class BoardServiceService(Service):  # type: ignore[misc]
             _item1._write(_codec)
 
     def _handle_ReadVariables(self, _sequence: int, _codec: Codec) -> None:
+        table = _codec.read_uint32()
         indices = [_codec.read_uint32() for _ in range(_codec.start_read_list())]
         tick = Reference()
         values = Reference()
-        self._handler.ReadVariables(indices, tick, values)
+        self._handler.ReadVariables(table, indices, tick, values)
         self._reply(self._ids.READVARIABLES_ID, _sequence, _codec)
         if tick.value is None:
             raise ValueError("ReadVariables did not set tick")
@@ -105,14 +107,19 @@ class BoardServiceService(Service):  # type: ignore[misc]
         _codec.write_binary(values.value)
 
     def _handle_ForceVariables(self, _sequence: int, _codec: Codec) -> None:
+        table = _codec.read_uint32()
         forces = [common.Force()._read(_codec) for _ in range(_codec.start_read_list())]
-        self._handler.ForceVariables(forces)
+        self._handler.ForceVariables(table, forces)
         self._reply(self._ids.FORCEVARIABLES_ID, _sequence, _codec)
 
     def _handle_GetForced(self, _sequence: int, _codec: Codec) -> None:
+        table = Reference()
         indices = Reference()
-        self._handler.GetForced(indices)
+        self._handler.GetForced(table, indices)
         self._reply(self._ids.GETFORCED_ID, _sequence, _codec)
+        if table.value is None:
+            raise ValueError("GetForced did not set table")
+        _codec.write_uint32(table.value)
         if indices.value is None:
             raise ValueError("GetForced did not set indices")
         _codec.start_write_list(len(indices.value))
@@ -133,9 +140,10 @@ class BoardServiceService(Service):  # type: ignore[misc]
         statistics.value._write(_codec)
 
     def _handle_OpenTrace(self, _sequence: int, _codec: Codec) -> None:
+        table = _codec.read_uint32()
         indices = [_codec.read_uint32() for _ in range(_codec.start_read_list())]
         token = Reference()
-        self._handler.OpenTrace(indices, token)
+        self._handler.OpenTrace(table, indices, token)
         self._reply(self._ids.OPENTRACE_ID, _sequence, _codec)
         if token.value is None:
             raise ValueError("OpenTrace did not set token")
