@@ -74,6 +74,7 @@ int32_t board_state(void);
 bool board_tainted(void);
 const char *board_backend(void);
 bool board_scheduling(char *text, uint32_t size);
+int board_check(const char *path, char *why, uint32_t why_size);
 int board_load(const char *path, struct board_image *image, char *why, uint32_t why_size);
 int board_task(uint32_t index, struct board_task *task);
 int board_variable(uint32_t index, struct board_variable *variable);

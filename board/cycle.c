@@ -21,9 +21,9 @@
 #include <string.h>
 
 #define STACK_BYTES ((size_t)1 << 18)
-#define STOP_POLL_NS INT64_C(10000000)
+#define POLL_NS INT64_C(1000000)
 #define WATCHDOG_MIN_NS INT64_C(100000000)
-#define LEAD_NS INT64_C(1000000)
+#define LEAD_NS INT64_C(10000000)
 #define LONGEST_GRID_NS INT64_C(10000000)
 
 struct cycle_task {
@@ -42,7 +42,8 @@ struct cycle {
     struct image_located_list located_inputs;
     struct image_located_list located_outputs;
     int64_t base_ns;
-    int64_t limit_ns; /* the watchdog's */
+    int64_t release_ns; /* the first, unless starting takes longer */
+    int64_t limit_ns;   /* the watchdog's */
     /* Of the thread while it runs. */
     uint32_t tick;
     bool begun;
@@ -53,7 +54,7 @@ struct cycle {
     _Atomic(const struct cycle_task *) current; /* NULL between tasks */
     _Atomic uint32_t last_tick;                 /* written inside the beat */
     atomic_bool stop;
-    atomic_flag claimed; /* whoever sets it reports the fault: the thread, or its watchdog */
+    atomic_bool claimed; /* whoever sets it reports the fault: the thread, or its watchdog */
     _Atomic int state;   /* enum cycle_state */
 };
 
@@ -76,6 +77,7 @@ SR_RT static void run_due_tasks(struct cycle *cycle, int64_t deadline_ns)
             continue;
         due->next += (late / due->every + 1) * due->every;
         const struct sr_cycle now = {.tick = cycle->tick,
+                                     .size = sizeof now,
                                      .time_ns = deadline_ns,
                                      .interval_ns = (int64_t)due->task->interval_ns};
         atomic_store_explicit(&cycle->current, due, memory_order_relaxed);
@@ -106,6 +108,8 @@ SR_RT static void one_cycle(struct cycle *cycle, int64_t deadline_ns, uint32_t s
     const int64_t began_ns = platform_now_ns();
     run_due_tasks(cycle, deadline_ns);
     const int64_t ended_ns = platform_now_ns();
+    if (atomic_load_explicit(&cycle->claimed, memory_order_relaxed))
+        return; /* too late: the watchdog gave up and made the outputs safe */
 
     force_hold(parts->force);
     store_outputs(cycle);
@@ -127,11 +131,15 @@ SR_RT static void one_cycle(struct cycle *cycle, int64_t deadline_ns, uint32_t s
 
 /* Releases lie on a fixed grid of the clock, a quarter of a tick off its full ticks: there the
  * kernel's own timer runs, and others like us. */
-SR_RT static int64_t next_release(int64_t base_ns)
+static int64_t next_release(int64_t grid_ns)
 {
-    const int64_t grid_ns = base_ns < LONGEST_GRID_NS ? base_ns : LONGEST_GRID_NS;
     const int64_t soon_ns = platform_now_ns() + LEAD_NS;
     return soon_ns - soon_ns % grid_ns + grid_ns + grid_ns / 4;
+}
+
+SR_RT static int64_t grid(int64_t base_ns)
+{
+    return base_ns < LONGEST_GRID_NS ? base_ns : LONGEST_GRID_NS;
 }
 
 SR_RT static void run_cycles(void *argument)
@@ -140,7 +148,12 @@ SR_RT static void run_cycles(void *argument)
     int64_t deadline_ns;
     uint32_t skipped;
 
-    platform_periodic(cycle->thread, next_release(cycle->base_ns), cycle->base_ns);
+    const int64_t late_ns = platform_now_ns() - cycle->release_ns;
+    const int64_t grid_ns = grid(cycle->base_ns);
+    const int64_t first_ns =
+        cycle->release_ns + (late_ns < 0 ? 0 : (late_ns / grid_ns + 1) * grid_ns);
+    if (platform_periodic(cycle->thread, first_ns, cycle->base_ns) != 0)
+        return;
     while (!atomic_load_explicit(&cycle->stop, memory_order_relaxed)) {
         const int error = platform_wait_period(cycle->thread, &deadline_ns, &skipped);
         if (error == -EINTR)
@@ -162,7 +175,7 @@ SR_RT static void report_fault(struct cycle *cycle, const struct platform_fault 
                                uint32_t tick, const char *text)
 {
     const struct cycle_task *current = atomic_load_explicit(&cycle->current, memory_order_relaxed);
-    if (atomic_flag_test_and_set(&cycle->claimed))
+    if (atomic_exchange(&cycle->claimed, true))
         return;
     atomic_store_explicit(&cycle->stop, true, memory_order_relaxed);
     atomic_store_explicit(&cycle->watchdog.stop, true, memory_order_relaxed);
@@ -178,9 +191,9 @@ SR_RT static void report_fault(struct cycle *cycle, const struct platform_fault 
     atomic_store_explicit(&cycle->state, CYCLE_FAULTED, memory_order_release);
 }
 
-SR_RT static void give_up(void *owner)
+SR_RT static void give_up(void *owner, int fault)
 {
-    const struct platform_fault unknown = {.signal = FAULT_UNRESPONSIVE};
+    const struct platform_fault unknown = {.signal = fault};
     report_fault(owner, &unknown, cycle_tick(owner) + 1, "");
 }
 
@@ -190,10 +203,14 @@ SR_RT static void task_main(void *argument)
     struct platform_fault cause;
 
     host_enter(cycle->thread);
+    watchdog_attend(&cycle->watchdog, cycle->thread);
     if (platform_protect(cycle->thread, run_cycles, cycle, &cause) == 0) {
         cycle->parts.io->safe(cycle->parts.io_state);
-        if (atomic_load_explicit(&cycle->stop, memory_order_relaxed))
+        if (atomic_load_explicit(&cycle->stop, memory_order_relaxed)) {
+            int running = CYCLE_RUNNING; /* unless the watchdog says otherwise */
+            (void)atomic_compare_exchange_strong(&cycle->state, &running, CYCLE_ENDED);
             return;
+        }
         cause = (struct platform_fault){.signal = FAULT_CLOCK};
     }
     report_fault(cycle, &cause, cycle->tick, host_fault_text());
@@ -208,7 +225,6 @@ int cycle_create(struct cycle **cycle, const struct cycle_parts *parts, sr_prefa
     if (new == NULL)
         return -ENOMEM;
     new->parts = *parts;
-    atomic_flag_clear(&new->claimed);
     if (prefault != NULL)
         prefault(new, sizeof *new);
     *cycle = new;
@@ -223,10 +239,9 @@ void cycle_destroy(struct cycle *cycle)
 /* By priority, tasks of the same one in the order of the table. */
 static void plan_tasks(struct cycle *cycle, const struct image *image)
 {
-    const struct sr_plc_table *table = image_table(image);
-    cycle->task_count = table->task_count;
-    for (uint32_t i = 0; i < table->task_count; i++) {
-        const struct sr_task *task = &table->tasks[i];
+    cycle->task_count = image_table(image)->task_count;
+    for (uint32_t i = 0; i < cycle->task_count; i++) {
+        const struct sr_task *task = image_task(image, i);
         uint32_t at = i;
         for (; at > 0 && cycle->tasks[at - 1].task->priority > task->priority; at--)
             cycle->tasks[at] = cycle->tasks[at - 1];
@@ -258,17 +273,18 @@ int cycle_start(struct cycle *cycle, const struct image *image,
             cycle->base_ns * 10 > WATCHDOG_MIN_NS ? cycle->base_ns * 10 : WATCHDOG_MIN_NS;
     atomic_store_explicit(&cycle->stop, false, memory_order_relaxed);
     atomic_store_explicit(&cycle->state, CYCLE_RUNNING, memory_order_relaxed);
+    cycle->release_ns = next_release(grid(cycle->base_ns));
     cycle->watchdog.give_up = give_up;
     cycle->watchdog.owner = cycle;
-    int error = platform_thread_start(&cycle->thread, &wanted, task_main, cycle, actual);
+    /* The watchdog first: on one processor nobody could start it beside an endless first cycle. */
+    int error = watchdog_start(&cycle->watchdog, wanted.priority, cycle->limit_ns,
+                               cycle->release_ns, cycle->base_ns);
+    if (error == 0)
+        error = platform_thread_start(&cycle->thread, &wanted, task_main, cycle, actual);
     if (error != 0) {
+        watchdog_stop(&cycle->watchdog);
         atomic_store_explicit(&cycle->state, CYCLE_IDLE, memory_order_relaxed);
-        return error;
     }
-    error = watchdog_start(&cycle->watchdog, cycle->thread, wanted.priority, cycle->limit_ns,
-                           next_release(cycle->base_ns), cycle->base_ns);
-    if (error != 0)
-        (void)cycle_stop(cycle);
     return error;
 }
 
@@ -277,13 +293,15 @@ int cycle_stop(struct cycle *cycle)
     atomic_store_explicit(&cycle->stop, true, memory_order_relaxed);
     while (cycle_state(cycle) == CYCLE_RUNNING) {
         (void)platform_kick(cycle->thread);
-        if (platform_thread_join(cycle->thread, STOP_POLL_NS) == 0) {
-            atomic_store_explicit(&cycle->state, CYCLE_IDLE, memory_order_relaxed);
-            cycle->thread = NULL;
-        }
+        platform_poll_sleep(POLL_NS);
     }
-    watchdog_stop(&cycle->watchdog);
-    return cycle_state(cycle) == CYCLE_FAULTED ? -EFAULT : 0;
+    watchdog_stop(&cycle->watchdog); /* before the thread it watches is freed */
+    if (cycle_state(cycle) != CYCLE_ENDED)
+        return cycle_state(cycle) == CYCLE_FAULTED ? -EFAULT : 0;
+    const int error = platform_thread_join(cycle->thread, -1);
+    atomic_store_explicit(&cycle->state, CYCLE_IDLE, memory_order_relaxed);
+    cycle->thread = NULL;
+    return error;
 }
 
 enum cycle_state cycle_state(const struct cycle *cycle)

@@ -32,7 +32,8 @@ struct cycle_parts {
     struct stats *stats;
 };
 
-enum cycle_state { CYCLE_IDLE, CYCLE_RUNNING, CYCLE_FAULTED };
+/* Ended: seen inside cycle_stop only. */
+enum cycle_state { CYCLE_IDLE, CYCLE_RUNNING, CYCLE_ENDED, CYCLE_FAULTED };
 
 /* 0 or -ENOMEM. */
 int cycle_create(struct cycle **cycle, const struct cycle_parts *parts, sr_prefault prefault);

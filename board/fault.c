@@ -80,6 +80,9 @@ static void describe_place(const struct fault *fault, const struct image *image,
         snprintf(text, size, " in %s", name);
         return;
     }
+    /* Its own fault call, as the last act of a function: the caller left no trace. */
+    if (fault->cause.signal == FAULT_PROGRAM)
+        return;
     find_caller(fault, image, caller, sizeof caller);
     const char *by = caller[0] != '\0' ? ", called by " : "";
     if (fault->cause.signal == SIGABRT && caller[0] != '\0') {
@@ -88,7 +91,7 @@ static void describe_place(const struct fault *fault, const struct image *image,
         const char *slash = strrchr(info.dli_fname, '/');
         snprintf(text, size, " in %s of %s%s%s", info.dli_sname != NULL ? info.dli_sname : "code",
                  slash != NULL ? slash + 1 : info.dli_fname, by, caller);
-    } else if (fault->cause.signal != FAULT_PROGRAM) {
+    } else {
         snprintf(text, size, ", program counter 0x%" PRIxPTR "%s%s", pc, by, caller);
     }
 }
@@ -130,8 +133,9 @@ int fault_contain(void (*body)(void *argument), void *argument, const char *wher
 {
     const struct platform_schedule schedule = {
         .name = "plc-init", .priority = 0, .cpu = -1, .stack_bytes = (size_t)1 << 20};
-    int64_t until_ns = platform_now_ns() + limit_ns;
+    int64_t left_ns = limit_ns; /* by the polls: a stopped process does not run out of time */
     bool interrupted = false;
+    bool faulted;
     call.body = body;
     call.argument = argument;
     memset(&call.cause, 0, sizeof call.cause);
@@ -143,21 +147,23 @@ int fault_contain(void (*body)(void *argument), void *argument, const char *wher
         error = platform_thread_join(call.thread, POLL_NS);
         if (error != -ETIMEDOUT)
             return error;
-        if (atomic_load_explicit(&call.faulted, memory_order_acquire))
-            break;
-        if (platform_now_ns() < until_ns)
+        left_ns -= POLL_NS;
+        faulted = atomic_load_explicit(&call.faulted, memory_order_acquire);
+        if (faulted || (left_ns <= 0 && interrupted))
+            break; /* in the latter case it does not even take signals: leave it alone */
+        if (left_ns > 0)
             continue;
-        if (interrupted)
-            break; /* it does not even take signals: leave it alone */
         (void)platform_interrupt(call.thread);
         interrupted = true;
-        until_ns += GRACE_NS;
+        left_ns = GRACE_NS;
     }
-    *fault = (struct fault){
-        .cause = call.cause, .where = where, .limit_ns = limit_ns, .text = host_fault_text()};
-    if (call.cause.signal == FAULT_PROGRAM)
+    *fault = (struct fault){.cause = {.signal = FAULT_UNRESPONSIVE},
+                            .where = where,
+                            .limit_ns = limit_ns,
+                            .text = host_fault_text()};
+    if (faulted)
+        fault->cause = call.cause;
+    if (faulted && call.cause.signal == FAULT_PROGRAM)
         fault->cause.pc = host_fault_pc();
-    if (!atomic_load_explicit(&call.faulted, memory_order_acquire))
-        fault->cause = (struct platform_fault){.signal = FAULT_UNRESPONSIVE};
     return -EFAULT;
 }

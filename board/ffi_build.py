@@ -32,14 +32,29 @@ def xeno_config(*arguments: str) -> list[str]:
     return run.stdout.split()
 
 
+def xeno_compile_flags() -> list[str]:
+    """Its headers, as system headers (their warnings are not ours), and what they want defined.
+
+    The rest of what ``xeno-config`` prints are the options it was itself built with.
+    """
+    words: list[str] = []
+    for word in xeno_config("--cflags"):
+        if word.startswith("-I"):
+            words += ["-isystem", word[2:]]
+        elif word.startswith("-D") and word != "-D_GNU_SOURCE":  # the sources define it
+            words.append(word)
+    return words
+
+
 def backend_flags(backend: str) -> tuple[list[str], list[str]]:
     """Compiler and linker flags of one backend."""
     if backend == "posix":
-        return ["-std=c11"], []
+        # Large inode numbers and the years after 2038, on 32-bit processors too.
+        return ["-std=c11", "-D_FILE_OFFSET_BITS=64", "-D_TIME_BITS=64"], []
     if backend == "xenomai":
         link = xeno_config("--ldflags", "--no-auto-init")
         rpath = [f"-Wl,-rpath,{word[2:]}" for word in link if word.startswith("-L")]
-        return ["-std=gnu11", *xeno_config("--cflags")], link + rpath
+        return ["-std=gnu11", *xeno_compile_flags()], link + rpath
     raise SystemExit(f"SR_BACKEND={backend}: there are posix and xenomai")
 
 
@@ -48,6 +63,8 @@ def make_ffi() -> FFI:
     backend = os.environ.get("SR_BACKEND", "posix")
     compile_flags, link_flags = backend_flags(backend)
     folders = [BOARD, BOARD / "io", BOARD / backend]
+    # The Xenomai backend includes files of the POSIX one.
+    read = [*folders, BOARD / "posix"] if backend != "posix" else folders
     ffi = FFI()
     ffi.cdef((Path(__file__).parent / "cdef.h").read_text(encoding="ascii"))
     ffi.set_source(
@@ -55,7 +72,7 @@ def make_ffi() -> FFI:
         '#include "shim.h"\n#include "io/sim.h"\n',
         sources=sorted(str(file) for folder in folders for file in folder.glob("*.c")),
         depends=sorted(
-            [str(file) for folder in folders for file in folder.glob("*.h")]
+            [str(file) for folder in read for file in folder.glob("*.[ch]")]
             + ["serial_runtime/include/plc_abi.h"]
         ),
         include_dirs=[str(BOARD), "serial_runtime/include"],

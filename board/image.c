@@ -38,6 +38,13 @@ static int keep_initial(struct image *image)
 static int map(struct image *image, char *why, size_t why_size)
 {
     const struct link_map *entry = NULL;
+    char unique[128];
+    image_file_unique(image->path, unique, sizeof unique);
+    if (unique[0] != '\0')
+        return image_refuse(why, why_size,
+                            "the loader would keep the value of %s for later images: compile the "
+                            "image with -fno-gnu-unique",
+                            unique);
     void *mapped = dlopen(image->path, RTLD_NOW | RTLD_NOLOAD | RTLD_LOCAL);
     if (mapped != NULL) {
         dlclose(mapped);
@@ -105,6 +112,12 @@ void image_close(struct image *image)
 const struct sr_plc_table *image_table(const struct image *image)
 {
     return image->table;
+}
+
+const struct sr_task *image_task(const struct image *image, uint32_t index)
+{
+    const struct sr_plc_table *table = image->table;
+    return (const void *)((const char *)table->tasks + (size_t)index * table->task_size);
 }
 
 const struct sr_variable *image_variables(const struct image *image)

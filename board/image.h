@@ -20,6 +20,8 @@ struct image;
 
 #define IMAGE_MAX_TASKS 32u
 #define IMAGE_MIN_BASE_NS 20000u /* no machine we know runs a shorter cycle */
+/* 366 days: a deadline stays within a 32-bit time_t, ten of them within 64 bits of nanoseconds. */
+#define IMAGE_MAX_INTERVAL_NS UINT64_C(31622400000000000)
 
 /* A located input or output. */
 struct image_located {
@@ -40,8 +42,11 @@ int image_open(struct image **image, const char *path, sr_prefault prefault, cha
 /* Unmap it; none of its code or variables may be in use. NULL is allowed. */
 void image_close(struct image *image);
 
-/* As the image exports it; its `variables` may have longer rows: use image_variables. */
+/* As the image exports it; its `variables` and `tasks` may have longer rows: use image_variables
+ * and image_task. */
 const struct sr_plc_table *image_table(const struct image *image);
+/* `index` < table->task_count. */
+const struct sr_task *image_task(const struct image *image, uint32_t index);
 /* table->variable_count rows. */
 const struct sr_variable *image_variables(const struct image *image);
 struct image_located_list image_inputs(const struct image *image);

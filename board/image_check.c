@@ -19,7 +19,7 @@ static int check_table(struct image *image, char *why, size_t why_size)
         return image_refuse(why, why_size,
                             "the file does not export %s: it is not a program for this runtime",
                             SR_IMAGE_SYMBOL);
-    if (image_room(image, table, PF_R) < sizeof *table || table->magic != SR_ABI_MAGIC)
+    if (!image_is_array(image, table, 1, sizeof *table) || table->magic != SR_ABI_MAGIC)
         return image_refuse(why, why_size, "%s is not a program table", SR_IMAGE_SYMBOL);
     if (table->abi_version != SR_ABI_VERSION)
         return image_refuse(why, why_size,
@@ -28,7 +28,8 @@ static int check_table(struct image *image, char *why, size_t why_size)
                             "it against this runtime's plc_abi.h",
                             table->abi_version, SR_ABI_VERSION);
     if (table->table_size < sizeof *table || table->variable_size < sizeof(struct sr_variable) ||
-        table->variable_size % sizeof(void *) != 0)
+        table->variable_size % sizeof(void *) != 0 || table->task_size < sizeof(struct sr_task) ||
+        table->task_size % _Alignof(struct sr_task) != 0)
         return image_refuse(why, why_size, "the table's sizes are those of no ABI version");
     if (!image_is_text(image, table->name) || !image_is_text(image, table->build_id))
         return image_refuse(why, why_size, "the table has no name or no build id");
@@ -56,13 +57,13 @@ static int check_tasks(struct image *image, char *why, size_t why_size)
     if (table->task_count == 0 || table->task_count > IMAGE_MAX_TASKS)
         return image_refuse(why, why_size, "the program has %" PRIu32 " tasks; it needs 1 to %u",
                             table->task_count, IMAGE_MAX_TASKS);
-    if (!image_is_array(image, table->tasks, table->task_count, sizeof *table->tasks))
+    if (!image_is_array(image, table->tasks, table->task_count, table->task_size))
         return image_refuse(why, why_size, "the task list is not inside the image");
     for (uint32_t i = 0; i < table->task_count; i++) {
-        const struct sr_task *task = &table->tasks[i];
+        const struct sr_task *task = image_task(image, i);
         if (!image_is_text(image, task->name) || !image_is_code(image, (uintptr_t)task->run))
             return image_refuse(why, why_size, "task %" PRIu32 " has no name or no function", i);
-        if (task->interval_ns == 0 || task->interval_ns > INT64_MAX / 4)
+        if (task->interval_ns == 0 || task->interval_ns > IMAGE_MAX_INTERVAL_NS)
             return image_refuse(why, why_size, "task %s has an interval of %" PRIu64 " ns",
                                 task->name, task->interval_ns);
         image->base_ns = common_divisor(image->base_ns, task->interval_ns);

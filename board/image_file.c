@@ -118,56 +118,102 @@ int image_file_check(const char *path, char *why, size_t why_size)
     return 0;
 }
 
-/* The file may be damaged by now: every offset is checked. */
-static void search(const char *file, size_t size, uintptr_t offset, char *name, size_t name_size)
+/* A symbol table of the file. */
+struct symbols {
+    const ElfW(Sym) * first;
+    size_t count;
+    const char *names;
+    size_t names_size;
+    unsigned machine;
+};
+
+/* The file may be damaged: every offset is checked. */
+static bool find_symbols(const char *file, size_t size, unsigned type, struct symbols *found)
 {
     const ElfW(Ehdr) *header = (const void *)file;
     if (size < HEADER_BYTES || header->e_shentsize != sizeof(ElfW(Shdr)) ||
         header->e_shoff % sizeof(void *) != 0 ||
         !fits(size, header->e_shoff, header->e_shnum, sizeof(ElfW(Shdr))))
-        return;
+        return false;
     const ElfW(Shdr) *sections = (const void *)(file + header->e_shoff);
     for (unsigned s = 0; s < header->e_shnum; s++) {
         const ElfW(Shdr) *table = &sections[s];
         const size_t count = table->sh_size / sizeof(ElfW(Sym));
-        if (table->sh_type != SHT_SYMTAB || table->sh_link >= header->e_shnum ||
+        if (table->sh_type != type || table->sh_link >= header->e_shnum ||
             table->sh_offset % sizeof(void *) != 0 ||
             !fits(size, table->sh_offset, count, sizeof(ElfW(Sym))))
             continue;
-        const ElfW(Shdr) *strings = &sections[table->sh_link];
-        const ElfW(Sym) *symbols = (const void *)(file + table->sh_offset);
-        if (!fits(size, strings->sh_offset, strings->sh_size, 1))
-            return;
-        for (size_t i = 0; i < count; i++) {
-            const uintptr_t thumb = header->e_machine == EM_ARM ? 1 : 0;
-            const uintptr_t value = symbols[i].st_value & ~thumb;
-            const uintptr_t length = symbols[i].st_size > 0 ? symbols[i].st_size : 1;
-            if ((symbols[i].st_info & 0xf) != STT_FUNC || symbols[i].st_shndx == SHN_UNDEF ||
-                offset < value || offset - value >= length ||
-                symbols[i].st_name >= strings->sh_size)
-                continue;
-            const size_t room = strings->sh_size - symbols[i].st_name;
-            snprintf(name, name_size, "%.*s", (int)(room > 200 ? 200 : room),
-                     file + strings->sh_offset + symbols[i].st_name);
-            return;
-        }
+        const ElfW(Shdr) *names = &sections[table->sh_link];
+        *found = (struct symbols){(const void *)(file + table->sh_offset), count,
+                                  file + names->sh_offset, names->sh_size, header->e_machine};
+        return fits(size, names->sh_offset, names->sh_size, 1);
     }
+    return false;
+}
+
+static void copy_name(const struct symbols *of, const ElfW(Sym) * symbol, char *name,
+                      size_t name_size)
+{
+    const size_t room = of->names_size - symbol->st_name;
+    snprintf(name, name_size, "%.*s", (int)(room > 200 ? 200 : room), of->names + symbol->st_name);
+}
+
+/* With the lowest bit of a Thumb function's address off. */
+static bool covers(const struct symbols *of, const ElfW(Sym) * symbol, uintptr_t offset)
+{
+    const uintptr_t thumb = of->machine == EM_ARM ? 1 : 0;
+    const uintptr_t value = symbol->st_value & ~thumb;
+    const uintptr_t length = symbol->st_size > 0 ? symbol->st_size : 1;
+    return (symbol->st_info & 0xf) == STT_FUNC && offset >= value && offset - value < length;
+}
+
+static bool is_unique(const ElfW(Sym) * symbol)
+{
+    return symbol->st_info >> 4 == STB_GNU_UNIQUE;
+}
+
+static const char *map_file(const char *path, size_t *size)
+{
+    struct stat status;
+    void *file = MAP_FAILED;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &status) == 0 && status.st_size > 0) {
+        *size = (size_t)status.st_size;
+        file = mmap(NULL, *size, PROT_READ, MAP_PRIVATE, fd, 0);
+    }
+    close(fd);
+    return file == MAP_FAILED ? NULL : file;
+}
+
+/* The first defined symbol that is unique in the process (`offset` NULL), or the function at
+ * `*offset`; "" when there is none. */
+static void search(const char *path, const uintptr_t *offset, char *name, size_t name_size)
+{
+    struct symbols symbols;
+    size_t size;
+    name[0] = '\0';
+    const char *file = map_file(path, &size);
+    if (file == NULL)
+        return;
+    if (!find_symbols(file, size, offset == NULL ? SHT_DYNSYM : SHT_SYMTAB, &symbols))
+        symbols.count = 0;
+    for (size_t i = 0; i < symbols.count && name[0] == '\0'; i++) {
+        const ElfW(Sym) *symbol = &symbols.first[i];
+        if (symbol->st_shndx != SHN_UNDEF && symbol->st_name < symbols.names_size &&
+            (offset == NULL ? is_unique(symbol) : covers(&symbols, symbol, *offset)))
+            copy_name(&symbols, symbol, name, name_size);
+    }
+    munmap((void *)file, size);
 }
 
 void image_file_symbol(const char *path, uintptr_t offset, char *name, size_t name_size)
 {
-    struct stat status;
-    name[0] = '\0';
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    if (fstat(fd, &status) == 0 && status.st_size > 0) {
-        const size_t size = (size_t)status.st_size;
-        char *file = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (file != MAP_FAILED) {
-            search(file, size, offset, name, name_size);
-            munmap(file, size);
-        }
-    }
-    close(fd);
+    search(path, &offset, name, name_size);
+}
+
+void image_file_unique(const char *path, char *name, size_t name_size)
+{
+    search(path, NULL, name, name_size);
 }

@@ -14,4 +14,9 @@ int image_file_check(const char *path, char *why, size_t why_size);
  * only the file has; "" when there is none. */
 void image_file_symbol(const char *path, uintptr_t offset, char *name, size_t name_size);
 
+/* A variable that the loader keeps once for the whole process (STB_GNU_UNIQUE: g++'s inline and
+ * template statics), or "". It would survive dlclose, and the next image would get it as the last
+ * one left it. */
+void image_file_unique(const char *path, char *name, size_t name_size);
+
 #endif

@@ -40,7 +40,7 @@ __attribute__((format(printf, 3, 4))) int image_refuse(char *why, size_t why_siz
 bool image_find_segments(struct image *image);
 /* How many bytes from `address` on lie in one segment with this access (PF_R...); 0: none. */
 size_t image_room(const struct image *image, const void *address, uint32_t access);
-/* A NUL-terminated text, a function, an array inside the image. */
+/* A NUL-terminated text, a function, an aligned array inside the image. */
 bool image_is_text(const struct image *image, const char *text);
 bool image_is_code(const struct image *image, uintptr_t function);
 bool image_is_array(const struct image *image, const void *array, uint32_t count, size_t each);

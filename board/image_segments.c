@@ -18,10 +18,12 @@ static void add_segment(struct image *image, uintptr_t start, uintptr_t end, uin
             (struct image_segment){.start = (char *)start, .size = end - start, .access = access};
 }
 
-/* A writable segment starts with the part that is read-only after relocation (RELRO). */
+/* A part of a writable segment, or all of it, is read-only after relocation (RELRO). */
 static int find_segments(struct dl_phdr_info *info, size_t size, void *argument)
 {
     struct search *search = argument;
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t relro = 0;
     uintptr_t relro_end = 0;
     (void)size;
     if (info->dlpi_addr != search->image->base)
@@ -30,19 +32,21 @@ static int find_segments(struct dl_phdr_info *info, size_t size, void *argument)
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
         if (header->p_type == PT_TLS)
             search->tls = true;
-        if (header->p_type == PT_GNU_RELRO)
-            relro_end = info->dlpi_addr + header->p_vaddr + header->p_memsz;
+        if (header->p_type == PT_GNU_RELRO) { /* both ends rounded down, as the loader does */
+            relro = (info->dlpi_addr + header->p_vaddr) & ~(page - 1);
+            relro_end = (info->dlpi_addr + header->p_vaddr + header->p_memsz) & ~(page - 1);
+        }
     }
-    /* The loader protects whole pages only. */
-    relro_end &= ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
         const uintptr_t start = info->dlpi_addr + header->p_vaddr;
         const uintptr_t end = start + header->p_memsz;
         if (header->p_type != PT_LOAD)
             continue;
-        if ((header->p_flags & PF_W) != 0 && relro_end > start && relro_end < end) {
-            add_segment(search->image, start, relro_end, PF_R);
+        if ((header->p_flags & PF_W) != 0 && relro < end && relro_end > start) {
+            add_segment(search->image, start, relro, header->p_flags);
+            add_segment(search->image, relro > start ? relro : start,
+                        relro_end < end ? relro_end : end, PF_R);
             add_segment(search->image, relro_end, end, header->p_flags);
         } else {
             add_segment(search->image, start, end, header->p_flags);
@@ -83,5 +87,6 @@ bool image_is_code(const struct image *image, uintptr_t function)
 
 bool image_is_array(const struct image *image, const void *array, uint32_t count, size_t each)
 {
-    return image_room(image, array, PF_R) / each >= count;
+    return (uintptr_t)array % _Alignof(void *) == 0 &&
+           image_room(image, array, PF_R) / each >= count;
 }

@@ -16,6 +16,7 @@
 /* For init and fini; a watchdog time of the user's stretches or shortens it. */
 #define INIT_LIMIT_NS INT64_C(5000000000)
 #define INIT_LIMIT_WATCHDOGS 20
+#define MIN_WATCHDOG_NS INT64_C(1000000)
 
 struct board *board;
 
@@ -95,10 +96,11 @@ int board_open(const struct board_options *options, char *why, uint32_t why_size
 {
     if (board != NULL)
         return board_refuse(-EBUSY, why, why_size, "this process already has a board");
-    if (options->priority < 0 || options->priority > BOARD_MAX_PRIORITY || options->watchdog_ns < 0)
+    if (options->priority < 0 || options->priority > BOARD_MAX_PRIORITY ||
+        (options->watchdog_ns != 0 && options->watchdog_ns < MIN_WATCHDOG_NS))
         return board_refuse(-EINVAL, why, why_size,
                             "the priority must be 0 to %d (it is %" PRId32
-                            "), the watchdog time not negative",
+                            "), the watchdog time 0 or at least 1 ms",
                             BOARD_MAX_PRIORITY, options->priority);
     int error = platform_init(why, why_size);
     if (error != 0)
@@ -123,10 +125,9 @@ int32_t board_state(void)
 {
     if (board == NULL)
         return BOARD_EMPTY;
-    const int state = atomic_load_explicit(&board->state, memory_order_acquire);
-    if (state == BOARD_RUNNING && cycle_state(board->cycle) == CYCLE_FAULTED)
+    if (board->cycle != NULL && cycle_state(board->cycle) == CYCLE_FAULTED)
         return BOARD_FAULTED;
-    return state;
+    return atomic_load_explicit(&board->state, memory_order_acquire);
 }
 
 bool board_tainted(void)
@@ -188,6 +189,14 @@ static int check_idle(char *why, uint32_t why_size)
     }
 }
 
+int board_check(const char *path, char *why, uint32_t why_size)
+{
+    struct image *image = NULL;
+    const int error = image_open(&image, path, NULL, why, why_size);
+    image_close(image);
+    return error;
+}
+
 int board_load(const char *path, struct board_image *image, char *why, uint32_t why_size)
 {
     struct image *new = NULL;
@@ -212,7 +221,7 @@ int board_task(uint32_t index, struct board_task *task)
 {
     if (board->image == NULL || index >= image_table(board->image)->task_count)
         return -EINVAL;
-    const struct sr_task *row = &image_table(board->image)->tasks[index];
+    const struct sr_task *row = image_task(board->image, index);
     *task = (struct board_task){row->name, row->interval_ns, row->priority};
     return 0;
 }

@@ -28,7 +28,7 @@ enum board_state { BOARD_EMPTY, BOARD_STOPPED, BOARD_RUNNING, BOARD_FAULTED };
 struct board_options {
     int32_t priority;          /* 1..98 (the watchdog runs one above); 0: not real time */
     int32_t cpu;               /* -1: any */
-    int64_t watchdog_ns;       /* 0: max(100 ms, 10 base ticks) */
+    int64_t watchdog_ns;       /* 0: max(100 ms, 10 base ticks); else at least 1 ms */
     uint32_t trace_ring_bytes; /* a power of two */
     int32_t cpu_latency_us;    /* held while tasks run; -1: not */
     const char *io;            /* "none", "sim:NAME" */
@@ -72,6 +72,9 @@ const char *board_backend(void);
  * the remedy when it is not real time. Returns whether it is. */
 bool board_scheduling(char *text, uint32_t size);
 
+/* Would board_load take it? Loads it, which runs its constructors, and unloads it. Needs no board:
+ * for a child process that takes the risk. */
+int board_check(const char *path, char *why, uint32_t why_size);
 /* Replaces a loaded image, only if the new one is good. Strings stay valid until the next
  * board_load or board_unload. */
 int board_load(const char *path, struct board_image *image, char *why, uint32_t why_size);
@@ -105,7 +108,7 @@ bool board_take_log(struct log_record *record);
 /* Any thread: of all levels. */
 uint32_t board_log_dropped(void);
 
-/* Any thread. -EAGAIN: the cycle kept writing; try again. */
+/* Any thread; the worker with `reset`. -EAGAIN: the cycle kept writing; try again. */
 int board_statistics(struct stats_figures *figures, bool reset);
 
 #endif

@@ -111,10 +111,11 @@ static int32_t read_directly(const struct plan *plan, uint8_t *to, uint32_t *tic
     const _Atomic uint32_t *beat = cycle_beat(board->cycle);
     const int64_t until_ns = platform_now_ns() + READ_LIMIT_NS;
     for (;;) {
+        const bool rests = board_state() != BOARD_RUNNING; /* before the copy, and so during it */
         const uint32_t begin = seqlock_read_begin(beat);
         const uint32_t bytes = plan_capture(plan, to);
         *tick = cycle_tick(board->cycle);
-        if (board_state() != BOARD_RUNNING || seqlock_read_valid(beat, begin))
+        if (rests || seqlock_read_valid(beat, begin))
             return (int32_t)bytes;
         if (platform_now_ns() > until_ns)
             return -ETIMEDOUT;

@@ -94,13 +94,13 @@ void stats_destroy(struct stats *stats)
 static void record(struct histogram *histogram, uint32_t bin_ns, int64_t time_ns)
 {
     uint32_t ns = time_ns < 0 ? 0 : time_ns > UINT32_MAX ? UINT32_MAX : (uint32_t)time_ns;
-    if (load(&histogram->count) == UINT32_MAX)
-        return;
-    add(&histogram->count, 1);
     if (ns < load(&histogram->min_ns))
         store(&histogram->min_ns, ns);
     if (ns > load(&histogram->max_ns))
         store(&histogram->max_ns, ns);
+    if (load(&histogram->count) == UINT32_MAX)
+        return;
+    add(&histogram->count, 1);
     uint32_t low = load(&histogram->sum_low) + ns;
     store(&histogram->sum_low, low);
     if (low < ns)

@@ -31,7 +31,7 @@ struct stats_sample {
 
 struct stats_distribution {
     uint32_t bin_ns;
-    uint32_t count; /* stands still at 2^32-1, as do the other figures then */
+    uint32_t count; /* stands still at 2^32-1, as does then all but min and max */
     uint32_t min_ns;
     uint32_t avg_ns;
     uint32_t p50_ns;

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,6 +34,12 @@ __all__ = [
 ]  # fmt: skip
 
 ffi, lib = _board.ffi, _board.lib
+
+# What a bare interpreter needs in its path to import serial_runtime._board.
+EXTENSION_FOLDERS = (
+    os.path.dirname(os.path.dirname(__file__)),
+    os.path.dirname(str(sys.modules["_cffi_backend"].__file__)),
+)
 
 _TEXT_BYTES = 512
 _READ_BYTES = 65000  # SNAPSHOT_MAX_BYTES
@@ -301,7 +308,10 @@ class Board:
         return int(lib.board_log_dropped())
 
     def statistics(self, reset: bool = False) -> Statistics:
-        """Figures since the start or the last reset; with ``reset``, begin anew. Any thread."""
+        """Figures since the start or the last reset. Any thread.
+
+        With ``reset``, which is the worker's, they begin anew.
+        """
         self._check_open()
         figures = ffi.new("struct stats_figures *")
         result = lib.board_statistics(figures, reset)

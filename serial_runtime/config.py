@@ -228,7 +228,7 @@ def _driver(key: str, value: object) -> str:
 
 
 _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
-    "serial": {"port": _port, "baud": _integer(50, 12_000_000, " baud")},
+    "serial": {"port": _port, "baud": _integer(300, 12_000_000, " baud")},
     "tcp": {"listen": _listen},
     "rt": {
         "priority": _integer(0, 98, " (0: not real time)"),

@@ -151,7 +151,7 @@ def run(profile: Profile) -> int:
         control.plc = plc
         resume.take_log(plc)
         control.start()
-        control.server = server = _server(plc, backend, control)
+        control.server = server = _server(profile, plc, backend, control)
         for listener in (serial, tcp):
             if listener is not None:
                 server.listen(listener, parallel=listener is tcp)
@@ -179,7 +179,13 @@ def _listeners(
     if profile.serial.port:
         from serial_runtime.transport.serial import SerialListener
 
-        serial = SerialListener(profile.serial.port, profile.serial.baud, resume.serial_fd)
+        device = profile.serial.port
+
+        def on_wait(reason: str) -> None:
+            text = f"waiting for {device}: it{reason.removeprefix(device)}"
+            print(f"serial-runtime: {text}", file=sys.stderr, flush=True)
+
+        serial = SerialListener(device, profile.serial.baud, resume.serial_fd, on_wait)
     if profile.tcp.listen is not None:
         from serial_runtime.transport.tcp import TcpListener
 
@@ -218,13 +224,14 @@ def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
     return plc, board.backend
 
 
-def _server(plc: PLC, backend: str, control: _Control) -> Server:
+def _server(profile: Profile, plc: PLC, backend: str, control: _Control) -> Server:
     from serial_runtime.protocol.session import WINDOW, ServerSessions
     from serial_runtime.rpc.server import Server
     from serial_runtime.rpc.service import About
 
     sessions = ServerSessions(int.from_bytes(os.urandom(4), "little"))
-    about = About(_board_id(), plc.version, backend, WINDOW)
+    kib = min(profile.store.max_program_kib, profile.store.blob_quota_kib)
+    about = About(_board_id(), plc.version, backend, WINDOW, kib * 1024)
     return Server(plc, sessions, about, control.request_restart, plc.worker)
 
 

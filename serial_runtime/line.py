@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import select
 import threading
@@ -145,13 +146,20 @@ class VirtualCable:
     ``board`` and ``host`` in ``directory``, which is made when missing: ``board_end`` and
     ``host_end`` are their paths. All methods may be called from any thread.
 
-    Raises ConfigError for a rate that is not positive, OSError when no pty can be had.
+    Raises ConfigError for a rate that is not positive and for a directory that another cable uses,
+    OSError when no pty can be had.
     """
 
     def __init__(self, baud: float | None, directory: str | os.PathLike[str]) -> None:
-        if baud is not None and not baud > 0:
+        if baud is not None and not 0 < baud < float("inf"):
             raise ConfigError(f"a cable cannot run at {baud} baud; give a positive rate")
         os.makedirs(directory, exist_ok=True)
+        self._lock_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock_fd)
+            raise ConfigError(f"another cable has its ends in {directory}") from None
         self._links = {end: os.path.join(os.fspath(directory), end) for end in (BOARD, HOST)}
         self.baud = baud
         self._rate = None if baud is None else baud / _BITS_PER_BYTE
@@ -198,6 +206,7 @@ class VirtualCable:
         self._thread.join()
         self._unplug((BOARD, HOST))
         os.close(self._wake)
+        os.close(self._lock_fd)
 
     def __enter__(self) -> VirtualCable:
         return self
@@ -322,7 +331,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    with VirtualCable(options.baud or None, options.dir) as cable:
+    try:
+        laid = VirtualCable(options.baud or None, options.dir)
+    except (ConfigError, OSError) as error:
+        parser.error(str(error))
+    with laid as cable:
         print(cable.board_end, cable.host_end, "READY", sep="\n", flush=True)
         actions = {"plug": cable.plug, "unplug": cable.unplug}
         for words in map(str.split, sys.stdin):

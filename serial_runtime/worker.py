@@ -155,7 +155,7 @@ class Worker:
         first. Any thread but the worker.
         """
         released = threading.Event()
-        self.call(self._admit, source, released)
+        self.call(self._admit, source, released, deadline_s=math.inf)
         released.wait()
         if self._closed:
             raise WorkerStopped("the runtime is shutting down")

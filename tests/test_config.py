@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serial_runtime.config import (
+    _KEYS,
     ListenAddress,
     Profile,
     load_profile,
@@ -66,7 +68,7 @@ def test_every_key_can_be_left_out() -> None:
         ("baud = 1", ["key 'baud'", "sections are"]),
         ("serial = 3", ["serial", "[serial]"]),
         ("[serial]\nbuad = 9600", ["serial.buad", "port, baud"]),
-        ("[serial]\nbaud = '9600'", ["serial.baud", "'9600'", "integer from 50"]),
+        ("[serial]\nbaud = '9600'", ["serial.baud", "'9600'", "integer from 300"]),
         ("[serial]\nbaud = true", ["serial.baud", "integer"]),
         ("[serial]\nbaud = 9600.5", ["serial.baud", "integer"]),
         ("[serial]\nport = 1", ["serial.port", "/dev/ttyS1"]),
@@ -112,6 +114,25 @@ def test_options_override_and_are_checked_alike() -> None:
     for unknown in ("serial.speed", "x.y", "serial"):
         with pytest.raises(ConfigError, match="unknown"):
             override(profile, unknown, 1)
+
+
+def test_the_manual_lists_every_key_with_its_default_and_what_it_accepts() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "board.md").read_text()
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:4]]
+        for line in page.splitlines()
+        if line.startswith("| `")
+    ]
+    expected = []
+    for section, keys in _KEYS.items():
+        for name in keys:
+            with pytest.raises(ConfigError) as refused:
+                override(Profile(), f"{section}.{name}", object())
+            default = getattr(getattr(Profile(), section), name)
+            shown = "" if default is None else f"`{json.dumps(default)}`"
+            accepted = str(refused.value).partition("expected ")[2]
+            expected.append([f"`{section}.{name}`", shown, accepted])
+    assert rows == expected
 
 
 @pytest.mark.parametrize(

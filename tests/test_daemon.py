@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from serial_runtime import get_include
 from serial_runtime.line import VirtualCable
 from serial_runtime.rpc.client import connect
 from serial_runtime.rpc.ide.common import Status
+from serial_runtime.transport.serial import open_serial
 
 CRASH = Path(__file__).parent / "board" / "images" / "crash.c"
 
@@ -71,6 +73,16 @@ def test_serves_a_line_and_tcp(tmp_path: Path) -> None:
         assert daemon.end() == (0, "")
 
 
+def test_says_what_it_waits_for(tmp_path: Path) -> None:
+    with VirtualCable(None, tmp_path) as cable, closing(open_serial(cable.board_end, 115200)):
+        for device, says in ((cable.board_end, "is in use by "), ("/dev/none", "does not exist; ")):
+            daemon = Daemon(tmp_path / "plc", "--port", device)
+            assert daemon.process.stderr is not None
+            line = daemon.process.stderr.readline()
+            assert line.startswith(f"serial-runtime: waiting for {device}: it {says}")
+            assert daemon.end() == (0, "")
+
+
 def test_an_address_in_use_is_told_and_nothing_is_left(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         daemon = Daemon(tmp_path / "plc", "--tcp", f"127.0.0.1:{taken.getsockname()[1]}")
@@ -97,3 +109,15 @@ def test_the_log_is_carried_over_a_reexecution(daemon: Daemon, tmp_path: Path) -
         stamps = [(line.sec, line.nsec) for line in client.log() if line.text == broken[0].text]
         assert stamps == [(broken[0].sec, broken[0].nsec)]
         assert client.status().status == Status.Empty
+
+
+def test_load_and_start_after_a_fault_over_tcp(daemon: Daemon, tmp_path: Path) -> None:
+    """The connection ends with the process; the call that follows must not be lost with it."""
+    build([CRASH], tmp_path / "crash.so", include_dirs=[get_include()])
+    image = (tmp_path / "crash.so").read_bytes()
+    with connect(daemon.ready[1]) as client:
+        for _ in range(4):
+            client.download(image)
+            client.start()
+            while client.status().status != Status.Broken:
+                pass

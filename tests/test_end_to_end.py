@@ -191,6 +191,7 @@ CRASHES = {
     "STACK": "stack overflow",
     "DIVIDE": "division by zero",
     "TRAP": "illegal",
+    "FAULT": "pump 1 runs dry",
     "LOOP": "watchdog",
 }
 
@@ -199,7 +200,9 @@ def check_crash(client: Client, runtime: Runtime, kind: str, folder: Path) -> No
     client.download(image_of(CRASH, folder, f"-DCRASH_{kind}"))
     client.start()
     wait_for(lambda: client.status().status == Status.Broken)
-    assert CRASHES[kind] in client.board_status().fault.lower()
+    fault = client.board_status().fault
+    assert CRASHES[kind] in fault.lower()
+    assert "_board" not in fault
     assert any(CRASHES[kind] in line.text.lower() for line in client.log([0]))
     # The next load works, in the same process: it executes itself anew.
     client.download(image_of(HUNDRED, folder))

@@ -17,6 +17,7 @@ from serial_runtime import iec
 from serial_runtime.errors import ProtocolError, VariableError
 from serial_runtime.iec import IecType
 
+FLT_MAX = (2 - 2**-23) * 2.0**127
 DAY = 86_400_000_000_000
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
 
@@ -125,6 +126,9 @@ def test_unpack_all(cases) -> None:
         (IecType.STRING, "'a$'b$$$0A$n'", "a'b$\n\n"),
         (IecType.STRING, "bare text", "bare text"),
         (IecType.STRING, "''", ""),
+        (IecType.STRING, "STRING#'q'", "q"),
+        (IecType.STRING, "string#''", ""),
+        (IecType.REAL, "REAL#3.4028235e38", FLT_MAX),
     ],
 )
 def test_literals(kind: IecType, text: str, value: object) -> None:
@@ -134,9 +138,9 @@ def test_literals(kind: IecType, text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("kind", "text", "says"),
     [
-        (IecType.INT, "40000", "40000 does not fit a INT.*-32768 to 32767.*for example 100"),
-        (IecType.INT, "1.5", "'1.5' is not a INT.*-32768 to 32767.*for example"),
-        (IecType.INT, "1__0", "is not a INT"),
+        (IecType.INT, "40000", "40000 does not fit INT, .*-32768 to 32767.*for example 100"),
+        (IecType.INT, "1.5", "'1.5' is no INT: .*-32768 to 32767.*for example"),
+        (IecType.INT, "1__0", "is no INT"),
         (IecType.USINT, "-1", "0 to 255"),
         (IecType.BOOL, "2", "TRUE or FALSE.*for example TRUE"),
         (IecType.REAL, "1e39", "3.4e38"),
@@ -145,11 +149,12 @@ def test_literals(kind: IecType, text: str, value: object) -> None:
         (IecType.TIME, "T#1s1h", "large to small"),
         (IecType.TIME, "T#1.5h3s", "only the last"),
         (IecType.TIME, "T#0.1ns", "finer than 1 ns"),
-        (IecType.TIME, "T#200000d", "does not fit a TIME"),
-        (IecType.DATE, "D#2026-02-30", "is not a DATE.*D#2026-01-31"),
+        (IecType.TIME, "T#200000d", "does not fit TIME"),
+        (IecType.DATE, "D#2026-02-30", "is no DATE.*D#2026-01-31"),
         (IecType.DATE, "D#2300-01-01", "1677-09-22 to 2262-04-11"),
         (IecType.TOD, "TOD#24:00:00", "hours go to 23"),
-        (IecType.DT, "DT#2026-01-31", "DT#2026-01-31-12:30:00"),
+        (IecType.DT, "DT#2026-01-31", "time of day is missing; .*DT#2026-01-31-12:30:00"),
+        (IecType.STRING, "STRING#bare", "in quotes"),
         (IecType.STRING, "'open", "closing quote"),
         (IecType.STRING, "'a'b'", r"written \$'"),
         (IecType.STRING, "'$q'", "two hex digits"),
@@ -192,6 +197,11 @@ def test_wire_form_of_a_negative_time_is_floored() -> None:
 def test_unpack_refuses_a_time_outside_its_form(pair: tuple[int, int]) -> None:
     with pytest.raises(ProtocolError, match="not a TIME"):
         iec.unpack(IecType.TIME, struct.pack("<qq", *pair))
+
+
+def test_the_largest_real_can_be_shown() -> None:
+    assert iec.format(IecType.REAL, FLT_MAX) == "3.4028235E+38"
+    assert iec.format(IecType.REAL, -FLT_MAX) == "-3.4028235E+38"
 
 
 def test_a_faulty_programs_times_can_still_be_shown() -> None:

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError
-from serial_runtime.line import VirtualCable, _Direction
+from serial_runtime.line import VirtualCable, _Direction, main
 from serial_runtime.transport import Transport
 from serial_runtime.transport.serial import open_serial
 
@@ -271,3 +271,20 @@ def test_sigterm_ends_the_process(tmp_path: Path) -> None:
         process.terminate()
         assert process.wait(LONG_S) == 0
     assert os.listdir(tmp_path) == []
+
+
+def test_a_second_cable_does_not_take_the_ends_of_the_first(tmp_path: Path) -> None:
+    with VirtualCable(None, tmp_path) as cable:
+        device = os.readlink(cable.host_end)
+        with pytest.raises(ConfigError, match="another cable"):
+            VirtualCable(None, tmp_path)
+        assert os.readlink(cable.host_end) == device
+    VirtualCable(None, tmp_path).close()
+
+
+@pytest.mark.parametrize("words", [["--baud", "-5"], ["--baud", "nan"], ["--baud", "inf"]])
+def test_a_wrong_rate_is_wrong_usage(tmp_path: Path, capsys, words: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--dir", str(tmp_path), *words])
+    assert end.value.code == 2
+    assert "give a positive rate" in capsys.readouterr().err

@@ -300,6 +300,23 @@ def test_a_line_is_served_when_its_time_has_come(running: Running) -> None:
     pipe.close()
 
 
+def test_a_line_waits_for_a_busy_worker(running: Running) -> None:
+    """However long: a line that gives up would never be served again."""
+    running.worker._wait_s = 0.0
+    gate, pipe = Gate(), Pipe()
+    holder, _ = in_thread(running.worker.call, gate, deadline_s=time.monotonic() + LONG_S)
+    assert gate.started.wait(LONG_S)
+    waiting, outcome = in_thread(running.worker.attend, pipe)
+    os.close(pipe.write_fd)
+    waiting.join(0.05)
+    assert not outcome
+    gate.go.set()
+    holder.join(LONG_S)
+    waiting.join(LONG_S)
+    assert outcome == [None]
+    pipe.close()
+
+
 def test_the_end_of_the_worker_gives_its_lines_back(running: Running) -> None:
     pipe = Pipe()
     waiting, outcome = in_thread(running.worker.attend, pipe)

@@ -2,7 +2,7 @@
 """PLC program in C -> image: one shared object that the runtime loads.
 
 The compiler is any gcc or clang, native or cross. An image gets a build id, a digest of all it is
-made from (sources, the headers they include by "name", flags, target), so that two equal programs
+made from (sources, what the preprocessor makes of them, flags, target), so that two equal programs
 can be told from two different ones; it holds no path of the machine it was built on. The result
 is checked before it is put in place: the exported table is there, thread-local storage is not.
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -59,13 +60,14 @@ class BuildError(Exception):
 
 
 class BuildResult(NamedTuple):
-    """What a build gave. `messages` are the compiler's warnings."""
+    """What a build gave. `messages` are the compiler's warnings; `retains`: it has RETAIN rows."""
 
     image: Path
     size: int
     build_id: str
     machine: str
     messages: str
+    retains: bool
 
 
 def compiler_command(cc: str | None, target: str | None) -> list[str]:
@@ -96,29 +98,46 @@ def build(
     `include_dirs` must hold the directory of plc_abi.h. BuildError when it cannot be built.
     """
     image = Path(image)
-    files = [str(source) for source in sources]
+    # "./", for to a compiler -x.c is an option and @x.c a list of them.
+    files = [f"./{source}" if str(source)[:1] in "-@" else str(source) for source in sources]
     for name in files:
         if not os.path.isfile(name):
             raise BuildError(f"there is no file {name}")
+        if not name.endswith(".c"):
+            raise BuildError(f"{name} is no C source, whose name ends in .c")
+        if image.exists() and image.samefile(name):
+            raise BuildError(f"the image would overwrite its source {name}")
+    if image.suffix in (".c", ".h"):
+        raise BuildError(f"{image} is the name of a source; call the image {image.stem}.so")
+    if image.is_dir():
+        raise BuildError(f"{image} is a directory; give the image a file name")
     if not os.path.isdir(image.parent):
         raise BuildError(f"there is no directory {image.parent} to put the image in")
     command = compiler_command(cc, target)
-    version = _run([*command, "--version"])
+    version, _ = _run([*command, "--version"])
     compile_flags = [*COMPILE_FLAGS, *flags]
     if "clang" not in version:
         compile_flags += GCC_FLAGS
     includes = [f"-I{directory}" for directory in include_dirs]
-    machine = _run([*command, "-dumpmachine"]).strip()
-    build_id = _digest([*command, *includes, *flags], files, [machine, *compile_flags, *LINK_FLAGS])
+    machine = _run([*command, "-dumpmachine"])[0].strip()
+    prefixes = [f"-ffile-prefix-map={os.path.dirname(f) or '.'}/=" for f in files]
+    digest = hashlib.sha256("\0".join([machine, *compile_flags, *LINK_FLAGS]).encode())
+    retains = False
+    for name in files:
+        text, _ = _run([*command, *compile_flags, *prefixes, *includes, "-E", "-P", name])
+        for part in (Path(name).read_bytes(), text.encode()):
+            digest.update(hashlib.sha256(part).digest())
+        retains = retains or re.search(r"\.options = \(SR_RETAIN\)", text) is not None
+    build_id = digest.hexdigest()[:32]
 
     with tempfile.TemporaryDirectory(prefix=".build-", dir=image.parent) as scratch:
         made = os.path.join(scratch, "image.so")
-        messages = _run(
+        _, messages = _run(
             [
                 *command,
                 *compile_flags,
                 f'-DSR_BUILD_ID="{build_id}"',
-                *(f"-ffile-prefix-map={os.path.dirname(f) or '.'}/=" for f in files),
+                *prefixes,
                 *includes,
                 *LINK_FLAGS,
                 "-o",
@@ -130,7 +149,7 @@ def build(
         found = check_image(made)
         os.chmod(made, 0o644)
         os.replace(made, image)
-    return BuildResult(image, image.stat().st_size, build_id, found, messages)
+    return BuildResult(image, image.stat().st_size, build_id, found, messages, retains)
 
 
 def check_image(path: str | Path) -> str:
@@ -152,32 +171,20 @@ def check_image(path: str | Path) -> str:
     return elf.machine
 
 
-def _digest(command: list[str], files: list[str], flags: list[str]) -> str:
-    """32 hex digits. Contents count, file and directory names do not."""
-    digest = hashlib.sha256("\0".join(flags).encode())
-    for file in files:
-        # "target: source header header \\\n header", spaces in names escaped.
-        rule = _run([*command, "-MM", file]).replace("\\\n", " ").partition(":")[2]
-        for name in shlex.split(rule):
-            digest.update(hashlib.sha256(Path(name).read_bytes()).digest())
-    return digest.hexdigest()[:32]
-
-
-def _run(command: list[str]) -> str:
+def _run(command: list[str]) -> tuple[str, str]:
     """Standard output and error of a compiler run. BuildError with both when it fails."""
-    environment = {**os.environ, "LC_ALL": "C"}
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env={**os.environ, "LC_ALL": "C"},
         check=False,
     )
-    text = done.stdout.decode("utf-8", "replace")
     if done.returncode != 0:
-        raise BuildError(f"{command[0]} failed:\n{text.rstrip()}")
-    return text
+        raise BuildError(f"{command[0]} failed:\n{(done.stdout + done.stderr).rstrip()}")
+    return done.stdout, done.stderr
 
 
 def add_to(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

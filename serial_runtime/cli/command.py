@@ -9,7 +9,7 @@ import re
 import sys
 from importlib import import_module
 
-from serial_runtime.errors import LinkError, SerialRuntimeError, UriError
+from serial_runtime.errors import ConfigError, LinkError, SerialRuntimeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
 FAILED, USAGE, NO_CONNECTION, INTERRUPTED = 1, 2, 3, 130
 URI_VARIABLE = "SERIAL_RUNTIME_URI"
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# With a scheme, or one of the short forms that neither a variable nor a file is likely to have.
+_URI = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]*://|([A-Za-z0-9_.-]+|\[[^]]*\]):[0-9]+$|/dev/(?!shm/|fd/|stdin$)"
+)
 _EXITS = """\
 exit codes:
   0  done
   1  failed or refused; one line on standard error says why
-  2  wrong usage"""
+  2  wrong usage or configuration"""
 _EXIT_LINK = "\n  3  no connection to the board, or it was lost"
+_EXIT_INTERRUPT = "\n  130  ended by Ctrl-C before it was done"
 
 
 class UsageError(Exception):
@@ -67,7 +71,7 @@ class Command:
             prog=f"serial-runtime {name}",
             usage=f"serial-runtime {name} {positional} [options]".replace("  ", " "),
             description=self.description,
-            epilog=f"example:\n{self.example}\n{_EXITS}{_EXIT_LINK * self.uri}",
+            epilog=f"example:\n{self.example}\n{_EXITS}{_EXIT_LINK * self.uri}{_EXIT_INTERRUPT}",
             formatter_class=_formatter,
             allow_abbrev=False,
         )
@@ -76,8 +80,8 @@ class Command:
                 "uri",
                 metavar="URI",
                 nargs="?",
-                help="the board: ERPC:///dev/ttyUSB0:115200 or ERPC://host:3000; "
-                f"without it ${URI_VARIABLE} counts",
+                help="the board: ERPC:///dev/ttyUSB0:115200 or ERPC://host:3000, "
+                f"or these without ERPC://; without it ${URI_VARIABLE} counts",
             )
         if self.rest:
             metavar = self.words.split()[0].strip("[]").removesuffix("...")
@@ -102,6 +106,27 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     return _Formatter(prog, width=max(40, min(width, 100)))
 
 
+def number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
+    """An argparse type: a number from `low` to `high`, hence finite."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = -1
+        if not low <= value <= high:
+            whole = " whole" * (kind is int)
+            raise argparse.ArgumentTypeError(f"{text!r} is no{whole} number from {low} to {high}")
+        return value
+
+    return parse
+
+
+COUNT = number(int, 1, 2**32 - 1)
+INTERVAL_S = number(float, 0, 86_400)
+BAUD = number(int, 300, 12_000_000)
+
+
 def json_option(parser: argparse.ArgumentParser, help: str = "print JSON") -> None:
     """Add --json."""
     parser.add_argument("--json", action="store_true", help=help)
@@ -123,7 +148,7 @@ def run_command(name: str, module: str, words: list[str]) -> int:
     except UsageError as error:
         parser.print_usage(sys.stderr)
         return _fail(str(error), USAGE)
-    except UriError as error:
+    except ConfigError as error:
         return _fail(str(error), USAGE)
     except LinkError as error:
         return _fail(str(error), NO_CONNECTION if command.uri else FAILED)
@@ -156,6 +181,7 @@ def _settle_uri(arguments: argparse.Namespace, rest: str) -> None:
             raise UsageError(
                 "which board? Give its URI as the first argument, such as "
                 f"ERPC:///dev/ttyUSB0:115200 or ERPC://host:3000, or set {URI_VARIABLE}"
+                + (f"; {words[0]!r} is none, the scheme is missing" if words else "")
             )
     if rest:
         setattr(arguments, rest, words)
@@ -167,7 +193,10 @@ def open_board(arguments: argparse.Namespace) -> Client:
     """Connect to the board of the URI. LinkError, UriError."""
     from serial_runtime.rpc.client import connect
 
-    return connect(arguments.uri)
+    def tell(text: str) -> None:
+        print(f"serial-runtime: {text}", file=sys.stderr, flush=True)
+
+    return connect(arguments.uri, on_trouble=tell)
 
 
 def printable(text: str) -> str:

@@ -43,8 +43,8 @@ def _repair_options(parser: argparse.ArgumentParser) -> None:
 
 START = Command(
     _start,
-    description="Start the program that is loaded. Its variables begin at their initial values, "
-    "nothing is forced.",
+    description="Start the program that is loaded. Its variables begin at their initial values; "
+    "those forced while it was stopped stay forced.",
     example="  serial-runtime start ERPC:///dev/ttyUSB0:115200\n",
 )
 STOP = Command(

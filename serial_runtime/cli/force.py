@@ -15,9 +15,13 @@ def _force(arguments: argparse.Namespace) -> int:
     wrong = [name + equals for name, equals, _ in pairs if not (name and equals)]
     if wrong or not pairs:
         raise UsageError(f"write NAME=VALUE{f', not {wrong[0]}' if wrong else ''}")
+    names = [name.upper() for name, _, _ in pairs]
+    twice = [name for at, name in enumerate(names) if name in names[:at]]
+    if twice:
+        raise UsageError(f"{twice[0]} can have one value only")
     with open_board(arguments) as board:
         table = board.variables()
-        rows = [table[index] for index in board.indices([name for name, _, _ in pairs])]
+        rows = [table[index] for index in board.indices(names)]
         values = {}
         texts = {}
         for row, (_, _, text) in zip(rows, pairs, strict=True):
@@ -37,12 +41,18 @@ def _unforce(arguments: argparse.Namespace) -> int:
     if bool(arguments.name) == arguments.all:
         raise UsageError("name the variables, or give --all")
     with open_board(arguments) as board:
-        names = Selection(board, arguments.name).names if arguments.name else board.forced()
+        forced = board.forced()
+        names = Selection(board, arguments.name).names if arguments.name else forced
         board.unforce(names if arguments.name else ())
+    released = [name for name in names if name in forced]
     if arguments.json:
-        print_json({"released": names})
-    else:
-        print("released " + (", ".join(names) or "nothing: no variable was forced"))
+        print_json({"released": released})
+        return 0
+    if released or not names:
+        print("released " + (", ".join(released) or "nothing: no variable was forced"))
+    for name in names:
+        if name not in forced:
+            print(f"{name} was not forced")
     return 0
 
 

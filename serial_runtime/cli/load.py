@@ -4,11 +4,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
 
-from serial_runtime.cli.command import Command, UsageError, json_option, open_board, print_json
+from serial_runtime.cli.command import (
+    INTERRUPTED,
+    Command,
+    UsageError,
+    json_option,
+    open_board,
+    print_json,
+)
 from serial_runtime.errors import ImageError
 
 TYPE_CHECKING = False
@@ -26,15 +34,20 @@ class _Progress:
         self._quiet = quiet
         self._tty = sys.stdout.isatty()
         self._quarter = 0
+        self.complete = False  # the board has all bytes
 
     def __call__(self, done: int, total: int) -> None:
+        self.complete = done == total
         if self._quiet or total == 0:
             return
         rate = done / max(time.monotonic() - self._begin, 1e-6) / 1000
         text = f"{100 * done // total:3d} %  {done} of {total} bytes  {rate:.1f} kB/s"
         if self._tty:
-            bar = "#" * (_BAR * done // total)
-            print(f"\r[{bar:{_BAR}}] {text}  ", end="", flush=True)
+            columns = os.get_terminal_size(sys.stdout.fileno()).columns or 80
+            width = min(_BAR, columns - len(text) - 6)
+            bar = "#" * (width * done // total)
+            line = f"[{bar:{width}}] {text}  " if width > 3 else f"{text[: columns - 3]}  "
+            print(f"\r{line}", end="", flush=True)
         elif 4 * done // total > self._quarter:
             self._quarter = 4 * done // total
             print(text, flush=True)
@@ -64,27 +77,41 @@ def _check_machine(image: bytes, name: str, board: Client) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     if len(arguments.file) != 1:
         raise UsageError("give one image file")
+    from serial_runtime.rpc.ide.common import Status
+
     file = Path(arguments.file[0])
     image = file.read_bytes()
     with open_board(arguments) as board:
         if board.ours:
             _check_machine(image, file.name, board)
+        stops = board.status().status == Status.Started
         begin = time.monotonic()
         progress = _Progress(arguments.json)
         try:
-            board.download(image, progress=progress)
-        finally:
-            progress.end()
+            try:
+                board.download(image, progress=progress)
+            finally:
+                progress.end()
+        except KeyboardInterrupt:
+            kept = "`status` tells whether the board took the program"
+            if not progress.complete:
+                kept = "the board keeps the program it had"
+            print(f"interrupted; {kept}", file=sys.stderr)
+            return INTERRUPTED
         seconds = max(time.monotonic() - begin, 1e-6)
         if arguments.start:
             board.start()
     if arguments.json:
-        print_json({"bytes": len(image), "seconds": seconds, "started": arguments.start})
+        print_json(
+            {"bytes": len(image), "seconds": seconds, "started": arguments.start, "stopped": stops}
+        )
     else:
         rate = len(image) / seconds / 1000
         print(f"loaded {len(image)} bytes in {seconds:.2f} s ({rate:.1f} kB/s)")
         if arguments.start:
             print("started")
+        elif stops:
+            print("the running program was stopped; `start` runs the new one")
     return 0
 
 
@@ -96,7 +123,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
 LOAD = Command(
     _run,
     description="Download an image. The board checks it completely before it replaces the "
-    "program it has; a download that breaks off changes nothing.",
+    "program it has; a download that breaks off changes nothing. A running program is stopped when "
+    "it is replaced; `start`, or --start, runs the new one.",
     example="  serial-runtime load ERPC:///dev/ttyUSB0:115200 tank.so --start\n",
     options=_options,
     rest="file",

@@ -6,7 +6,14 @@ from __future__ import annotations
 import argparse
 import time
 
-from serial_runtime.cli.command import Command, json_option, open_board, print_json, printable
+from serial_runtime.cli.command import (
+    INTERVAL_S,
+    Command,
+    json_option,
+    open_board,
+    print_json,
+    printable,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +68,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--follow", action="store_true", help="go on with new lines until Ctrl-C")
     parser.add_argument(
-        "--interval", type=float, default=0.5, metavar="S", help="between looks (default: 0.5)"
+        "--interval", type=INTERVAL_S, default=0.5, metavar="S", help="between looks (default: 0.5)"
     )
     json_option(parser, "print one JSON document a line")
 

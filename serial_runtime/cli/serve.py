@@ -37,7 +37,11 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", metavar="DEV", help="serial device to serve")
     parser.add_argument("--baud", type=int, metavar="N", help="its rate (default: 115200)")
     parser.add_argument("--tcp", metavar="HOST:PORT", help="TCP address to serve")
-    parser.add_argument("--dir", metavar="DIR", help="where the program and its state are kept")
+    parser.add_argument(
+        "--dir",
+        metavar="DIR",
+        help="where the program is kept (default: serial-runtime.d, in the working directory)",
+    )
     parser.add_argument("--profile", metavar="FILE", help="board profile, TOML")
     parser.add_argument("--io", metavar="DRIVER", help="process I/O: none, or sim:NAME")
     parser.add_argument(

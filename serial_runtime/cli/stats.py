@@ -20,6 +20,8 @@ def _microseconds(nanoseconds: float) -> str:
 
 def table(statistics: CycleStatistics) -> list[str]:
     """The figures as lines of text, in microseconds."""
+    if statistics.ticks == 0:
+        return ["no program has run since the load, or the last --reset"]
     lines = [
         f"{statistics.ticks} ticks of {statistics.period_ns / 1e6:g} ms, "
         f"{statistics.overruns} overruns, {statistics.skipped} periods skipped",
@@ -36,9 +38,7 @@ def table(statistics: CycleStatistics) -> list[str]:
 
 
 def histogram(title: str, d: Distribution) -> list[str]:
-    """Bars over ranges that double: 0 to 1, 1 to 2, 2 to 4, ... microseconds. Empty: no lines."""
-    if d.count == 0:
-        return []
+    """Bars over ranges that double: 0 to 1, 1 to 2, 2 to 4, ... microseconds."""
     sums: dict[int, int] = {}
     for number, count in enumerate(d.bins):
         edge = max((number * d.bin_ns // 1000).bit_length(), 0)
@@ -68,7 +68,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print_json(asdict(statistics))
         return 0
     lines = table(statistics)
-    if arguments.histogram:
+    if arguments.histogram and statistics.ticks:
         lines += histogram("wakeup latency", statistics.wakeup)
         lines += histogram("execution time", statistics.execution)
     print("\n".join(lines))

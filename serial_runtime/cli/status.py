@@ -21,14 +21,16 @@ def _gather(board: Client, uri: str) -> dict[str, Any]:
 
     from serial_runtime.rpc.ide.common import Status
 
+    board.status()  # opens the session
     begin = time.monotonic()
     status = board.status()
+    round_trip_s = time.monotonic() - begin
     answer: dict[str, Any] = {
         "uri": uri,
         "ours": board.ours,
         "state": Status(status.status).name,
         "log": dict(zip(LEVELS, status.logcounts, strict=True)),
-        "round_trip_ms": round((time.monotonic() - begin) * 1e3, 2),
+        "round_trip_ms": round(round_trip_s * 1e3, 2),
     }
     if board.ours:
         answer["board"] = asdict(board.capabilities())

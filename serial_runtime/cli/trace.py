@@ -4,14 +4,26 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
+import os
 import sys
+from collections.abc import Iterator
 from typing import TextIO
 
 from serial_runtime import iec
-from serial_runtime.cli.command import Command, UsageError, json_option, open_board, print_json
+from serial_runtime.cli.command import (
+    COUNT,
+    INTERRUPTED,
+    Command,
+    UsageError,
+    json_option,
+    number,
+    open_board,
+    print_json,
+)
 from serial_runtime.cli.variables import Selection
-from serial_runtime.errors import StateError
+from serial_runtime.errors import SerialRuntimeError, StateError
 from serial_runtime.iec import IecType
 
 TYPE_CHECKING = False
@@ -29,7 +41,8 @@ class Recorder:
         self._chosen = chosen
         self.ticks = self.gaps = self.missing = 0
         self.first = self.last = 0
-        self.ended = False  # the program stopped before the recording did
+        self.ended = ""  # why, when it did not come to the end that was asked for
+        self.failure: SerialRuntimeError | None = None
         self._csv.writerow(["tick", *map(_heading, chosen.names, chosen.kinds)])
 
     @property
@@ -54,12 +67,14 @@ class Recorder:
 
     def summary(self) -> str:
         """The count in a sentence."""
+        if not self.ticks:
+            return f"nothing recorded; {self.ended}"
         gaps = "no gap"
         if self.gaps:
             gaps = f"{self.gaps} gap{'s'[: self.gaps > 1]} with {self.missing} ticks missing"
         return (
             f"{self.ticks} ticks ({self.first} to {self.last}) of {len(self._chosen.names)} "
-            f"variables, {gaps}{'; then the program stopped' * self.ended}"
+            f"variables, {gaps}{self.ended and '; ' + self.ended}"
         )
 
 
@@ -89,45 +104,66 @@ def _wanted_ticks(arguments: argparse.Namespace, board: Client) -> int | None:
     return ticks
 
 
-def _record(arguments: argparse.Namespace, board: Client, file: TextIO) -> Recorder:
+def _record(board: Client, recorder: Recorder, names: list[str], wanted: int | None) -> int:
+    """Record until the end; the exit status. An error is kept if there is something to show."""
     from serial_runtime.rpc.ide.common import Status
 
-    chosen = Selection(board, arguments.name)
-    recorder = Recorder(file, chosen)
-    wanted = _wanted_ticks(arguments, board)
-    if not (arguments.json or wanted):
-        print("recording until Ctrl-C", flush=True)
     try:
-        with board.trace(chosen.names) as trace:
+        with board.trace(names) as trace:
             while wanted is None or recorder.span < wanted:
                 samples = trace.poll()
                 for sample in samples:
                     if wanted is None or recorder.span < wanted:
                         recorder.add(sample)
                 if not samples and trace.plc != Status.Started:
-                    recorder.ended = True
+                    recorder.ended = "then the program stopped"
                     break
     except KeyboardInterrupt:
-        if wanted is not None:
+        recorder.ended = "then Ctrl-C"
+        return 0 if wanted is None else INTERRUPTED
+    except SerialRuntimeError as error:
+        if not recorder.ticks:
             raise
-    return recorder
+        recorder.ended, recorder.failure = f"then: {error}", error
+    return 0
+
+
+@contextlib.contextmanager
+def _target(name: str) -> Iterator[TextIO]:
+    """The file to write: it gets its name, and replaces another, when it is complete."""
+    path = os.path.realpath(name)
+    if name == "-":
+        yield sys.stdout
+    elif os.path.exists(path) and not os.path.isfile(path):  # a device, a pipe
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            yield file
+    else:
+        part = f"{path}.part"
+        try:
+            with open(part, "w", encoding="utf-8", newline="") as file:
+                yield file
+            os.replace(part, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            raise
 
 
 def _run(arguments: argparse.Namespace) -> int:
     if not arguments.name:
         raise UsageError("name at least one variable; `serial-runtime watch --count 1` shows all")
-    if (arguments.ticks or 1) < 1 or (arguments.duration or 1) <= 0:
-        raise UsageError("--ticks and --duration are greater than 0")
     from serial_runtime.rpc.ide.common import Status
 
     with open_board(arguments) as board:
+        chosen = Selection(board, arguments.name)
         if board.status().status != Status.Started:
             raise StateError("no program is running, so there are no ticks to record; start it")
-        if arguments.output == "-":
-            recorder = _record(arguments, board, sys.stdout)
-        else:
-            with open(arguments.output, "w", encoding="utf-8", newline="") as file:
-                recorder = _record(arguments, board, file)
+        wanted = _wanted_ticks(arguments, board)
+        with _target(arguments.output) as file:
+            recorder = Recorder(file, chosen)
+            if not (arguments.json or wanted):
+                print("recording until Ctrl-C", file=sys.stderr, flush=True)
+            status = _record(board, recorder, chosen.names, wanted)
     target = sys.stderr if arguments.output == "-" else sys.stdout
     if arguments.json and target is sys.stdout:
         print_json(
@@ -143,7 +179,9 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     else:
         print(f"{arguments.output}: {recorder.summary()}", file=target)
-    return 0
+    if recorder.failure:
+        raise recorder.failure
+    return status
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -151,8 +189,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
         "-o", dest="output", required=True, metavar="FILE.csv", help="file to write; - for stdout"
     )
     end = parser.add_mutually_exclusive_group()
-    end.add_argument("--duration", type=float, metavar="S", help="end after S seconds of PLC time")
-    end.add_argument("--ticks", type=int, metavar="N", help="end after N ticks")
+    end.add_argument(
+        "--duration",
+        type=number(float, 0.001, 1e9),
+        metavar="S",
+        help="end after S seconds of PLC time",
+    )
+    end.add_argument("--ticks", type=COUNT, metavar="N", help="end after N ticks")
     json_option(parser, "print the summary as JSON")
 
 
@@ -160,7 +203,8 @@ TRACE = Command(
     _run,
     description="Record variables at every tick of the PLC into a CSV file, until Ctrl-C or the "
     "end given. The board keeps what the line cannot take at once; what it had to drop is a "
-    "comment row (# gap: ...) and counted in the summary. TIME is in seconds, BOOL 0 or 1.",
+    "comment row (# gap: ...) and counted in the summary. TIME is in seconds, BOOL 0 or 1. The "
+    "file is FILE.csv.part until the recording ends, in whatever way.",
     example="  serial-runtime trace ERPC:///dev/ttyUSB0:115200 TANK.LEVEL PUMP1.SPEED "
     "-o tank.csv --duration 10\n",
     options=_options,

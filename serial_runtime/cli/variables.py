@@ -21,7 +21,7 @@ class Selection:
 
     def __init__(self, board: Client, names: Sequence[str]) -> None:
         """VariableError with the nearest names when one is unknown."""
-        table = board.variables()
+        self.table = table = board.variables()
         if not table:
             raise StateError("the board has no program, so there are no variables; load one first")
         rows = [table[i] for i in board.indices(names)] if names else list(table)
@@ -42,10 +42,10 @@ class Selection:
 def json_value(kind: IecType, value: Value) -> Value:
     """Numbers, booleans and strings as they are; times and dates as IEC literals.
 
-    So are NaN and infinity, which JSON does not have.
+    So are NaN and infinity, which JSON does not have. REAL gets the digits that 32 bits have.
     """
     if kind in (IecType.TIME, IecType.DATE, IecType.TOD, IecType.DT):
         return iec.format(kind, value)
     if isinstance(value, float) and (value != value or value in (float("inf"), -float("inf"))):
         return iec.format(kind, value)
-    return value
+    return iec.shortest(value) if kind == IecType.REAL and isinstance(value, float) else value

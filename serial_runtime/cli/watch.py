@@ -9,25 +9,49 @@ import sys
 import time
 
 from serial_runtime import iec
-from serial_runtime.cli.command import Command, UsageError, json_option, open_board, print_json
+from serial_runtime.cli.command import (
+    COUNT,
+    INTERVAL_S,
+    Command,
+    json_option,
+    open_board,
+    print_json,
+    printable,
+)
 from serial_runtime.cli.variables import Selection, json_value
+from serial_runtime.errors import VariableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
+    from serial_runtime.rpc.board.common import BoardStatus
     from serial_runtime.rpc.client import Snapshot
 
 _LINE = 100  # characters; longer rows become blocks
 
 
-class _Blocks:
+class _View:
+    """What samples and notes are shown with."""
+
+    def __init__(self, chosen: Selection) -> None:
+        self._chosen = chosen
+        self._first = True
+
+    def show(self, sample: Snapshot, forced: Collection[str]) -> None:
+        raise NotImplementedError
+
+    def note(self, text: str) -> None:
+        """Something else than values happened."""
+        print(f"# {printable(text)}", flush=True)
+
+
+class _Blocks(_View):
     """One variable a line; on a terminal the next sample overwrites the last."""
 
     def __init__(self, chosen: Selection, in_place: bool) -> None:
-        self._chosen = chosen
+        super().__init__(chosen)
         self._in_place = in_place
-        self._first = True
         self._widths = [
             max(len(name) for name in chosen.names),
             max(len(iec.type_name(row.iec_type, row.capacity)) for row in chosen.rows),
@@ -47,16 +71,19 @@ class _Blocks:
             print("\n".join(lines), flush=True)
         self._first = False
 
+    def note(self, text: str) -> None:
+        super().note(text)
+        self._first = True  # the next block goes below
 
-class _Rows:
+
+class _Rows(_View):
     """One sample a line below the names; a forced value has a star."""
 
     def __init__(self, chosen: Selection) -> None:
-        self._chosen = chosen
+        super().__init__(chosen)
         self.widths = [
             max(len(row.path), 1 + min(row.capacity, 30), 9) for row in self._chosen.rows
         ]
-        self._first = True
 
     def show(self, sample: Snapshot, forced: Collection[str]) -> None:
         names = self._chosen.names
@@ -71,11 +98,8 @@ class _Rows:
         self._first = False
 
 
-class _Json:
+class _Json(_View):
     """One document a line: {"tick": 5, "values": {...}, "forced": [...]}."""
-
-    def __init__(self, chosen: Selection) -> None:
-        self._chosen = chosen
 
     def show(self, sample: Snapshot, forced: Collection[str]) -> None:
         c = self._chosen
@@ -88,8 +112,30 @@ class _Json:
             }
         )
 
+    def note(self, text: str) -> None:
+        print(f"# {printable(text)}", file=sys.stderr, flush=True)
 
-def _view(arguments: argparse.Namespace, chosen: Selection) -> _Json | _Rows | _Blocks:
+
+class _State:
+    """Whether the PLC runs, in words when that changes."""
+
+    def __init__(self) -> None:
+        self._state = "started"
+        self._uptime_ns = 0
+
+    def notes(self, status: BoardStatus) -> Iterator[str]:
+        from serial_runtime.rpc.ide.common import Status
+
+        if status.uptime_ns < self._uptime_ns:
+            yield "the board was restarted"
+        self._uptime_ns = status.uptime_ns
+        state = Status(status.plc).name.lower() + (f": {status.fault}" if status.fault else "")
+        if state != self._state:
+            yield state
+        self._state = state
+
+
+def _view(arguments: argparse.Namespace, chosen: Selection) -> _View:
     if arguments.json:
         return _Json(chosen)
     rows = _Rows(chosen)
@@ -102,16 +148,28 @@ def _view(arguments: argparse.Namespace, chosen: Selection) -> _Json | _Rows | _
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.interval < 0 or (arguments.count is not None and arguments.count < 1):
-        raise UsageError("--interval is at least 0, --count at least 1")
     try:
         with open_board(arguments) as board:
             chosen = Selection(board, arguments.name)
             view = _view(arguments, chosen)
+            state = _State()
             left = arguments.count
             due = time.monotonic()
             while True:
-                view.show(board.read(chosen.names), board.forced())
+                try:
+                    sample = board.read(chosen.names)
+                except VariableError:  # another program, without these
+                    if board.variables() == chosen.table:
+                        raise
+                status = board.board_status()
+                for text in state.notes(status):
+                    view.note(text)
+                if board.variables() != chosen.table:
+                    view.note("the program was replaced")
+                    chosen = Selection(board, arguments.name)
+                    view = _view(arguments, chosen)
+                    continue
+                view.show(sample, board.forced() if status.forced else ())
                 if left is not None:
                     left -= 1
                     if left == 0:
@@ -126,10 +184,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--interval", type=float, default=1.0, metavar="S", help="between samples (default: 1)"
+        "--interval", type=INTERVAL_S, default=1.0, metavar="S", help="between samples (default: 1)"
     )
     parser.add_argument(
-        "--count", type=int, metavar="N", help="end after N samples (default: at Ctrl-C)"
+        "--count", type=COUNT, metavar="N", help="end after N samples (default: at Ctrl-C)"
     )
     parser.add_argument(
         "--lines", action="store_true", help="one line a sample, also on a terminal"
@@ -141,7 +199,8 @@ WATCH = Command(
     _run,
     description="Show the values of variables again and again. The values of a sample are of one "
     "cycle. On a terminal they refresh in place; elsewhere each sample is a line, or a block "
-    "when it would be too long.",
+    "when it would be too long. Lines that begin with # tell when the program stops, breaks or "
+    "is replaced.",
     example="  serial-runtime watch ERPC:///dev/ttyUSB0:115200 TANK.LEVEL PUMP1.SPEED\n"
     "  serial-runtime watch ERPC:///dev/ttyUSB0:115200 --count 1      all variables, once\n",
     options=_options,

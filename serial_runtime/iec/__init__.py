@@ -20,6 +20,7 @@ from enum import IntEnum
 
 from serial_runtime.errors import ProtocolError, VariableError
 from serial_runtime.iec.text import EXAMPLES, Value, from_text, to_text
+from serial_runtime.iec.text import shortest as shortest
 
 
 class IecType(IntEnum):
@@ -100,7 +101,7 @@ def unpack(kind: int, data: bytes | memoryview, offset: int = 0) -> tuple[Value,
     kind = iec_type(kind)
     end = offset + wire_size(kind)
     if end > len(data):
-        raise ProtocolError(f"a {kind.name} value is cut: {len(data) - offset} bytes are left")
+        raise ProtocolError(f"the {kind.name} is cut: {len(data) - offset} bytes are left")
     if kind == IecType.BOOL:
         return data[offset] != 0, end
     if kind == IecType.STRING:
@@ -166,7 +167,7 @@ def parse(kind: int, text: str, capacity: int = MAX_CAPACITY) -> bytes:
     except ValueError as problem:
         reason = str(problem) or f"it takes {takes(kind)}"
         raise VariableError(
-            f"{text!r} is not a {kind.name}: {reason}; for example {_example(kind)}"
+            f"{text!r} is no {kind.name}: {reason}; for example {_example(kind)}"
         ) from None
     return pack(kind, value, capacity)
 
@@ -206,8 +207,7 @@ def _example(kind: IecType) -> str:
 def _misfit(kind: IecType, value: Value) -> VariableError:
     shown = to_text(kind.name, value) if kind in _TIMES and isinstance(value, int) else repr(value)
     return VariableError(
-        f"{shown} does not fit a {kind.name}, which takes {takes(kind)}; "
-        f"for example {_example(kind)}"
+        f"{shown} does not fit {kind.name}, which takes {takes(kind)}; for example {_example(kind)}"
     )
 
 

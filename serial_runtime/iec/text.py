@@ -5,7 +5,8 @@ Accepted beside the plain form: the type as a prefix (``INT#5``, ``WORD#16#FF``)
 ``8#`` and ``16#``, single underscores between digits, any case. Durations: ``T#1d2h3m4s5ms6us7ns``
 (``TIME#``, or none), units in that order, a fraction on the last. ``D#2026-01-31``,
 ``TOD#12:30:00.5``, ``DT#2026-01-31-12:30:00`` (``DATE#``, ``TIME_OF_DAY#``, ``DATE_AND_TIME#``,
-or none). STRING: ``'text'`` with the escapes ``$$ $' $L $N $P $R $T $xx``, or bare text as it is.
+or none). STRING: ``'text'`` or ``STRING#'text'`` with the escapes ``$$ $' $L $N $P $R $T $xx``, or
+bare text as it is.
 Beyond IEC: NaN and INF, which a program can compute and a watcher must be able to show.
 
 `from_text` raises ValueError; its text says more than "not a number" or is empty.
@@ -13,6 +14,7 @@ Beyond IEC: NaN and INF, which a program can compute and a watcher must be able 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import struct
@@ -79,6 +81,8 @@ def from_text(name: str, text: str) -> Value:
         return _clock(text)
     if name == "DT":
         day, separator, clock = text[:10], text[10:11], text[11:]
+        if not separator and _DATE.fullmatch(day):
+            raise ValueError("the time of day is missing")
         if separator not in ("-", "T", " "):
             raise ValueError
         return _date(day) + _clock(clock)
@@ -134,13 +138,19 @@ def _real_text(value: float, single: bool) -> str:
         return "NaN"
     if math.isinf(value):
         return "INF" if value > 0 else "-INF"
-    text = repr(value)
-    if single:  # the shortest text that gives the same 32 bits
-        for digits in range(1, 10):
-            text = repr(float(f"{value:.{digits}g}"))
-            if struct.pack("<f", float(text)) == struct.pack("<f", value):
-                break
-    return text.upper()
+    return repr(shortest(value) if single else value).upper()
+
+
+def shortest(value: float) -> float:
+    """Of the numbers that are this REAL in 32 bits the one with the shortest text."""
+    packed = struct.pack("<f", value)
+    for digits in range(1, 10):
+        near = float(f"{value:.{digits}g}")
+        # Rounded up, the largest REAL is beyond what 32 bits hold.
+        with contextlib.suppress(OverflowError):
+            if struct.pack("<f", near) == packed:
+                return near
+    return value
 
 
 def _duration(text: str) -> int:
@@ -211,6 +221,10 @@ def _clock_text(value: int) -> str:
 
 
 def _string(text: str) -> str:
+    if text[:7].upper() == "STRING#":
+        text = text[7:]
+        if not text.startswith("'"):
+            raise ValueError("behind STRING# goes a text in quotes")
     if not text.startswith("'"):
         return text
     if len(text) < 2 or not text.endswith("'"):

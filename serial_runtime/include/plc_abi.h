@@ -7,8 +7,9 @@
  * finally `fini`. An image imports nothing from the runtime: what it may call arrives as a table
  * of functions (`sr_host`).
  *
- * This ABI is frozen: images outlive runtimes. Fields are only ever appended; `table_size` and
- * `variable_size` tell a newer runtime what an older image has.
+ * This ABI is frozen: images outlive runtimes. Fields are only ever appended; `table_size`,
+ * `variable_size` and `task_size` tell a newer runtime what an older image has, `size` of sr_host
+ * and sr_cycle tell a newer image what an older runtime has.
  *
  * Forcing. A forced variable ignores the program's writes, also in the middle of a cycle
  * (the meaning it has in matiec). So every variable carries a flags byte, and a program writes
@@ -92,20 +93,21 @@ typedef sr_lint sr_time;
 typedef sr_lint sr_date;
 typedef sr_lint sr_tod;
 typedef sr_lint sr_dt;
-/* STRING[n], 1 <= n <= 254. `value` is what the table points at: length, then characters. */
+/* STRING[n], 1 <= n <= 254 (another does not compile). `value` is what the table points at: length,
+ * then characters. */
 #define SR_STRING(n)                                                                               \
     struct {                                                                                       \
         struct {                                                                                   \
             uint8_t length;                                                                        \
-            char text[n];                                                                          \
+            char text[(n) >= 1 && (n) <= 254 ? (n) : -1];                                          \
         } value;                                                                                   \
         uint8_t flags;                                                                             \
     }
 
 /* What a task knows of its cycle. */
 typedef struct sr_cycle {
-    uint32_t tick; /* number of the base tick; wraps */
-    uint32_t reserved;
+    uint32_t tick;       /* number of the base tick; wraps */
+    uint32_t size;       /* of this structure; later runtimes append */
     int64_t time_ns;     /* monotonic PLC time of this cycle: the deadline, free of jitter */
     int64_t interval_ns; /* the interval of this task */
 } sr_cycle;
@@ -145,6 +147,8 @@ typedef struct sr_plc_table {
     uint32_t abi_version;   /* SR_ABI_VERSION */
     uint32_t table_size;    /* sizeof(sr_plc_table) when the image was built */
     uint32_t variable_size; /* sizeof(sr_variable), likewise */
+    uint32_t task_size;     /* sizeof(sr_task), likewise */
+    uint32_t reserved;
     const char *name;
     const char *build_id;
     const sr_task *tasks;
@@ -190,7 +194,12 @@ static inline void sr_string_set_(uint8_t *length, char *to, size_t capacity, co
 
 /* Integer division that faults by name instead of by trap (x86) or silently giving 0 (ARM). */
 #define SR_DIVIDE(a, b)                                                                            \
-    ((b) == 0 ? (sr_runtime->fault("integer division by zero"), (a)) : (a) / (b))
+    (__extension__({                                                                               \
+        __typeof__(b) sr_divisor_ = (b);                                                           \
+        if (sr_divisor_ == 0)                                                                      \
+            sr_runtime->fault("integer division by zero");                                         \
+        (a) / sr_divisor_;                                                                         \
+    }))
 
 #define SR_LOG(level, text) (sr_runtime->log((level), (text)))
 
@@ -238,6 +247,8 @@ static inline void sr_string_set_(uint8_t *length, char *to, size_t capacity, co
         .abi_version = SR_ABI_VERSION,                                                             \
         .table_size = sizeof(sr_plc_table),                                                        \
         .variable_size = sizeof(sr_variable),                                                      \
+        .task_size = sizeof(sr_task),                                                              \
+        .reserved = 0,                                                                             \
         .name = (name_),                                                                           \
         .build_id = SR_BUILD_ID,                                                                   \
         .tasks = (tasks_),                                                                         \

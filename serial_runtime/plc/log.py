@@ -35,10 +35,10 @@ class Log:
         self._counts = [0, 0, 0, 0]
         self._used = [0, 0, 0, 0]
 
-    def add(self, level: int, text: str) -> None:
-        """A message of the runtime, stamped with the wall clock; its tick is 0."""
+    def add(self, level: int, text: str, tick: int = 0) -> None:
+        """A message of the runtime, stamped with the wall clock."""
         sec, nsec = divmod(time.time_ns(), 1_000_000_000)
-        self.extend((LogRecord(level, 0, sec, nsec, text),))
+        self.extend((LogRecord(level, tick, sec, nsec, text),))
 
     def extend(self, records: Iterable[LogRecord]) -> None:
         """Messages as they are, in order."""

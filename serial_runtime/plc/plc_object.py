@@ -18,6 +18,7 @@ finishes the work. A program that cannot be loaded is Broken too, without taint.
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from serial_runtime.board import BoardState
@@ -105,13 +106,11 @@ class PLC:
         if records:
             self._log.extend(records)
         if drops != self._log_drops_told:
-            self._log.add(
-                WARNING, f"{drops - self._log_drops_told} messages of the program were lost"
-            )
+            self._note(WARNING, f"{drops - self._log_drops_told} messages of the program were lost")
             self._log_drops_told = drops
         if self._board.state == BoardState.FAULTED and not self._fault_told:
             self._fault_told = True
-            self._log.add(CRITICAL, f"the program is broken: {self._board.fault().reason}")
+            self._note(CRITICAL, f"the program is broken: {self._board.fault().reason}")
 
     @serialized
     def close(self) -> None:
@@ -126,7 +125,7 @@ class PLC:
         self._store.close()
 
     def log(self, level: int, text: str) -> None:
-        """A message of the runtime, level 0 (critical) to 3 (debug). Any thread, at once."""
+        """A message about a client, level 0 (critical) to 3 (debug). Any thread, at once."""
         self._log.add(level, text)
 
     def restore_log(self, records: Sequence[LogRecord]) -> None:
@@ -188,7 +187,7 @@ class PLC:
             files = [(name, self._blobs.path(owner, file_id)) for name, file_id in extra_files]
             loaded = self._loader.install(md5, program, files)
         except SerialRuntimeError as error:
-            self._log.add(WARNING, f"new program refused: {error}")
+            self._note(WARNING, f"new program refused: {error}")
             raise
         self._blobs.discard(owner, [blob_id, *(file_id for _, file_id in extra_files)])
         if loaded:
@@ -203,7 +202,7 @@ class PLC:
         try:
             self._start()
         except SerialRuntimeError as error:
-            self._log.add(WARNING, f"start refused: {error}")
+            self._note(WARNING, f"start refused: {error}")
             raise
 
     @serialized
@@ -212,7 +211,7 @@ class PLC:
         self.housekeeping()
         if self._status() is not PlcStatus.STARTED:
             error = StateError(f"the PLC is {self._status().name.lower()}, not started")
-            self._log.add(WARNING, f"stop refused: {error}")
+            self._note(WARNING, f"stop refused: {error}")
             raise error
         self._loader.halt()
         self.housekeeping()
@@ -228,7 +227,7 @@ class PLC:
                 raise StateError("the PLC is started: stop it first (repair deletes the program)")
             self._store.erase()
         except SerialRuntimeError as error:
-            self._log.add(WARNING, f"repair refused: {error}")
+            self._note(WARNING, f"repair refused: {error}")
             raise
         if self._board.tainted:
             self._plan_restart(start=False, reason="repaired after a program fault")
@@ -266,7 +265,7 @@ class PLC:
             return INVALID
         token, why = self._watch.set_list(image, orders)
         if token < 0:
-            self._log.add(WARNING, f"trace list refused: {why}")
+            self._note(WARNING, f"trace list refused: {why}")
         return token
 
     def get_traces(self, token: int, max_bytes: int) -> tuple[PlcStatus, list[tuple[int, bytes]]]:
@@ -414,10 +413,21 @@ class PLC:
             raise StateError("the PLC is started already")
         self._watch.trace.restarted()
         self._board.start()
-        self._log.add(INFO, "PLC started")
+        assert self._loader.image is not None
+        self._log.add(INFO, f"program {self._loader.image.name} started")
         if not self._board.real_time:
             self._log.add(WARNING, self._board.scheduling)
 
+    def _note(self, level: int, text: str) -> None:
+        """Log with the tick of the cycle, or of the fault that ended it."""
+        tick = 0
+        with contextlib.suppress(SerialRuntimeError):
+            if self._board.state == BoardState.FAULTED:
+                tick = self._board.fault().tick
+            elif self._board.state == BoardState.RUNNING:
+                tick = self._board.read(())[0]
+        self._log.add(level, text, tick)
+
     def _plan_restart(self, *, start: bool, reason: str) -> None:
         self.restart = RestartPlan(start, reason)
-        self._log.add(WARNING, f"the runtime restarts itself: {reason}")
+        self._note(WARNING, f"the runtime restarts itself: {reason}")

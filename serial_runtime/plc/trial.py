@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Loads a program on trial in a child process, before this process lets it in.
 
-Loading runs the image's constructors and resolves its symbols. What crashes, hangs, exits or
-cannot be resolved there costs a child; here it would cost the runtime and the running program.
+Loading runs the image's constructors, resolves its symbols and checks its table. What crashes,
+hangs, exits or is refused there costs a child; here it would cost the runtime, or at least the
+running program, which has to stop before another one can be loaded.
 
 The child is spawned, never forked: fork copies page tables under the real-time thread (see
 "RT rules for C" in the architecture notes: thousands of page faults), while glibc's posix_spawn
 shares memory until exec. The child is the bare interpreter (-I -S: no site, no environment) with
-the C half of ctypes, which loads in a few milliseconds and reports the loader's own sentence.
+nothing but the C extension: it imports that alone, in a millisecond, and not board.py.
 """
 
 from __future__ import annotations
@@ -16,18 +17,17 @@ import os
 import sys
 import time
 
+from serial_runtime.board import EXTENSION_FOLDERS
 from serial_runtime.errors import ImageError
 
 # fd 3 takes the verdict; the constructors may print to 1 and 2 as they like.
 _CHILD = """
-import sys, os, _ctypes
-try:
-    handle = _ctypes.dlopen(sys.argv[1], os.RTLD_NOW)
-    _ctypes.dlsym(handle, "sr_plc_image")
-    verdict = "loaded"
-except OSError as error:
-    verdict = str(error)
-os.write(3, verdict.encode("utf-8", "replace")[:2000])
+import sys, os
+sys.path[:0] = sys.argv[2:]
+from serial_runtime._board import ffi, lib
+why = ffi.new("char[]", 512)
+good = lib.board_check(os.fsencode(sys.argv[1]), why, len(why)) == 0
+os.write(3, b"loaded" if good else ffi.string(why) or b"out of memory")
 os._exit(0)
 """
 _POLL_S = 0.002
@@ -43,7 +43,7 @@ def load_on_trial(path: str, timeout_s: float = 10.0) -> None:
         try:
             pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-I", "-S", "-c", _CHILD, path],
+                [sys.executable, "-I", "-S", "-c", _CHILD, path, *EXTENSION_FOLDERS],
                 os.environ,
                 file_actions=(
                     (os.POSIX_SPAWN_DUP2, writing, 3),

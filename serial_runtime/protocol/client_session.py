@@ -284,8 +284,10 @@ class ClientSession:
             request.acknowledged = reply.status == envelope.IN_PROGRESS
             request.due_s = self._line.due_s(now_s, request.transmissions + 1)
             return
-        if reply.status == envelope.DONE:
+        if reply.status & ~envelope.RESTARTS == envelope.DONE:
             request.outputs = reply.payload
+            if reply.status & envelope.RESTARTS:
+                self._reopen()
         elif reply.status == envelope.REFUSED:
             request.error = decode_refusal(reply.payload)
         elif reply.status == envelope.UNSUPPORTED:

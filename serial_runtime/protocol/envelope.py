@@ -45,6 +45,7 @@ OTHER_BOOT = 3  # not executed: the board has restarted
 REFUSED = 4  # a refusal follows (see ``refusal``)
 UNSUPPORTED = 5  # no such service or method
 BUSY = 6  # not executed: beyond the window
+RESTARTS = 0x8000  # beside DONE: the last answer of this boot, the next call is for another
 
 # Flags of a call.
 ORDERED = 0x8000  # execute only after every lower request the client still awaits

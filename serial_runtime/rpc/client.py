@@ -51,13 +51,20 @@ class LogLine(NamedTuple):
     text: str
 
 
-def connect(uri: str, *, timeout_s: float = 10.0, reconnect_s: float = 60.0) -> Client:
+def connect(
+    uri: str,
+    *,
+    timeout_s: float = 10.0,
+    reconnect_s: float = 60.0,
+    on_trouble: Callable[[str], object] = lambda text: None,
+) -> Client:
     """Open the link and find out who is there.
 
-    `timeout_s` bounds every call, `reconnect_s` the wait for a link that was lost. Raises
-    UriError, LinkError, LinkTimeout when nobody answers.
+    `timeout_s` bounds every call, `reconnect_s` the wait for a link that was lost; `on_trouble`
+    is told, in words for the user, when a call has to wait for the link. Raises UriError,
+    LinkError, LinkTimeout when nobody answers.
     """
-    return Client(lambda: open_transport(uri, timeout_s), timeout_s, reconnect_s)
+    return Client(lambda: open_transport(uri, timeout_s), timeout_s, reconnect_s, on_trouble)
 
 
 class Client:
@@ -68,9 +75,10 @@ class Client:
         open_transport: Callable[[], Transport],
         timeout_s: float = 10.0,
         reconnect_s: float = 60.0,
+        on_trouble: Callable[[str], object] = lambda text: None,
     ) -> None:
         """`open_transport` opens the link, and opens it again when it was lost."""
-        self.link = Link(open_transport, timeout_s, reconnect_s)
+        self.link = Link(open_transport, timeout_s, reconnect_s, on_trouble)
         manager = StubManager(self.link)
         self._ide = BeremizPLCObjectServiceClient(manager)
         self._board = BoardServiceClient(manager)
@@ -152,7 +160,8 @@ class Client:
 
         Goes on after the link was lost, and begins again after the board restarted.
         """
-        Upload(self.link, self._ide, progress).run(image, md5, extra_files)
+        most = self.capabilities().max_program if self.ours else 0
+        Upload(self.link, self._ide, progress, most).run(image, md5, extra_files)
 
     def start(self) -> None:
         """Start the PLC."""

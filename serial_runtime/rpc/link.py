@@ -33,6 +33,7 @@ _IDLE_S = 0.1
 _SLOW_BPS, _SLOW_CHUNK = 25_000.0, 2000
 _CHUNK, _LONG_CHUNK = 4000, 16000
 _RETRY_S = 0.05  # between attempts to open a link that is gone
+_SILENT_S = 3.0  # without an answer, and the time of two frames: tell it
 _STALE_S = 0.05  # a link unused for so long may have closed unnoticed
 
 # Methods whose call may execute twice: of our board, by service, and of a stock one.
@@ -58,13 +59,23 @@ class Link:
     """Calls to one peer. Opening it finds out whether the peer is ours (`ours`)."""
 
     def __init__(
-        self, open_transport: Callable[[], Transport], timeout_s: float, reconnect_s: float
+        self,
+        open_transport: Callable[[], Transport],
+        timeout_s: float,
+        reconnect_s: float,
+        on_trouble: Callable[[str], object] = lambda text: None,
     ) -> None:
-        """`timeout_s` is for each call, `reconnect_s` for the way back of a lost link."""
+        """`timeout_s` is for each call, `reconnect_s` for the way back of a lost link.
+
+        `on_trouble` is told, in words for the user, when a call has to wait for the link.
+        """
         self.timeout_s = timeout_s
         self.reconnect_s = reconnect_s
         self.reconnects = 0
         self._open_transport = open_transport
+        self._on_trouble = on_trouble
+        self._troubled = False  # it was told
+        self._asked_s = 0.0  # since when a call waits, or has heard nothing
         self._used_s = 0.0
         self.transport = open_transport()
         try:
@@ -110,8 +121,10 @@ class Link:
     ) -> Request:
         """Begin a call; collect its outputs with `wait`. Several may be under way."""
         now_s = time.monotonic()
-        if now_s - self._used_s > _STALE_S and not self._session.waiting:
-            self._look()
+        if not self._session.waiting:
+            self._asked_s = now_s
+            if now_s - self._used_s > _STALE_S:
+                self._look()
         timeout_s = self.timeout_s
         if service == Ide.SERVICE_ID and method in _SLOW:
             timeout_s = max(timeout_s, _SLOW_S)
@@ -158,16 +171,22 @@ class Link:
         wake_s = session.wake_s
         if decoder.deadline_s is not None:
             wake_s = min(wake_s, decoder.deadline_s)
-        timeout_s = None if wake_s == math.inf else max(0.0, wake_s - time.monotonic())
-        self._receive(timeout_s)
+        if not self._troubled:
+            wake_s = min(wake_s, self._asked_s + self._silent_s)
+        self._receive(None if wake_s == math.inf else max(0.0, wake_s - time.monotonic()))
 
     def _receive(self, timeout_s: float | None) -> None:
         session, decoder = self._session, self._decoder
         data = self.transport.read(timeout_s)
         now_s = time.monotonic()
         if data:
-            self._used_s = now_s
+            self._used_s = self._asked_s = now_s
             session.heard(now_s)
+            if self._troubled:
+                self._troubled = False
+                self._on_trouble("connected again")
+        elif now_s - self._asked_s >= self._silent_s:
+            self._trouble(f"no answer from {self.transport.name} yet; still waiting")
         try:
             frames = decoder.feed(data, now_s) if data else decoder.tick(now_s)
         except ProtocolError as error:
@@ -185,12 +204,21 @@ class Link:
         except LinkClosed as error:
             self._reopen(error)
 
+    def _trouble(self, text: str) -> None:
+        """Tell it, once until the peer is heard again."""
+        if not self._troubled:
+            self._troubled = True
+            self._on_trouble(text)
+
     def _reopen(self, cause: LinkClosed) -> None:
         """Open the link again and see that the peer is still of the same kind."""
         lost_s = time.monotonic()
         limit_s = lost_s + self.reconnect_s
+        patience_s = 0.0 if self._session.opened else _SILENT_S  # it has announced its restart
         self.transport.close()
         while True:
+            if time.monotonic() - lost_s >= patience_s:
+                self._trouble(f"connection lost: {cause}; trying to reconnect")
             try:
                 self.transport = self._open_transport()
                 self._start_decoder()
@@ -209,6 +237,7 @@ class Link:
 
     def _probe(self, limit_s: float) -> bool:
         """Whether the peer is ours. Any stock server says, harmlessly, that it is not."""
+        self._asked_s = time.monotonic()
         digest = (PROBE + secrets.token_hex(8)).encode()
         session, kept = PlainSession(self._line()), getattr(self, "_session", None)
         self._session = session
@@ -229,7 +258,9 @@ class Link:
     def _start_decoder(self) -> None:
         rate_Bps = self.transport.line_rate_Bps
         longest = _LONGEST_FRAME
+        self._silent_s = _SILENT_S
         if not self.transport.reliable and rate_Bps:
+            self._silent_s += 2 * _LINE_FRAME / rate_Bps
             longest = min(_LONGEST_FRAME, max(_LINE_FRAME, int(rate_Bps * _REPLY_S)))
         self._decoder = FrameDecoder(longest, _IDLE_S, resync=not self.transport.reliable)
 

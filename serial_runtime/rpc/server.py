@@ -77,6 +77,7 @@ _CODEC_VERSION = 1
 _INVOCATION, _ONEWAY, _REPLY = 0, 1, 2
 _CRITICAL, _WARNING = 0, 1  # log levels
 _UNKNOWN = plain_refusal(0)  # there is no method 0
+_MAY_RESTART = (Ide.NEWPLC_ID, Ide.REPAIRPLC_ID, Ide.STARTPLC_ID)
 # A refusal of these is nothing to tell anybody, or the PLC object has logged it.
 _SILENT = (
     Ide.GETPLCID_ID,
@@ -201,6 +202,7 @@ class Link:
         self.fds: tuple[int, ...] = ()  # for `Worker.attend`
         self._lent: FdTransport | None = None  # while the worker serves
         self._rest = b""  # of a frame that the line did not take at once
+        self._restarts = False  # one of our calls was answered by a restart of the runtime
         self._failure: SerialRuntimeError | None = None  # why the worker gave it back
         self._server = server
         self._sessions = server.sessions
@@ -226,10 +228,13 @@ class Link:
                 timeout_s = None if due_s is None else max(0.0, due_s - time.monotonic())
                 self._feed(transport.read(timeout_s))
                 self._restart_if_due()
-        except (LinkError, ProtocolError, WorkerStopped):
-            # Gone, or not speaking eRPC on a link that does not lose bytes.
-            if transport.reliable:
-                self._server.release(self._owner)
+        except SerialRuntimeError:
+            pass  # gone, or not speaking eRPC on a link that does not lose bytes
+        except Exception as error:
+            self._internal(error)
+        if transport.reliable:
+            self._server.release(self._owner)
+        self._restart_if_due()  # the peer did not wait for our reply
 
     def _run_on_worker(self, line: FdTransport, worker: Worker) -> None:
         """The worker serves the line itself, as far as that needs no waiting.
@@ -264,7 +269,7 @@ class Link:
             self._failure = error
         except Exception as error:
             self._failure = self._internal(error)
-        return self._failure is None and not self._rest and self._server.plc.restart is None
+        return self._failure is None and not self._rest and not self._restarts
 
     def _feed(self, data: bytes) -> None:
         """Serve the calls in these bytes, or know that there were none."""
@@ -276,11 +281,12 @@ class Link:
                 reply = self._plain(frame.body)
                 if reply:
                     self._write(reply)
-            if self._server.plc.restart is not None:
+            if self._restarts:
                 return  # what follows is for the next process
 
     def _restart_if_due(self) -> None:
-        if self._server.plc.restart is not None:
+        """Our reply is written; nobody else may end the process before."""
+        if self._restarts:
             self._server.on_restart()
 
     def _write(self, body: bytes) -> None:
@@ -335,8 +341,7 @@ class Link:
         codec.buffer = call.payload
         try:
             if call.service == Ide.SERVICE_ID:
-                self._ide_handler.owner = call.session
-                self._ide.dispatch(call.method, 0, codec)
+                self._call_ide(call.session, call.method, 0)
             elif call.service == IBoardService.SERVICE_ID:
                 self._board.dispatch(call.method, 0, codec)
             else:
@@ -347,7 +352,13 @@ class Link:
             return envelope.REFUSED, encode_refusal(error)
         except Exception as error:
             return envelope.REFUSED, encode_refusal(self._internal(error))
-        return envelope.DONE, bytes(codec.buffer[_MESSAGE.size :])
+        status = envelope.DONE | envelope.RESTARTS if self._restarts else envelope.DONE
+        return status, bytes(codec.buffer[_MESSAGE.size :])
+
+    def _call_ide(self, owner: Hashable, method: int, sequence: int) -> None:
+        self._ide_handler.owner = owner
+        self._ide.dispatch(method, sequence, self._codec)
+        self._restarts |= method in _MAY_RESTART and self._server.plc.restart is not None
 
     # Plain calls, of service 1 only.
 
@@ -361,11 +372,10 @@ class Link:
             return b""
         codec = self._codec
         codec.buffer = body[_MESSAGE.size :]
-        self._ide_handler.owner = self._owner
         try:
             if service != Ide.SERVICE_ID:
                 raise UnknownIdeMethod(f"there is no service {service}")
-            self._ide.dispatch(method, sequence, codec)
+            self._call_ide(self._owner, method, sequence)
             reply = bytes(codec.buffer)
         except UnknownIdeMethod as error:
             refusal = _UNKNOWN

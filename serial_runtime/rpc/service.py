@@ -81,6 +81,7 @@ class About(NamedTuple):
     runtime: str
     backend: str
     window: int
+    max_program: int  # bytes
 
 
 class IdeHandler(Ide):
@@ -180,6 +181,7 @@ class BoardHandler(IBoardService):
             backend=self._about.backend,
             max_frame=self._limits.max_frame,
             window=self._about.window,
+            max_program=self._about.max_program,
         )
 
     def GetBoardStatus(self, status: Reference) -> None:

@@ -35,25 +35,36 @@ class Upload:
         link: Link,
         ide: BeremizPLCObjectServiceClient,
         progress: Callable[[int, int], None],
+        max_program: int = 0,
     ) -> None:
+        """`max_program`: bytes of the longest program the board takes, 0 when it does not tell."""
         self._link = link
         self._ide = ide
         self._progress = progress
+        self._max_program = max_program
         self._done = 0
         self._total = 0
 
     def run(self, image: bytes, md5: str, extra_files: Sequence[tuple[str, bytes]]) -> None:
         """Send everything and install it; begin again when the board has restarted meanwhile."""
+        if 0 < self._max_program < len(image):
+            raise StoreError(
+                f"the program has {len(image)} bytes, this board takes {self._max_program} "
+                "(profile keys store.max_program_kib, store.blob_quota_kib)"
+            )
         md5 = md5 or _md5(image).hexdigest()
         for attempt in range(_ATTEMPTS):
             boot = self._link.boot
             try:
-                return self._attempt(image, md5, extra_files)
-            except (BlobError, OutcomeUnknown):
+                self._attempt(image, md5, extra_files)
+                return
+            except (BlobError, OutcomeUnknown) as error:
+                # The answer to NewPLC was lost with the board's process: see what is installed.
+                if isinstance(error, OutcomeUnknown) and self._installed(md5) and not extra_files:
+                    return
                 # Blobs do not outlive the board's process, nor a session it forgot.
                 if self._link.boot == boot or attempt + 1 == _ATTEMPTS:
                     raise
-        raise AssertionError("unreachable")
 
     def _attempt(self, image: bytes, md5: str, extra_files: Sequence[tuple[str, bytes]]) -> None:
         self._done, self._total = 0, len(image) + sum(len(data) for _, data in extra_files)
@@ -67,6 +78,10 @@ class Upload:
         value = self._ide.NewPLC(md5, program, extra, success)
         if value or not success.value:
             raise CallRefused("NewPLC was refused; the log of the runtime may tell why")
+
+    def _installed(self, md5: str) -> bool:
+        match = Reference()
+        return self._ide.MatchMD5(md5, match) == 0 and bool(match.value)
 
     def _chunk(self) -> int:
         if not self._link.ours:

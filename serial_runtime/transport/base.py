@@ -19,6 +19,7 @@ from typing import Protocol
 from serial_runtime.errors import LinkClosed, LinkTimeout
 
 _READ_SIZE = 16384
+_TAKE_SIZE = 1024  # few calls: other work waits behind them
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
@@ -127,25 +128,27 @@ class FdTransport:
     @contextlib.contextmanager
     def lent(self) -> Iterator[tuple[int, int]]:
         """The descriptors to poll for `take`. `close` takes effect at the end of this block."""
-        with self._reading:
-            with self._closing_lock:
-                if self._closing:
-                    raise LinkClosed(f"{self.name} is closed")
-                self._is_lent = True
-            try:
-                yield self._fd, self._wake
-            finally:
+        try:
+            with self._reading:
                 with self._closing_lock:
-                    self._is_lent = False
-        if self._closing:
-            self._release()
+                    if self._closing:
+                        raise LinkClosed(f"{self.name} is closed")
+                    self._is_lent = True
+                try:
+                    yield self._fd, self._wake
+                finally:
+                    with self._closing_lock:
+                        self._is_lent = False
+        finally:
+            if self._closing:
+                self._release()
 
     def take(self) -> bytes:
         """While lent: what has arrived, or ``b""``; LinkClosed as `read`. Never waits."""
         if self._closing:
             raise LinkClosed(f"{self.name} is closed")
         try:
-            data = os.read(self._fd, _READ_SIZE)
+            data = os.read(self._fd, _TAKE_SIZE)
         except BlockingIOError:
             return b""
         except OSError as error:

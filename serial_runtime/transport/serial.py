@@ -293,18 +293,26 @@ class SerialListener:
     for as well: a device coming back belongs to udev and its friends for a moment.
 
     ``inherited_fd``: descriptor of the same device, kept open over ``execve``; the first
-    ``accept`` uses it as it is, so no setting changes and no waiting byte is lost.
+    ``accept`` uses it as it is, so no setting changes and no waiting byte is lost. ``on_wait`` is
+    told why the device does not open, once for each reason.
 
     Raises ConfigError for an unknown baud rate.
     """
 
-    def __init__(self, port: str, baud: int, inherited_fd: int | None = None) -> None:
+    def __init__(
+        self,
+        port: str,
+        baud: int,
+        inherited_fd: int | None = None,
+        on_wait: Callable[[str], None] = lambda reason: None,
+    ) -> None:
         check_baud(baud)
         self.name = f"{port} at {baud} baud"
         self.waiting_for = ""
         self._port = port
         self._baud = baud
         self._inherited_fd = inherited_fd
+        self._on_wait = on_wait
         self._changed = threading.Condition()
         self._current: Transport | None = None
         self._opened_before = inherited_fd is not None
@@ -333,9 +341,11 @@ class SerialListener:
                     try:
                         return self._open()
                     except _Unopened as error:
+                        if self.waiting_for != str(error):
+                            self.waiting_for = str(error)
+                            self._on_wait(self.waiting_for)
                         if not self._may_retry(error.code):
                             raise
-                        self.waiting_for = str(error)
                     wait_s = pause_s
                     pause_s = min(2 * pause_s, _LONGEST_RETRY_S)
                 else:

@@ -22,7 +22,8 @@ FLAGS = [
     f"-I{ROOT / 'serial_runtime' / 'include'}",
 ]  # fmt: skip
 
-# An image in a file of its own, built from tests/board/images with these defines.
+# An image in a file of its own, built from tests/board/images with these defines (or options,
+# with their dash).
 ImageMaker = Callable[..., str]
 BoardMaker = Callable[..., Board]
 Until = Callable[..., None]
@@ -37,7 +38,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         key = (name, *defines)
         if key not in done:
             path = folder / f"{len(done)}-{name}.so"
-            flags = [f"-D{define}" for define in defines]
+            flags = [word if word[0] == "-" else f"-D{word}" for word in defines]
             subprocess.run(
                 ["gcc", *FLAGS, *flags, str(SOURCES / f"{name}.c"), "-o", str(path)], check=True
             )

@@ -3,18 +3,23 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from serial_runtime.board import Board, BoardState
+from serial_runtime import get_include
+from serial_runtime.board import Board, BoardState, Task
 from serial_runtime.errors import ImageError
 
 # The fixtures of conftest.py.
 BoardMaker = Callable[..., Board]
 ImageMaker = Callable[..., str]
+
+IMAGES = Path(__file__).resolve().parent / "images"
 
 REFUSED = {
     "WRONG_ABI": "ABI version 7, this runtime runs version 1",
@@ -22,12 +27,15 @@ REFUSED = {
     "MAGIC=1": "not a program table",
     "VARIABLE_SIZE=8": "sizes are those of no ABI version",
     "VARIABLE_SIZE=1000001": "sizes are those of no ABI version",
+    "TASK_SIZE=16": "sizes are those of no ABI version",
+    "TASK_SIZE=1000001": "sizes are those of no ABI version",
     "NAME=0": "no name",
     "INIT=0": "init or fini is not a function",
     "TASKS=0": "has 0 tasks; it needs 1 to 32",
     "TASKS=30": "task list is not inside|has no name or no function",
     "MANY_TASKS": "has 33 tasks",
     "NO_INTERVAL": "task MAIN has an interval of 0 ns",
+    "INTERVAL=31622400000000001": "task MAIN has an interval of 31622400000000001 ns",
     "ODD_INTERVALS": "common divisor of 1 ns",
     "NO_RUN": "task 0 has no name or no function",
     "NO_TASK_NAME": "task 0 has no name or no function",
@@ -70,10 +78,44 @@ def test_without_a_mistake_it_is_accepted(new_board: BoardMaker, image: ImageMak
     assert new_board().load(image("refused")).name == "refused"
 
 
+def test_an_image_whose_only_data_is_read_only(new_board: BoardMaker, image: ImageMaker) -> None:
+    board = new_board()
+    board.load(image("constant", "-nostartfiles"))
+    for _ in range(2):
+        board.start()
+        board.stop()
+
+
+def test_a_variable_that_would_outlive_its_image(new_board: BoardMaker, tmp_path: Path) -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed")
+    source, built = IMAGES / "unique.cpp", tmp_path / "unique.so"
+    command = ["g++", "-std=c++20", "-Wall", "-Wextra", "-fPIC", "-shared", f"-I{get_include()}"]
+    subprocess.run([*command, "-fgnu-unique", str(source), "-o", str(built)], check=True)
+    board = new_board()
+    with pytest.raises(ImageError, match=r"keep the value of \w*count\w* .*-fno-gnu-unique"):
+        board.load(str(built))
+    subprocess.run([*command, "-fno-gnu-unique", str(source), "-o", str(built)], check=True)
+    assert board.load(str(built)).name == "unique"
+
+
+@pytest.mark.parametrize("length", [0, 255, 300])
+def test_a_string_longer_than_its_length_byte_can_tell_does_not_compile(length: int) -> None:
+    done = subprocess.run(
+        ["gcc", f"-I{get_include()}", "-fsyntax-only", "-xc", "-"],
+        input=f'#include "plc_abi.h"\nstatic SR_STRING({length}) text;\n',
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "is negative" in done.stderr
+
+
 def test_longer_rows_of_a_later_runtime(new_board: BoardMaker, image: ImageMaker) -> None:
     board = new_board()
     loaded = board.load(image("long_rows"))
     assert [row.path for row in loaded.variables] == ["A", "B"]
+    assert loaded.tasks == (Task("MAIN", 1_000_000, 0), Task("SLOW", 2_000_000, 1))
     board.start()
     assert board.read([1, 0])[1] == struct.pack("<ii", 22, 11)
     board.stop()

@@ -41,6 +41,8 @@ class FakeTrace:
         board.traces.append(self)
 
     def poll(self) -> list[Snapshot]:
+        if not self._batches and self._board.trace_end:
+            raise self._board.trace_end
         batch = self._batches.pop(0) if self._batches else []
         if not batch:
             self.plc = int(Status.Stopped)
@@ -67,6 +69,9 @@ class FakeBoard:
         self.tick = 100
         self.fault = ""
         self.trace_batches: list[list[int]] = []
+        self.trace_end: BaseException | None = None  # behind the batches
+        self.after_read: Callable[[], None] = lambda: None
+        self.uptime_s = 61
         self.traces: list[FakeTrace] = []
         self.figures = CycleStatistics(period_ns=10_000_000)
         self.resets = 0
@@ -107,7 +112,7 @@ class FakeBoard:
             scheduling="NOT real time: run as root",
             forced=len(self.forces),
             fault=self.fault,
-            uptime_ns=61_000_000_000,
+            uptime_ns=self.uptime_s * 1_000_000_000,
         )
 
     def program(self) -> ProgramInfo:
@@ -146,7 +151,9 @@ class FakeBoard:
 
     def read(self, names: Sequence[str]) -> Snapshot:
         self.tick += 1
-        return Snapshot(self.tick, self.packed(names))
+        sample = Snapshot(self.tick, self.packed(names))
+        self.after_read()
+        return sample
 
     def force(self, values: Mapping[str, bytes]) -> None:
         self.forces.update(values)
@@ -174,7 +181,7 @@ def board(monkeypatch: pytest.MonkeyPatch) -> FakeBoard:
     """The board at URI; every other one does not answer."""
     fake = FakeBoard()
 
-    def connect(uri: str) -> FakeBoard:
+    def connect(uri: str, **options: object) -> FakeBoard:
         if uri != URI:
             raise LinkClosed(f"{uri} does not answer")
         return fake

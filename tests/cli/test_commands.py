@@ -4,11 +4,17 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import serial_runtime
+from serial_runtime.cli.load import _Progress
+from serial_runtime.errors import LinkClosed, TraceError
+from serial_runtime.iec import IecType
+from serial_runtime.rpc.board.common import CycleStatistics
 from serial_runtime.rpc.client import LogLine
 from serial_runtime.rpc.ide.common import Status
 
@@ -73,6 +79,8 @@ def test_build(tmp_path: Path, run) -> None:
     answer = json.loads(run("build", str(TANK), "-o", str(image), "--json").out)
     assert answer["bytes"] == image.stat().st_size
     assert answer["messages"] == ""
+    said = run("build", str(TANK), "-o", str(image)).err
+    assert said == "warning: retain variables are not kept over a stop yet\n"
     assert answer["build_id"] in run("build", str(TANK), "-o", str(image)).out
 
 
@@ -117,7 +125,51 @@ def test_load_refuses_what_is_no_image(board, run) -> None:
     assert "tank.c is no image: no ELF file. `serial-runtime build` makes one" in result.err
 
 
-def test_watch_lines(board, run) -> None:
+def test_load_tells_that_the_running_program_was_stopped(busy, run, image: Path) -> None:
+    says = "the running program was stopped; `start` runs the new one\n"
+    assert run("load", str(image)).out.endswith(says)
+    assert json.loads(run("load", str(image), "--json").out)["stopped"]
+    assert says not in run("load", str(image), "--start").out
+
+
+def test_load_interrupted_tells_what_the_board_has(
+    board, run, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted_at(done: int) -> Callable[..., None]:
+        def download(image: bytes, progress: Callable[[int, int], None]) -> None:
+            progress(done, 10)
+            raise KeyboardInterrupt
+
+        return download
+
+    monkeypatch.setattr(board, "download", interrupted_at(9))
+    result = run("load", str(image))
+    assert (result.status, result.err) == (
+        130,
+        "interrupted; the board keeps the program it had\n",
+    )
+    monkeypatch.setattr(board, "download", interrupted_at(10))
+    assert "`status` tells" in run("load", str(image)).err
+
+
+@pytest.mark.parametrize("columns", [5, 20, 50, 60, 80, 300])
+def test_the_progress_line_fits_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys, columns: int
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout.fileno", lambda: 1)
+    monkeypatch.setattr("os.get_terminal_size", lambda *_: os.terminal_size((columns, 24)))
+    progress = _Progress(quiet=False)
+    for done in range(0, 101, 10):
+        progress(done * 20000, 2_000_000)
+    lines = capsys.readouterr().out.split("\r")[1:]
+    assert len(lines) == 11
+    assert all(len(line) < columns for line in lines)
+    assert ("##" in lines[-1]) == (columns >= 60)
+
+
+def test_watch_lines(busy, run) -> None:
+    board = busy
     board.force({"TANK.INLET": b"\0"})
     words = ("tank.level", "TANK.inlet", "--count", "2", "--interval", "0")
     lines = run("watch", *words).out.splitlines()
@@ -137,8 +189,61 @@ def test_watch_all_in_a_block_when_lines_would_be_long(board, run) -> None:
     assert "  SOME.LONG_NAME_7  DINT        7\n" in out
 
 
-def test_watch_json(board, run) -> None:
+def test_watch_tells_when_the_program_does_not_run(busy, run) -> None:
+    def happen() -> None:
+        if busy.tick == 102:
+            busy.state, busy.fault = Status.Broken, "division by zero in RUN"
+        if busy.tick == 103:
+            busy.state, busy.fault, busy.uptime_s = Status.Stopped, "", 1
+        if busy.tick == 104:
+            busy.state = Status.Started
+
+    busy.after_read = happen
+    lines = run("watch", "TANK.INLET", "--count", "5", "--interval", "0").out.splitlines()
+    assert [" ".join(line.split()) for line in lines[1:]] == [
+        "101 TRUE",
+        "# broken: division by zero in RUN",
+        "102 TRUE",
+        "# the board was restarted",
+        "# stopped",
+        "103 TRUE",
+        "# started",
+        "104 TRUE",
+        "105 TRUE",
+    ]
+
+
+def test_watch_follows_another_program(busy, run) -> None:
+    def replace() -> None:
+        if busy.tick == 102:
+            busy.table.clear()
+            busy.add("MOTOR.ON", IecType.BOOL, False)
+
+    busy.after_read = replace
+    words = ("watch", "--count", "3", "--interval", "0", "--json")
+    result = run(*words)
+    documents = [json.loads(line)["values"] for line in result.out.splitlines()]
+    assert [sorted(values) for values in documents[1:]] == [["MOTOR.ON"]] * 2
+    assert "TANK.LEVEL" in documents[0]
+    assert result.err == "# the program was replaced\n"
+
+
+def test_watch_of_names_ends_with_their_program(busy, run) -> None:
+    def replace() -> None:
+        busy.table.clear()
+        busy.add("MOTOR.ON", IecType.BOOL, False)
+
+    busy.after_read = replace
+    result = run("watch", "TANK.LEVEL")
+    assert result.status == 1
+    assert result.out == "# the program was replaced\n"
+    assert "no variable 'TANK.LEVEL'" in result.err
+
+
+def test_watch_json(busy, run) -> None:
+    board = busy
     board.add("CALC.RATIO", 14, float("nan"))
+    board.add("CALC.TENTH", 14, 0.1)
     document = json.loads(run("watch", "--count", "1", "--json").out, parse_constant=pytest.fail)
     assert document["tick"] == 101
     assert document["values"] == {
@@ -147,6 +252,7 @@ def test_watch_json(board, run) -> None:
         "TANK.STATE": "holding",
         "RECIPE.TIME": "T#1s500ms",
         "CALC.RATIO": "NaN",
+        "CALC.TENTH": 0.1,
     }
 
 
@@ -167,13 +273,16 @@ def test_force_and_unforce(board, run) -> None:
     answer = json.loads(run("unforce", "--all", "--json").out)
     assert answer == {"released": ["RECIPE.TIME", "TANK.STATE"]}
     assert run("unforce", "--all").out == "released nothing: no variable was forced\n"
+    assert run("unforce", "TANK.LEVEL").out == "TANK.LEVEL was not forced\n"
+    assert run("force", "TANK.STATE=STRING#'q'").out == "TANK.STATE forced to 'q'\n"
+    assert run("force", "TANK.LEVEL=3.4028235e38").out == "TANK.LEVEL forced to 3.4028235E+38\n"
 
 
 @pytest.mark.parametrize(
     ("word", "says"),
     [
         ("TANK.LEVL=1", "no variable 'TANK.LEVL'; did you mean TANK.LEVEL?"),
-        ("TANK.LEVEL=high", "'high' is not a REAL: it takes numbers up to 3.4e38; for example 1.5"),
+        ("TANK.LEVEL=high", "'high' is no REAL: it takes numbers up to 3.4e38; for example 1.5"),
         ("TANK.STATE=much longer than this variable", "takes 24 at most"),
     ],
 )
@@ -222,6 +331,46 @@ def test_trace_ends_with_the_program(busy, run, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("end", "more", "status", "says"),
+    [
+        (KeyboardInterrupt(), (), 0, "no gap; then Ctrl-C\n"),
+        (KeyboardInterrupt(), ("--ticks", "50"), 130, "no gap; then Ctrl-C\n"),
+        (TraceError("ended by another one"), (), 1, "no gap; then: ended by another one\n"),
+        (LinkClosed("unplugged"), (), 3, "no gap; then: unplugged\n"),
+    ],
+)
+def test_trace_keeps_what_it_has_however_it_ends(
+    busy, run, tmp_path: Path, end: BaseException, more: tuple[str, ...], status: int, says: str
+) -> None:
+    busy.trace_batches, busy.trace_end = [[1, 2]], end
+    file = tmp_path / "t.csv"
+    result = run("trace", "TANK.INLET", "-o", str(file), *more)
+    assert result.status == status
+    assert result.out == f"{file}: 2 ticks (1 to 2) of 1 variables, {says}"
+    assert file.read_text() == "tick,TANK.INLET\n1,1\n2,1\n"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_trace_that_cannot_begin_leaves_the_file(busy, run, tmp_path: Path) -> None:
+    file = tmp_path / "keep.csv"
+    file.write_text("precious")
+    assert run("trace", "BADNAME", "-o", str(file)).status == 1
+    busy.trace_end = TraceError("too many variables")
+    assert run("trace", "TANK.INLET", "-o", str(file)).status == 1
+    assert file.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_trace_into_a_device_leaves_the_device(busy, run, tmp_path: Path) -> None:
+    busy.trace_batches = [[1, 2]]
+    link = tmp_path / "null"
+    link.symlink_to("/dev/null")
+    assert run("trace", "TANK.INLET", "-o", str(link), "--ticks", "2").status == 0
+    assert Path("/dev/null").is_char_device()
+    assert link.is_symlink()
+
+
 def test_a_name_given_twice_is_traced_once(busy, run) -> None:
     busy.trace_batches = [[1]]
     out = run("trace", "TANK.INLET", "tank.inlet", "-o", "-", "--ticks", "1").out
@@ -239,6 +388,9 @@ def test_trace_needs_a_running_program(board, run, tmp_path: Path) -> None:
     result = run("trace", "TANK.INLET", "-o", str(tmp_path / "t.csv"), "--ticks", "2")
     assert result.status == 1
     assert "no program is running" in result.err
+    board.table.clear()
+    board.state = Status.Empty
+    assert "load one first" in run("trace", "TANK.INLET", "-o", str(tmp_path / "t.csv")).err
 
 
 def test_log(board, run) -> None:
@@ -298,5 +450,8 @@ def test_histogram(busy, run) -> None:
     ]
 
 
-def test_no_histogram_without_samples(board, run) -> None:
-    assert len(run("stats", "--histogram").out.splitlines()) == 5
+def test_stats_of_a_board_that_ran_nothing(board, run) -> None:
+    out = "no program has run since the load, or the last --reset\n"
+    assert run("stats", "--histogram").out == out
+    board.figures = CycleStatistics()
+    assert run("stats").out == out

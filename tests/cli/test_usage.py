@@ -12,6 +12,7 @@ import pytest
 
 import serial_runtime
 from serial_runtime.cli import COMMANDS
+from serial_runtime.config import Profile
 from serial_runtime.errors import BoardError, UriError
 from serial_runtime.rpc import client
 
@@ -72,6 +73,30 @@ def test_the_argument_wins_over_the_environment(board, run) -> None:
     assert result.err == "serial-runtime: error: ERPC://other:3000 does not answer\n"
 
 
+@pytest.mark.parametrize(
+    "uri", ["host:3000", "192.168.1.2:3000", "[::1]:3000", "/dev/ttyUSB9", "/dev/pts/7:9600"]
+)
+def test_short_uris(board, run, uri: str) -> None:
+    result = run("status", uri)
+    assert (result.status, result.err) == (3, f"serial-runtime: error: {uri} does not answer\n")
+    assert run("watch", uri, "TANK.LEVEL").status == 3
+
+
+@pytest.mark.parametrize("word", ["/dev/shm/x.so", "/tmp/x.so", "x.so"])
+def test_a_file_is_no_uri(board, run, word: str) -> None:
+    assert f"{word}: No such file" in run("load", word).err
+    assert run("force", "TANK.LEVEL=TOD#12:30").status == 1
+
+
+def test_a_uri_without_its_scheme_is_named(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SERIAL_RUNTIME_URI", raising=False)
+    assert "'/tmp/cable/host' is none, the scheme is missing" in run("stop", "/tmp/cable/host").err
+
+
+def test_help_names_the_default_folder(run) -> None:
+    assert f"default: {Profile().store.dir}," in " ".join(run("serve", "--help").out.split())
+
+
 @pytest.mark.parametrize("name", [n for n in COMMANDS if n not in ("serve", "build", "demo")])
 def test_without_a_uri_every_command_says_how_to_give_it(
     run, name: str, monkeypatch: pytest.MonkeyPatch
@@ -89,9 +114,22 @@ def test_without_a_uri_every_command_says_how_to_give_it(
     [
         (("status", "dev/ttyS0"), "without its scheme ERPC://"),
         (("start", "now"), "one word too many"),
-        (("watch", "--count", "0"), "--count at least 1"),
-        (("watch", "--interval", "-1"), "--interval is at least 0"),
-        (("watch", "--count", "many"), "invalid int value"),
+        (("watch", "--count", "0"), "--count: '0' is no whole number from 1 to"),
+        (("watch", "--interval", "-1"), "--interval: '-1' is no number from 0 to 86400"),
+        (("watch", "--interval", "nan"), "'nan' is no number from"),
+        (("watch", "--interval", "inf"), "'inf' is no number from"),
+        (("log", "--interval", "nan"), "'nan' is no number from"),
+        (("log", "--interval", "1e300"), "'1e300' is no number from"),
+        (("watch", "--count", "many"), "'many' is no whole number"),
+        (("force", "TANK.LEVEL=1", "tank.level=2"), "TANK.LEVEL can have one value only"),
+        (("demo", "--baud", "-5"), "'-5' is no whole number from 300"),
+        (("demo", "--baud", "12345"), "unknown baud rate 12345"),
+        (("serve", "--port", "/dev/null", "--baud", "12345"), "unknown baud rate 12345"),
+        (("serve", "--port", "/dev/null", "--baud", "-5"), "serial.baud = -5"),
+        (("serve", "--tcp", "h:x"), "expected HOST:PORT"),
+        (("serve", "--tcp", "h:1", "--io", "gpio"), "io.driver = 'gpio'"),
+        (("serve", "--tcp", "h:1", "--dir", ""), "store.dir = ''"),
+        (("serve", "--profile", "no-such.toml"), "no-such.toml: cannot be read"),
         (("force",), "write NAME=VALUE"),
         (("force", "TANK.LEVEL"), "write NAME=VALUE, not TANK.LEVEL"),
         (("force", "=5"), "write NAME=VALUE, not ="),
@@ -101,8 +139,11 @@ def test_without_a_uri_every_command_says_how_to_give_it(
         (("load", "a", "b"), "one image file"),
         (("trace", "TANK.LEVEL"), "required: -o"),
         (("trace", "-o", "x.csv"), "at least one variable"),
-        (("trace", "TANK.LEVEL", "-o", "x.csv", "--ticks", "-1"), "greater than 0"),
-        (("trace", "TANK.LEVEL", "-o", "x.csv", "--duration", "-1"), "greater than 0"),
+        (("trace", "TANK.LEVEL", "-o", "x.csv", "--ticks", "-1"), "'-1' is no whole"),
+        (("trace", "TANK.LEVEL", "-o", "x.csv", "--ticks", "0"), "'0' is no whole"),
+        (("trace", "TANK.LEVEL", "-o", "x.csv", "--duration", "0"), "'0' is no number"),
+        (("trace", "TANK.LEVEL", "-o", "x.csv", "--duration", "inf"), "'inf' is no number"),
+        (("trace", "TANK.LEVEL", "-o", "x.csv", "--duration", "-1"), "'-1' is no number"),
         (("trace", "A", "-o", "x.csv", "--ticks", "1", "--duration", "1"), "not allowed with"),
         (("log", "--level", "loud"), "'loud' is none of critical, warning, info, debug"),
         (("build", "-o", "x.so"), "which program?"),
@@ -119,7 +160,7 @@ def test_wrong_usage(board, run, words, says: str) -> None:
 
 
 def test_a_bad_uri_is_wrong_usage(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def connect(uri: str) -> None:
+    def connect(uri: str, **options: object) -> None:
         raise UriError(f"{uri}: no transport is called ftp")
 
     monkeypatch.setattr(client, "connect", connect)
@@ -173,7 +214,7 @@ def test_serve_hands_its_options_to_the_daemon(
     assert (given.rt.cpu, given.store.dir, given.store.autostart) == (1, "plc", True)
     profile.write_text("[serial]\nbaut = 9600\n")
     result = run("serve", "--profile", str(profile), "--port", "/dev/ttyS1")
-    assert result.status == 1
+    assert result.status == 2
     assert "baut" in result.err
 
 

@@ -80,7 +80,7 @@ def test_the_build_id_follows_sources_headers_and_flags(source: Path) -> None:
     image = source.with_suffix(".so")
     header = source.with_name("limit.h")
     header.write_text("#define LIMIT 1\n")
-    source.write_text('#include "limit.h"\n' + PROGRAM)
+    source.write_text('#include "limit.h"\n' + PROGRAM.replace("+ 1", "+ LIMIT"))
     ids = [build([source], image, include_dirs=INCLUDE).build_id]
     header.write_text("#define LIMIT 2\n")
     ids.append(build([source], image, include_dirs=INCLUDE).build_id)
@@ -140,6 +140,57 @@ def test_refused_programs_leave_the_old_image(source: Path, text: str, says: str
         build([source], image, include_dirs=INCLUDE)
     assert image.read_bytes() == b"the old one"
     assert sorted(path.name for path in source.parent.iterdir()) == ["count.c", "count.so"]
+
+
+@pytest.mark.parametrize("name", ["a$b.c", "a b:#c.c", "it's.c", "-o.c", "@x.c"])
+def test_odd_names_of_sources_and_headers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(f'#include "{name}.h"\n' + PROGRAM)
+    ids = []
+    for number in range(2):
+        Path(name + ".h").write_text(f"#define NUMBER {number}\nenum {{ E = NUMBER }};\n")
+        ids.append(build([name], "image.so", include_dirs=INCLUDE).build_id)
+    assert ids[0] != ids[1]
+
+
+def test_warnings_of_the_preprocessor_hold_no_path_into_the_build_id(
+    source: Path, tmp_path: Path
+) -> None:
+    source.write_text("#warning careful\n" + PROGRAM)
+    elsewhere = tmp_path / "count_again.c"
+    shutil.copy(source, elsewhere)
+    first = build([source], tmp_path / "first.so", include_dirs=INCLUDE)
+    second = build([elsewhere], tmp_path / "second.so", include_dirs=INCLUDE)
+    assert first.build_id == second.build_id
+    assert "careful" in first.messages
+
+
+def test_an_image_is_no_source_and_overwrites_none(source: Path) -> None:
+    image = source.with_suffix(".so")
+    build([source], image, include_dirs=INCLUDE)
+    with pytest.raises(BuildError, match=r"count\.so is no C source"):
+        build([image], source.with_name("other.so"), include_dirs=INCLUDE)
+    link = source.with_name("link.so")
+    link.symlink_to(source)
+    for target, says in (
+        (source, "overwrite its source"),
+        (link, "overwrite its source"),
+        (source.with_name("new.c"), "call the image new.so"),
+        (source.with_name("new.h"), "call the image new.so"),
+        (source.parent, "is a directory"),
+    ):
+        with pytest.raises(BuildError, match=says):
+            build([source], target, include_dirs=INCLUDE)
+    assert source.read_text() == PROGRAM
+
+
+def test_retain_variables_are_noticed(source: Path) -> None:
+    image = source.with_suffix(".so")
+    assert not build([source], image, include_dirs=INCLUDE).retains
+    source.write_text(PROGRAM.replace("SR_ROW(", "SR_ROW_RETAIN("))
+    assert build([source], image, include_dirs=INCLUDE).retains
 
 
 @pytest.mark.parametrize(

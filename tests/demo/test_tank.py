@@ -24,7 +24,7 @@ INPUT, OUTPUT = 1, 2
 class Cycle(ctypes.Structure):
     _fields_ = [
         ("tick", ctypes.c_uint32),
-        ("reserved", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
         ("time_ns", ctypes.c_int64),
         ("interval_ns", ctypes.c_int64),
     ]
@@ -70,6 +70,8 @@ class Table(ctypes.Structure):
         ("abi_version", ctypes.c_uint32),
         ("table_size", ctypes.c_uint32),
         ("variable_size", ctypes.c_uint32),
+        ("task_size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
         ("name", ctypes.c_char_p),
         ("build_id", ctypes.c_char_p),
         ("tasks", ctypes.POINTER(Task)),

@@ -30,6 +30,8 @@ static void crash(void)
     SR_SET(cycles, SR_DIVIDE(1, (int)cycles.value - (int)cycles.value));
 #elif defined(CRASH_TRAP)
     __builtin_trap();
+#elif defined(CRASH_FAULT)
+    sr_runtime->fault("pump 1 runs dry"); /* a tail call: no return address in the image */
 #elif defined(CRASH_LOOP)
     for (volatile int forever = 1; forever != 0;) {
     }

@@ -187,3 +187,25 @@ def test_autoload_whose_start_is_refused_stays_stopped(scene: Scene) -> None:
     scene.plc.autoload(True)
     assert status(scene) is PlcStatus.STOPPED
     assert any("init returned 1" in text for text in scene.log_texts(WARNING))
+
+
+def test_messages_of_the_runtime_carry_the_tick(scene: Scene) -> None:
+    scene.load(image("a"))
+    scene.plc.start()
+    scene.board.run_cycles(7)
+    with pytest.raises(StateError):
+        scene.plc.start()
+    scene.board.run_cycles(2)
+    scene.board.crash()
+    scene.plc.status()
+    refused, fault = scene.plc.log_message(1, 1), scene.plc.log_message(0, 0)
+    assert ("started already" in refused.text, refused.tick) == (True, 7)
+    assert ("broken" in fault.text, fault.tick) == (True, 9)
+
+
+def test_the_log_tells_what_was_started(scene: Scene) -> None:
+    scene.load(image("a"))
+    scene.end()
+    scene.begin()
+    scene.plc.autoload(True)
+    assert "program fake started" in scene.log_texts(2)

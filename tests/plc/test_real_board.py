@@ -89,6 +89,7 @@ class OnTheBoard(PlcMachine):
     """Without crashes: they cost the process."""
 
     can_crash = False
+    real_trial = True
 
     def make_scene(self, directory: str) -> Scene:
         return RealScene(directory)
@@ -166,15 +167,22 @@ def test_every_sample_arrives_by_both_services(scene: RealScene) -> None:
     assert any("init of good" in text for text in scene.log_texts(2))
 
 
-def test_a_bad_upload_disturbs_no_cycle(scene: RealScene) -> None:
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("bad", "SIGABRT"), ("fail-load", "two variables have the path V0")]
+)
+def test_a_bad_upload_disturbs_no_cycle(scene: RealScene, name: str, sentence: str) -> None:
     scene.load(program("good"))
     scene.plc.start()
     token = scene.plc.open_trace([0])
-    with pytest.raises(ImageError, match="SIGABRT"):
-        scene.load(program("bad"))
+    with pytest.raises(ImageError, match=sentence):
+        scene.load(program(name))
     before = scene.plc.read_variables([0])[0]
-    until(lambda: scene.plc.read_variables([0])[0] > before)
-    nothing_missing(scene, ticks_of(scene.plc.read_trace(token, 0, BIG).samples, 1))
+
+    def ticks() -> list[int]:
+        return ticks_of(scene.plc.read_trace(token, 0, BIG).samples, 1)
+
+    until(lambda: ticks()[-1:] > [before])
+    nothing_missing(scene, ticks())
     assert scene.plc.status()[0] is PlcStatus.STARTED
 
 

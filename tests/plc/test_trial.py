@@ -10,16 +10,25 @@ from pathlib import Path
 
 import pytest
 
+from serial_runtime import get_include
 from serial_runtime.errors import ImageError
 from serial_runtime.plc.trial import load_on_trial
 
-IMAGE = "int sr_plc_image = 1;\n"
+IMAGE = """
+#include "plc_abi.h"
+static sr_dint v[2];
+static void run(const sr_cycle *cycle) { (void)cycle; }
+static const sr_task tasks[] = {{.name = "MAIN", .interval_ns = 1000000, .run = run}};
+static const sr_variable rows[] = {SR_ROW("A", DINT, v[0]), SR_ROW(SECOND, DINT, v[1])};
+SR_PLC_IMAGE("trial", tasks, rows, NULL, NULL);
+"""
 
 
-def compiled(folder: Path, source: str) -> str:
+def compiled(folder: Path, source: str, second: str = "B") -> str:
     (folder / "trial.c").write_text(source)
     output = str(folder / "trial image.so")
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", output, str(folder / "trial.c")], check=True)
+    command = ["gcc", "-shared", "-fPIC", f"-I{get_include()}", f'-DSECOND="{second}"']
+    subprocess.run([*command, "-o", output, str(folder / "trial.c")], check=True)
     return output
 
 
@@ -70,6 +79,17 @@ def test_a_crash_or_an_exit_is_an_image_error(tmp_path: Path, body: str, sentenc
     assert sentence in str(refusal.value)
 
 
+def test_a_wrong_table_is_found_in_the_child(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="cannot be loaded: two variables have the path A"):
+        load_on_trial(compiled(tmp_path, IMAGE, second="A"))
+
+
+def test_a_crash_while_it_is_unloaded(tmp_path: Path) -> None:
+    end = "__attribute__((destructor)) static void end(void) { *(volatile int *)0 = 0; }\n"
+    with pytest.raises(ImageError, match="SIGSEGV"):
+        load_on_trial(compiled(tmp_path, IMAGE + end))
+
+
 def test_a_hang_ends_at_the_deadline_and_so_do_its_children(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     body = f"""
@@ -92,7 +112,7 @@ def test_what_the_loader_says_is_passed_on(tmp_path: Path) -> None:
     path = compiled(tmp_path, f"{IMAGE}int nowhere(void); int use(void) {{ return nowhere(); }}\n")
     with pytest.raises(ImageError, match="undefined symbol: nowhere"):
         load_on_trial(path)
-    with pytest.raises(ImageError, match="undefined symbol: sr_plc_image"):
+    with pytest.raises(ImageError, match="does not export sr_plc_image"):
         load_on_trial(compiled(tmp_path, "int other = 1;\n"))
     with pytest.raises(ImageError, match="cannot be loaded"):
         load_on_trial(str(tmp_path / "none.so"))

@@ -270,3 +270,33 @@ def test_trace_replies_take_at_most_0_3_s_of_a_line(
             ticks += [snapshot.tick for snapshot in trace.poll()]
     assert ticks == list(range(3000))
     assert most - 100 < max(sizes) <= most
+
+
+def test_the_user_is_told_of_a_lost_link(bench: Any) -> None:
+    told: list[str] = []
+    with bench.client(on_trouble=told.append) as client:
+        client.status()
+        bench.ends[-1].cut()
+        client.status()
+        bench.ends[-1].cut()
+        client.status()
+    assert [text.partition(":")[0] for text in told] == ["connection lost", "connected again"] * 2
+    assert told[0].endswith("; trying to reconnect")
+
+
+def test_the_user_is_told_of_a_dead_line(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serial_runtime.rpc.link._SILENT_S", 0.1)
+    told: list[str] = []
+    with bench.client(timeout_s=2.0, on_trouble=told.append) as client:
+        client.status()
+        threading.Event().wait(0.15)  # nothing is asked: no silence
+        client.status()
+        assert not told
+        bench.ends[-1]._peer.damage.muted = True
+        with pytest.raises(LinkTimeout):
+            client.status()
+        assert len(told) == 1
+        assert told[0].startswith("no answer from")
+        bench.ends[-1]._peer.damage.muted = False
+        client.status()
+        assert told[1:] == ["connected again"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout
+from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout, WorkerStopped
 from serial_runtime.transport import Transport, connect
 from serial_runtime.transport.base import FdTransport
 from serial_runtime.transport.serial import (
@@ -170,9 +171,14 @@ def test_unplugging(device: Device) -> None:
 
 
 def test_it_waits_for_the_device_and_for_its_return(tmp_path: Path) -> None:
-    listener = SerialListener(str(tmp_path / "ttyX"), 115200)
-    with pytest.raises(LinkTimeout, match="does not exist"):
-        listener.accept(0.0)
+    told: list[str] = []
+    listener = SerialListener(str(tmp_path / "ttyX"), 115200, on_wait=told.append)
+    for _ in range(2):
+        with pytest.raises(LinkTimeout, match="does not exist"):
+            listener.accept(0.0)
+    assert told == [
+        f"{tmp_path}/ttyX does not exist; is the adapter plugged in, and the name right?"
+    ]
     with pytest.raises(LinkClosed):
         _ = listener.fd
     device = Device(tmp_path / "ttyX")
@@ -314,3 +320,43 @@ def test_importing_the_package_loads_no_pyserial() -> None:
         "sys.exit('serial' in sys.modules or 'socket' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_closed_while_lent(device: Device) -> None:
+    """The descriptor lives until it is given back, whatever ends that."""
+    closed: list[int] = []
+    line = open_serial(device.path, 115200, lambda: closed.append(1))
+    assert isinstance(line, FdTransport)
+
+    def lend() -> None:
+        with line.lent() as (fd, wake):
+            line.close()
+            assert select.select([wake], (), (), 0)[0]
+            os.fstat(fd)
+            for use in (line.take, lambda: line.offer(b"x")):
+                with pytest.raises(LinkClosed):
+                    use()
+            assert not closed
+            raise WorkerStopped("the end")
+
+    with pytest.raises(WorkerStopped):
+        lend()
+    assert closed == [1]
+    with pytest.raises(LinkClosed), line.lent():
+        pass
+
+
+def test_a_lent_line_takes_and_offers_without_waiting(device: Device) -> None:
+    line = open_serial(device.path, 115200)
+    assert isinstance(line, FdTransport)
+    with line.lent():
+        assert line.take() == b""
+        os.write(device.master, b"hello")
+        assert line.take() == b"hello"
+        assert 0 < line.offer(bytes(100_000)) < 100_000
+        assert line.offer(b"x") == 0
+        os.close(device.master)
+        with pytest.raises(LinkClosed):
+            line.take()
+        device.master = os.open(os.devnull, os.O_RDONLY)
+    line.close()

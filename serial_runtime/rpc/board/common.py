@@ -80,6 +80,8 @@ class Capabilities:
     max_frame: int = 0
     #: requests it accepts in flight
     window: int = 0
+    #: bytes of the longest program it takes
+    max_program: int = 0
 
     def _read(self, codec: Codec) -> Self:
         self.id = codec.read_string()
@@ -88,6 +90,7 @@ class Capabilities:
         self.backend = codec.read_string()
         self.max_frame = codec.read_uint32()
         self.window = codec.read_uint32()
+        self.max_program = codec.read_uint32()
         return self
 
     def _write(self, codec: Codec) -> None:
@@ -97,6 +100,7 @@ class Capabilities:
         codec.write_string(self.backend)
         codec.write_uint32(self.max_frame)
         codec.write_uint32(self.window)
+        codec.write_uint32(self.max_program)
 
 
 @dataclass(slots=True)

@@ -20,7 +20,8 @@ MODULES = [
 PROGRAMS = sorted(path.stem for path in HERE.glob("test_*.c"))
 # Those with two threads.
 STRESSED = [
-    f"test_{name}" for name in ("ring", "trace", "snapshot", "force", "log", "stats", "sim")
+    f"test_{name}"
+    for name in ("ring", "trace", "snapshot", "force", "log", "stats", "sim", "cycle")
 ]
 FLAGS = [
     "-std=c11", "-D_DEFAULT_SOURCE", "-O1", "-g", "-pthread", "-fno-omit-frame-pointer",
@@ -32,8 +33,16 @@ SANITIZERS = {
     # The seqlock's fences order atomic data; the sanitizer does not follow them and need not.
     "thread": ["-fsanitize=thread", "-Wno-tsan"],
 }
+# Modules whose program brings a platform of its own.
+SCRIPTED = {"cycle": ("cycle", "watchdog", "host"), "watchdog": ("watchdog",)}
 # One program steps in between two calls of its module.
-LINK = {"test_log": ["-Wl,--wrap=ring_peek"]}
+LINK = {
+    "test_log": ["-Wl,--wrap=ring_peek"],
+    **{
+        f"test_{name}": [str(ROOT / "board" / f"{module}.c") for module in modules]
+        for name, modules in SCRIPTED.items()
+    },
+}
 LIMIT_S = 55
 
 
@@ -108,5 +117,6 @@ def test_sanitizers_are_at_work(address: Build, thread: Build) -> None:
 
 def test_every_module_has_its_program() -> None:
     tested = {name.removeprefix("test_") for name in PROGRAMS}
-    assert tested == {path.stem for path in MODULES if path.parent.name == "board"} | {"sim"}
+    modules = {path.stem for path in MODULES if path.parent.name == "board"}
+    assert tested == modules | {"sim"} | set(SCRIPTED)
     assert set(STRESSED) <= set(PROGRAMS)

@@ -66,6 +66,24 @@ static void sorts_into_bins(void)
     stats_destroy(stats);
 }
 
+/* 2^32 cycles take seven weeks at 1 ms, so the count is set close to its end by hand. */
+static void the_extremes_go_on_when_the_count_is_full(void)
+{
+    struct stats *stats = make();
+    _Atomic uint32_t *words = (void *)stats;
+    record(stats, 500, 500, 500);
+    CHECK_EQ(words[4], 1); /* wakeup.count, behind sequence, ticks, overruns, skipped */
+    atomic_store(&words[4], UINT32_MAX);
+    record(stats, 7000, 500, 500);
+    record(stats, 3, 500, 500);
+    CHECK_EQ(stats_read(stats, &figures), 0);
+    CHECK_EQ(figures.wakeup.count, UINT32_MAX);
+    CHECK_EQ(figures.wakeup.max_ns, 7000);
+    CHECK_EQ(figures.wakeup.min_ns, 3);
+    CHECK_EQ(figures.wakeup.bins[7], 0);
+    stats_destroy(stats);
+}
+
 static void percentiles_are_upper_edges(void)
 {
     struct stats *stats = make();
@@ -197,6 +215,7 @@ int main(void)
 {
     RUN(is_empty_at_first);
     RUN(sorts_into_bins);
+    RUN(the_extremes_go_on_when_the_count_is_full);
     RUN(percentiles_are_upper_edges);
     RUN(sums_beyond_32_bits);
     RUN(counts_overruns);

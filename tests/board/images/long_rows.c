@@ -20,12 +20,18 @@ struct row {
     sr_variable known;
     uint64_t later[2];
 };
+struct task {
+    sr_task known;
+    uint64_t later;
+};
 struct table {
     sr_plc_table known;
     uint64_t later;
 };
 
-static const sr_task tasks[] = {{.name = "MAIN", .interval_ns = 1000000, .run = run}};
+static const struct task tasks[] = {
+    {{.name = "MAIN", .interval_ns = 1000000, .run = run}, 6},
+    {{.name = "SLOW", .interval_ns = 2000000, .priority = 1, .run = run}, 7}};
 static const struct row rows[] = {{SR_ROW("A", DINT, a), {1, 2}}, {SR_ROW("B", DINT, b), {3, 4}}};
 
 __attribute__((visibility("default"))) extern const struct table sr_plc_image;
@@ -34,11 +40,12 @@ const struct table sr_plc_image = {
               .abi_version = SR_ABI_VERSION,
               .table_size = sizeof(struct table),
               .variable_size = sizeof(struct row),
+              .task_size = sizeof(struct task),
               .name = "later",
               .build_id = "0",
-              .tasks = tasks,
+              .tasks = &tasks[0].known,
               .variables = &rows[0].known,
-              .task_count = 1,
+              .task_count = 2,
               .variable_count = 2,
               .init = init},
     .later = 5,

@@ -34,7 +34,9 @@ int (*use)(void) = not_there;
 static const sr_task tasks[] = {T8 T8 T8 T8 T};
 #else
 static const sr_task tasks[] = {
-#ifdef NO_INTERVAL
+#ifdef INTERVAL
+    {.name = "MAIN", .interval_ns = INTERVAL, .run = run},
+#elif defined(NO_INTERVAL)
     {.name = "MAIN", .interval_ns = 0, .run = run},
 #elif defined(ODD_INTERVALS)
     {.name = "MAIN", .interval_ns = 1000000, .run = run},
@@ -117,6 +119,9 @@ static int32_t init(const sr_host *host)
 #ifndef VARIABLE_SIZE
 #define VARIABLE_SIZE sizeof(sr_variable)
 #endif
+#ifndef TASK_SIZE
+#define TASK_SIZE sizeof(sr_task)
+#endif
 #ifndef TASKS
 #define TASKS sizeof tasks / sizeof *tasks
 #endif
@@ -139,6 +144,7 @@ const sr_plc_table SYMBOL = {
     .abi_version = VERSION,
     .table_size = sizeof(sr_plc_table),
     .variable_size = VARIABLE_SIZE,
+    .task_size = TASK_SIZE,
     .name = NAME,
     .build_id = "0",
     .tasks = tasks,
