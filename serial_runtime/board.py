@@ -92,6 +92,9 @@ def _distribution(figures: Any) -> Distribution:
     )
 
 
+_STATES = tuple(BoardState)  # by value; faster than the call of an enum
+
+
 class Board:
     """The board of this process; there can be one.
 
@@ -120,12 +123,13 @@ class Board:
         self._process = os.getpid()
         self._period_ns = 0
         self._trace_buffer: Any = None
+        self._log_record = ffi.new("struct log_record *")
         atexit.register(self.close)
 
     @property
     def state(self) -> BoardState:
         """Any thread; EMPTY once closed."""
-        return BoardState(lib.board_state())
+        return _STATES[int(lib.board_state())]
 
     @property
     def tainted(self) -> bool:
@@ -295,7 +299,7 @@ class Board:
     def drain_log(self) -> list[LogRecord]:
         """All messages of the program since the last call, oldest first."""
         self._check_open()
-        native = ffi.new("struct log_record *")
+        native = self._log_record
         records = []
         while lib.board_take_log(native):
             text = bytes(ffi.buffer(native.text, native.length)).decode("utf-8", "replace")

@@ -174,21 +174,24 @@ class Worker:
 
     def _idle_s(self, due_s: float | None) -> float | None:
         """How long there is nothing to do unless something arrives; None: for ever."""
-        times = [source.due_s for source in self._attended]
-        times.append(due_s)
-        known = [time_s for time_s in times if time_s is not None]
-        return max(0.0, min(known) - time.monotonic()) if known else None
+        for source in self._attended:
+            source_s = source.due_s
+            if source_s is not None and (due_s is None or source_s < due_s):
+                due_s = source_s
+        return None if due_s is None else max(0.0, due_s - time.monotonic())
 
     def _serve(self, timeout_s: float | None) -> None:
         """Wait, and serve the lines that have bytes or whose time has come."""
         ready = self._poll.poll(None if timeout_s is None else math.ceil(timeout_s * 1000))
-        sources = {self._by_fd.get(fd) for fd, _ in ready}
+        sources = [self._by_fd.get(fd) for fd, _ in ready]
         if None in sources:
             self._queue.clear()
-        for source in list(self._attended):
-            due_s = source.due_s
-            late = due_s is not None and time.monotonic() >= due_s
-            if (source in sources or late) and not source.serve():
+        for source in tuple(self._attended):
+            if source not in sources:
+                due_s = source.due_s
+                if due_s is None or time.monotonic() < due_s:
+                    continue
+            if not source.serve():
                 self._release(source)
 
     def stop(self) -> None:

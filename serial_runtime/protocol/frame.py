@@ -59,13 +59,14 @@ _MIN_BODY = 8
 _JUDGED_SIZE = HEADER_SIZE + 4
 
 _HEADER = Struct("<HHH")
-_WORD = Struct("<H")
+_WORDS = Struct("<HH")
 # type, method, service, codec version; a lookahead, for hits may overlap.
 _PLAUSIBLE = re.compile(rb"(?s)(?=[\x00-\x03].[\x01\x02]\x01)")
 
 
 def _header_check(length: int, body_check: int) -> int:
-    return (crc16(_WORD.pack(length)) + crc16(_WORD.pack(body_check))) & 0xFFFF
+    words = _WORDS.pack(length, body_check)
+    return (crc16(words[:2]) + crc16(words[2:])) & 0xFFFF
 
 
 def encode_frame(body: bytes | bytearray | memoryview) -> bytes:

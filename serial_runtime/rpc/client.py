@@ -14,7 +14,13 @@ from typing import NamedTuple, TypeVar
 
 from erpc import Reference
 
-from serial_runtime.errors import CallRefused, StateError, TableChanged, VariableError
+from serial_runtime.errors import (
+    CallRefused,
+    ProtocolError,
+    StateError,
+    TableChanged,
+    VariableError,
+)
 from serial_runtime.protocol.codec import Codec
 from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.board.common import (
@@ -37,6 +43,7 @@ from serial_runtime.transport import connect as open_transport
 __all__ = ["Client", "LogLine", "Snapshot", "Trace", "connect"]
 
 T = TypeVar("T")
+_STATUS = struct.Struct("<i4II")  # state, messages per level, return value
 _UNSUPPORTED = 2  # as a return value of service 1
 
 
@@ -105,10 +112,13 @@ class Client:
 
     def status(self) -> PlcStatus:
         """State of the PLC and number of log lines per level."""
-        status = Reference()
-        _check("GetPLCstatus", self._ide.GetPLCstatus(status))
-        found: PlcStatus = status.value
-        return found
+        # Without the stub and its codec, see `service.encode_status`.
+        outputs = self.link.call(Ide.SERVICE_ID, Ide.GETPLCSTATUS_ID)
+        if len(outputs) != _STATUS.size:
+            raise ProtocolError(f"GetPLCstatus answered with {len(outputs)} bytes")
+        state, *counts, value = _STATUS.unpack(outputs)
+        _check("GetPLCstatus", value)
+        return PlcStatus(state, counts)
 
     def plc_id(self) -> str:
         """The board's name; "" when it does not tell."""

@@ -50,6 +50,7 @@ from serial_runtime.rpc.service import (
     BoardHandler,
     IdeHandler,
     Limits,
+    encode_status,
     plain_refusal,
 )
 from serial_runtime.transport.base import FdTransport
@@ -340,6 +341,8 @@ class Link:
         codec = self._codec
         codec.buffer = call.payload
         try:
+            if call.method == Ide.GETPLCSTATUS_ID and call.service == Ide.SERVICE_ID:
+                return envelope.DONE, encode_status(self._server.plc)
             if call.service == Ide.SERVICE_ID:
                 self._call_ide(call.session, call.method, 0)
             elif call.service == IBoardService.SERVICE_ID:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Sequence
-from struct import pack
+from struct import Struct, pack
 from typing import NamedTuple
 
 from erpc import Reference
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PROBE = "serial-runtime/2?nonce="  # begins the digest that no program has; our answer is True
 _REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
 _ROW_BYTES = 12  # of a variable on the wire, beside its two texts
+_STATUS = Struct("<i4II")
 _UNSUPPORTED, _FAILED, _INVALID = 2, 1, 22  # return values; 2 keeps the IDE connected
 
 
@@ -82,6 +83,16 @@ class About(NamedTuple):
     backend: str
     window: int
     max_program: int  # bytes
+
+
+def encode_status(plc: PLC) -> bytes:
+    """The outputs and return value of GetPLCstatus, as the stub would write them.
+
+    Our clients poll it more often than they call all else together, and stub and codec are a third
+    of what it costs the server.
+    """
+    state, counts = plc.status()
+    return _STATUS.pack(state, *counts, 0)
 
 
 class IdeHandler(Ide):
