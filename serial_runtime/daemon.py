@@ -120,8 +120,9 @@ class _Control:
             self._worker.stop()
 
     def _last_job(self) -> None:
-        """On the worker."""
+        """On the worker, which does nothing after it: the PLC object is closed then."""
         assert self.plc is not None
+        self._worker.stop()
         if not self.restart:
             self.plc.close()
             return

@@ -133,7 +133,10 @@ class Worker:
         try:
             if first is not None:
                 first()
-            while True:
+            while not self._stopping:
+                if housekeeping is not None and due_s is not None and time.monotonic() >= due_s:
+                    housekeeping()
+                    due_s = time.monotonic() + every_s
                 # One look at the lines, one job: neither holds up the other for long.
                 self._serve(0.0 if self._queue else self._idle_s(due_s))
                 if self._stopping:
@@ -142,9 +145,6 @@ class Worker:
                 if job is not None:
                     self._execute(job)
                     del job  # its result may be large; do not keep it while waiting
-                if housekeeping is not None and due_s is not None and time.monotonic() >= due_s:
-                    housekeeping()
-                    due_s = time.monotonic() + every_s
         finally:
             self._close()
 

@@ -331,3 +331,17 @@ def test_the_end_of_the_worker_gives_its_lines_back(running: Running) -> None:
         running.worker.attend(pipe)
     os.close(pipe.write_fd)
     pipe.close()
+
+
+def test_a_job_that_stops_the_worker_is_the_last_thing_it_does() -> None:
+    worker, kept = Worker(), []
+
+    def last() -> None:
+        worker.stop()
+        kept.clear()  # what housekeeping was for is gone
+
+    thread, outcome = in_thread(worker.call, last)
+    worker.run(housekeeping=lambda: kept.append(1), every_s=0.0)
+    thread.join(LONG_S)
+    assert outcome == [None]
+    assert kept == []
