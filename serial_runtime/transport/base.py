@@ -147,15 +147,7 @@ class FdTransport:
         """While lent: what has arrived, or ``b""``; LinkClosed as `read`. Never waits."""
         if self._closing:
             raise LinkClosed(f"{self.name} is closed")
-        try:
-            data = os.read(self._fd, _TAKE_SIZE)
-        except BlockingIOError:
-            return b""
-        except OSError as error:
-            raise self._gone(error) from error
-        if not data:
-            raise LinkClosed(f"{self.name}: the other end hung up")
-        return data
+        return self._read_some(_TAKE_SIZE)
 
     def offer(self, data: bytes) -> int:
         """While lent: write as much as the line takes at once; how many bytes. Never waits."""
@@ -177,18 +169,12 @@ class FdTransport:
             while True:
                 if not self._wait(self._input, timeout_s):
                     return b""
-                try:
-                    data = os.read(self._fd, _READ_SIZE)
-                except BlockingIOError:
-                    # Somebody else took the bytes, or they were not for us: keep waiting.
-                    if limit_s is not None:
-                        timeout_s = max(0.0, limit_s - time.monotonic())
-                    continue
-                except OSError as error:
-                    raise self._gone(error) from error
-                if not data:
-                    raise LinkClosed(f"{self.name}: the other end hung up")
-                return data
+                data = self._read_some(_READ_SIZE)
+                if data:
+                    return data
+                # Somebody else took the bytes, or they were not for us: keep waiting.
+                if limit_s is not None:
+                    timeout_s = max(0.0, limit_s - time.monotonic())
 
     def write(self, data: bytes) -> None:
         """See :class:`Transport`."""
@@ -248,6 +234,18 @@ class FdTransport:
         if events & _GONE and not events & select.POLLIN:
             raise LinkClosed(f"{self.name}: the other end hung up or the device is gone")
         return bool(events)
+
+    def _read_some(self, size: int) -> bytes:
+        """What has arrived, ``b""`` when nothing has; LinkClosed."""
+        try:
+            data = os.read(self._fd, size)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise self._gone(error) from error
+        if not data:
+            raise LinkClosed(f"{self.name}: the other end hung up")
+        return data
 
     def _write_some(self, data: bytes | memoryview) -> int:
         try:
