@@ -161,10 +161,11 @@ def _run(arguments: argparse.Namespace) -> int:
                 except VariableError:  # another program, without these
                     if board.variables() == chosen.table:
                         raise
+                    sample = None
                 status = board.board_status()
                 for text in state.notes(status):
                     view.note(text)
-                if board.variables() != chosen.table:
+                if sample is None or board.variables() != chosen.table:
                     view.note("the program was replaced")
                     chosen = Selection(board, arguments.name)
                     view = _view(arguments, chosen)

@@ -244,6 +244,8 @@ class Client:
         self._board.GetForced(table, indices)
         if indices.value and table.value != self._table_id:
             self.variables()
+            if table.value != self._table_id:
+                return []  # the program was replaced meanwhile, and its forces went with it
         return [self._table[index].path for index in indices.value]
 
     def _fetch(self, info: ProgramInfo) -> None:

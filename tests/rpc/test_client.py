@@ -75,6 +75,13 @@ def test_a_client_that_knows_an_old_table_uses_the_new_one(client: Any, plc: Any
     assert plc.forces == {}
 
 
+def test_forces_of_a_program_that_is_gone_are_not_named(client: Any, plc: Any) -> None:
+    """Replaced between the answer and the table: its indices name nothing, or something else."""
+    gone = len(plc.names) + 1
+    plc.forced = lambda: (gone, [0, gone])
+    assert client.forced() == []
+
+
 def test_forces(client: Any, plc: Any) -> None:
     client.force({"VAR1": b"\1\0\0\0"})
     client.force({"VAR2": b"\2\0\0\0"})
