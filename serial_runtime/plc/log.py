@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 
-from serial_runtime.board import LogRecord
+from serial_runtime.board_types import LogRecord
 from serial_runtime.errors import StateError
 
 TYPE_CHECKING = False

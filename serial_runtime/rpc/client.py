@@ -98,6 +98,16 @@ class Client:
         """Whether the peer is a serial runtime, or else a stock server of the IDE's service."""
         return self.link.ours
 
+    @property
+    def ide(self) -> BeremizPLCObjectServiceClient:
+        """Service 1 itself, for callers that pass calls on."""
+        return self._ide
+
+    @property
+    def board(self) -> BoardServiceClient:
+        """Service 2 itself, for callers that pass calls on and have indices."""
+        return self._board
+
     def close(self) -> None:
         """Close the session and the link; idempotent."""
         self.link.close()

@@ -83,6 +83,7 @@ class About(NamedTuple):
     backend: str
     window: int
     max_program: int  # bytes
+    machine: str = os.uname().machine
 
 
 def encode_status(plc: PLC) -> bytes:
@@ -188,7 +189,7 @@ class BoardHandler(IBoardService):
         capabilities.value = board_types.Capabilities(
             id=self._about.board_id,
             runtime=self._about.runtime,
-            machine=os.uname().machine,
+            machine=self._about.machine,
             backend=self._about.backend,
             max_frame=self._limits.max_frame,
             window=self._about.window,
@@ -238,6 +239,13 @@ class BoardHandler(IBoardService):
                 )
             )
         variables.value = rows
+
+    def GetTypes(self, table: int, indices: list[int], types: Reference) -> None:
+        rows = self._plc.variables(table)
+        for index in indices:
+            if index >= len(rows):
+                raise VariableError(f"variable {index} does not exist: the program has {len(rows)}")
+        types.value = bytes(rows[index].type for index in indices)
 
     def ReadVariables(
         self, table: int, indices: list[int], tick: Reference, values: Reference

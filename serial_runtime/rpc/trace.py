@@ -57,6 +57,11 @@ class Trace:
         while not self._closed:
             yield from self.poll()
 
+    @property
+    def more(self) -> bool:
+        """Whether the last poll left samples behind: poll again at once."""
+        return self._more
+
     def poll(self) -> list[Snapshot]:
         """Wait until the next poll is due, and return its samples; maybe none."""
         if not self._more:

@@ -126,3 +126,14 @@ class BoardServiceClient(interface.IBoardService):
         _codec = _request.codec
         _codec.write_uint32(token)
         self._clientManager.perform_request(_request)
+
+    def GetTypes(self, table: int, indices: list[int], types: Reference) -> None:
+        """Call GetTypes."""
+        _request = self._begin(self.GETTYPES_ID)
+        _codec = _request.codec
+        _codec.write_uint32(table)
+        _codec.start_write_list(len(indices))
+        for _item1 in indices:
+            _codec.write_uint32(_item1)
+        self._clientManager.perform_request(_request)
+        types.value = bytes(_codec.read_binary())

@@ -27,6 +27,7 @@ class IBoardService(ABC):
     OPENTRACE_ID = 10
     READTRACE_ID = 11
     CLOSETRACE_ID = 12
+    GETTYPES_ID = 30
 
     @abstractmethod
     def GetCapabilities(self, capabilities: Reference) -> None:
@@ -109,3 +110,12 @@ class IBoardService(ABC):
     @abstractmethod
     def CloseTrace(self, token: int) -> None:
         """Method 12 of the service."""
+
+    @abstractmethod
+    def GetTypes(self, table: int, indices: list[int], types: Reference) -> None:
+        """The types (enum sr_type) of these variables, a byte each: to cut a sample one must
+        know
+        them, and the whole table is long.
+
+        types: out bytes
+        """

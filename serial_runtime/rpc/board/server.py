@@ -38,6 +38,7 @@ class BoardServiceService(Service):  # type: ignore[misc]
             self._ids.OPENTRACE_ID: self._handle_OpenTrace,
             self._ids.READTRACE_ID: self._handle_ReadTrace,
             self._ids.CLOSETRACE_ID: self._handle_CloseTrace,
+            self._ids.GETTYPES_ID: self._handle_GetTypes,
         }
 
     def dispatch(self, method_id: int, sequence: int, codec: Codec) -> None:
@@ -164,3 +165,13 @@ class BoardServiceService(Service):  # type: ignore[misc]
         token = _codec.read_uint32()
         self._handler.CloseTrace(token)
         self._reply(self._ids.CLOSETRACE_ID, _sequence, _codec)
+
+    def _handle_GetTypes(self, _sequence: int, _codec: Codec) -> None:
+        table = _codec.read_uint32()
+        indices = [_codec.read_uint32() for _ in range(_codec.start_read_list())]
+        types = Reference()
+        self._handler.GetTypes(table, indices, types)
+        self._reply(self._ids.GETTYPES_ID, _sequence, _codec)
+        if types.value is None:
+            raise ValueError("GetTypes did not set types")
+        _codec.write_binary(types.value)

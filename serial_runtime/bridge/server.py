@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""What `serial-runtime bridge` runs: the server, with a seat for each connection.
+
+When the board was asked once and the listener is open, one line is printed to standard output:
+``READY`` and the URI under which clients reach the board. Ends with SIGTERM or SIGINT.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+import serial_runtime
+from serial_runtime.bridge.remote_plc import RemotePLC, Seat
+from serial_runtime.bridge.shared_client import RECONNECT_S, TIMEOUT_S
+from serial_runtime.bridge.uploads import QUOTA_BYTES
+from serial_runtime.errors import LinkError, LinkTimeout, SerialRuntimeError
+from serial_runtime.protocol.session import WINDOW, ServerSessions
+from serial_runtime.rpc.client import Client, connect
+from serial_runtime.rpc.server import Server
+from serial_runtime.rpc.service import About
+from serial_runtime.transport.base import Transport
+from serial_runtime.transport.tcp import TcpListener
+
+_ENDS = (signal.SIGTERM, signal.SIGINT)
+
+
+class BridgeServer(Server):
+    """Serves the board on TCP. Each connection has a server of its own, in front of its seat."""
+
+    def __init__(self, plc: RemotePLC) -> None:
+        self._remote = plc
+        sessions = ServerSessions(int.from_bytes(os.urandom(4), "little"))
+        super().__init__(Seat(plc, "the bridge"), sessions, self._about())  # type: ignore[arg-type]
+        self._seats: set[Server] = set()
+        self._seats_lock = threading.Lock()
+
+    def serve(self, transport: Transport) -> None:
+        """See :class:`Server`."""
+        seat = Seat(self._remote, transport.name)
+        server = Server(seat, self.sessions, self._about())  # type: ignore[arg-type]
+        with self._seats_lock:
+            if self._closing.is_set():
+                transport.close()
+                return
+            self._seats.add(server)
+        try:
+            server.serve(transport)
+        finally:
+            with self._seats_lock:
+                self._seats.discard(server)
+            if not self._closing.is_set():
+                seat.close()
+
+    def close(self, *, keep_line: bool = False) -> None:
+        """See :class:`Server`."""
+        super().close(keep_line=keep_line)
+        with self._seats_lock:
+            servers = list(self._seats)
+        for server in servers:
+            server.close()
+
+    def _about(self) -> About:
+        found = self._remote.capabilities  # of the board that was there last
+        return About(
+            found.id or "board",
+            found.runtime or serial_runtime.__version__,
+            found.backend or "unknown",
+            WINDOW,
+            min(found.max_program, QUOTA_BYTES),
+            found.machine or os.uname().machine,
+        )
+
+
+def run(uri: str, host: str, port: int, say: Callable[[str], object] | None = None) -> int:
+    """Bridge until SIGTERM or SIGINT; returns the exit status. Main thread.
+
+    Raises what keeps it from starting: LinkError when the port cannot be opened or the address
+    cannot be listened on, UriError. A board that does not answer yet is waited for.
+    """
+    say = say or _tell
+    # Before any thread is made, so that all of them leave the signals to `sigwait`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+
+    def open_client() -> Client:
+        return connect(uri, timeout_s=TIMEOUT_S, reconnect_s=RECONNECT_S)
+
+    listener = TcpListener(host, port)
+    plc = RemotePLC(open_client, say)
+    try:
+        try:
+            plc.mirror.poll()
+        except LinkTimeout as error:
+            say(f"{error} Waiting for it")
+        except LinkError:
+            raise
+        except SerialRuntimeError as error:
+            say(str(error))
+        warn_of_address(host, say)
+        server = BridgeServer(plc)
+        plc.start()
+        server.listen(listener, parallel=True)
+        print("READY", f"ERPC://{listener.name}", flush=True)
+        signal.sigwait(_ENDS)
+        server.close()
+    finally:
+        listener.close()
+        plc.close()
+    return 0
+
+
+def warn_of_address(host: str, say: Callable[[str], object]) -> None:
+    """Say what it means to listen on an address that others reach."""
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        say(
+            f"warning: everybody who reaches {host or 'this machine'} over the network can stop, "
+            "force and reprogram this PLC, without a password and unencrypted. Without --listen "
+            "only this computer can; for another one use an SSH tunnel "
+            "(ssh -L 3000:127.0.0.1:3000 ...)"
+        )
+
+
+def _tell(text: str) -> None:
+    print(f"serial-runtime: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""The one client on the serial line that all connections of the bridge use.
+
+*When the line is gone.* The link repeats and reopens by itself for a few seconds, so a call that
+is under way survives a loose plug or a restart of the board. After that its caller is told; a
+stock IDE waits for ever in the thread of its windows, so no call may hang on. While nothing has
+been heard of the board for longer than ABSENT_S every call fails at once, and only `check`, which
+the mirror calls again and again, tries the line; when it succeeds everything goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from serial_runtime.errors import LinkClosed, LinkError, OutcomeUnknown, SerialRuntimeError
+from serial_runtime.rpc.client import Client
+
+T = TypeVar("T")
+
+TIMEOUT_S = 4.0  # of a call that meets silence; slow operations have their own
+RECONNECT_S = 4.0  # for a line that vanished under a call
+ABSENT_S = 6.0  # without a sign of the board: it counts as disconnected
+
+
+class SharedClient:
+    """A client for any number of threads, made again when the board was away for long."""
+
+    def __init__(
+        self, open_client: Callable[[], Client], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`open_client` connects; LinkError when that fails."""
+        self._open_client = open_client
+        self._clock = clock
+        self._client: Client | None = None
+        self._lock = threading.RLock()
+        self._heard_s = float("-inf")
+        self._busy = 0  # long operations under way, during which the board may be silent
+        self._closed = False
+        self.reason = "it was not reached yet"
+
+    @property
+    def present(self) -> bool:
+        """Whether the board was heard lately. Never waits."""
+        return self._busy > 0 or self._clock() - self._heard_s < ABSENT_S
+
+    @property
+    def boot(self) -> int:
+        """Counts the board's sessions: changes when it has restarted. 0 without a client."""
+        client = self._client
+        return client.link.boot if client is not None else 0
+
+    @property
+    def ours(self) -> bool:
+        """Whether the board is a serial runtime, or else a stock server of the IDE's service."""
+        client = self._client
+        return client is None or client.ours
+
+    @property
+    def line_rate_Bps(self) -> float | None:
+        """Bytes per second of the line, None when it is not bounded or unknown."""
+        client = self._client
+        return client.link.transport.line_rate_Bps if client is not None else None
+
+    def connect(self) -> None:
+        """Open the line. LinkError."""
+        client = self._open_client()
+        with self._lock:
+            if self._closed:
+                client.close()
+                raise LinkClosed("the bridge is closed")
+            self._client, self._heard_s = client, self._clock()
+
+    def check(self, work: Callable[[Client], T]) -> T:
+        """Call, even when the board seems to be away; for one thread. LinkError."""
+        if not self.present:
+            self._abandon()
+        if self._client is None:
+            self.connect()
+        return self._run(work)
+
+    def call(self, work: Callable[[Client], T]) -> T:
+        """Call `work` with the client; whatever it raises, LinkError when the board is away."""
+        if not self.present or self._client is None:
+            raise LinkClosed(f"the board is not connected: {self.reason}")
+        return self._run(work)
+
+    def operate(self, work: Callable[[Client], T]) -> T:
+        """As `call`, for what may take long (a download, init of a program)."""
+        if not self.present:
+            return self.call(work)
+        self._busy += 1
+        try:
+            return self.call(work)
+        finally:
+            self._busy -= 1
+
+    def close(self) -> None:
+        """Close session and line; calls under way fail. Idempotent."""
+        self._closed = True
+        self._abandon()
+
+    def _run(self, work: Callable[[Client], T]) -> T:
+        client = self._client
+        if client is None:
+            raise LinkClosed(f"the board is not connected: {self.reason}")
+        try:
+            with self._lock:
+                answer = work(client)
+        except OutcomeUnknown:
+            self._heard_s = self._clock()
+            raise
+        except LinkError as error:
+            self.reason = str(error)
+            raise
+        except SerialRuntimeError:
+            self._heard_s = self._clock()  # a refusal is an answer
+            raise
+        self._heard_s = self._clock()
+        return answer
+
+    def _abandon(self) -> None:
+        """Give the client up. A session that was away for so long has nothing to resume."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()

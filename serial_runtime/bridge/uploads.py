@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Uploads end on the bridge's disk; a finished one goes over the line as our client sends it.
+
+So chunks of any size are cut anew for the line, an upload that breaks off costs no line time, and
+one client cannot disturb another's. Any thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+
+from serial_runtime.errors import LinkError, OutcomeUnknown, StateError, StoreError
+from serial_runtime.plc.blobs import Blobs
+from serial_runtime.rpc.client import Client
+
+QUOTA_BYTES = 32 << 20  # of one client
+_TELL_S = 2.0
+_ATTEMPTS = 3
+
+
+class Uploads:
+    """The clients' blobs, and their way to the board."""
+
+    def __init__(self, say: Callable[[str], object], quota_bytes: int = QUOTA_BYTES) -> None:
+        """`say` is told the progress of a download."""
+        self._say = say
+        self._told_s = 0.0
+        self._folder = tempfile.TemporaryDirectory(prefix="serial-runtime-bridge-")
+        self._blobs = Blobs(self._folder.name, quota_bytes)
+        self._lock = threading.Lock()  # protects _blobs
+        self._sending = threading.Lock()
+
+    def close(self) -> None:
+        """Remove what is there."""
+        self._folder.cleanup()
+
+    def seed(self, owner: Hashable, seed: bytes) -> bytes:
+        """Begin a blob. BlobError."""
+        with self._lock:
+            return self._blobs.seed(owner, seed)
+
+    def append(self, owner: Hashable, data: bytes, blob_id: bytes) -> bytes:
+        """Add to a blob. BlobError."""
+        with self._lock:
+            return self._blobs.append(owner, data, blob_id)
+
+    def purge(self, owner: Hashable) -> None:
+        """Forget an owner's blobs."""
+        with self._lock:
+            self._blobs.purge(owner)
+
+    def discard(self, owner: Hashable, blob_ids: Sequence[bytes]) -> None:
+        """Forget blobs that are used up."""
+        with self._lock:
+            self._blobs.discard(owner, blob_ids)
+
+    def take(
+        self, owner: Hashable, md5: str, blob_id: bytes, extra_files: Sequence[tuple[str, bytes]]
+    ) -> tuple[bytes, list[tuple[str, bytes]]]:
+        """The program and the files (name, content) that these blobs are. BlobError, StoreError."""
+        image = self._content(owner, blob_id)
+        if hashlib.md5(image, usedforsecurity=False).hexdigest() != md5:
+            raise StoreError(f"the uploaded program has not the digest {md5}; upload it again")
+        return image, [(name, self._content(owner, one)) for name, one in extra_files]
+
+    def send(
+        self, client: Client, image: bytes, md5: str, files: Sequence[tuple[str, bytes]]
+    ) -> None:
+        """Download; takes the time of the line. StateError when another download is under way,
+        LinkError, and what the board refuses."""
+        if not self._sending.acquire(blocking=False):
+            raise StateError("another client is downloading a program now; try again after it")
+        try:
+            self._say(f"downloading a program of {len(image)} bytes")
+            began_s = self._told_s = time.monotonic()
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    client.download(image, md5, files, self._progress)
+                    break
+                except OutcomeUnknown:
+                    raise
+                except LinkError as error:
+                    if attempt == _ATTEMPTS:
+                        raise
+                    self._say(f"the download was interrupted and goes on: {error}")
+            self._say(f"downloaded in {time.monotonic() - began_s:.1f} s")
+        finally:
+            self._sending.release()
+
+    def _progress(self, done: int, total: int) -> None:
+        now_s = time.monotonic()
+        if now_s - self._told_s > _TELL_S:
+            self._told_s = now_s
+            self._say(f"downloading: {done} of {total} bytes")
+
+    def _content(self, owner: Hashable, blob_id: bytes) -> bytes:
+        with self._lock:
+            path = self._blobs.path(owner, blob_id)
+            try:
+                return Path(path).read_bytes()
+            except OSError as error:
+                raise StoreError(f"an upload is lost: {error.strerror}") from error

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""bridge: offers a board on a serial line to IDEs and other clients on TCP."""
+
+from __future__ import annotations
+
+import argparse
+
+from serial_runtime.cli.command import Command, UsageError
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from serial_runtime.errors import UriError
+    from serial_runtime.transport.uri import SerialEndpoint, TcpEndpoint, parse
+
+    try:
+        place = parse(f"ERPC://{arguments.listen}")
+    except UriError:
+        place = None
+    if not isinstance(place, TcpEndpoint):
+        # Port 0 is no place to connect to, but one to listen on: any free one.
+        host, colon, port = arguments.listen.rpartition(":")
+        if not colon or port != "0" or not host:
+            raise UsageError(f"--listen {arguments.listen}: give HOST:PORT, such as 127.0.0.1:3000")
+        place = TcpEndpoint(host.strip("[]"), 0)
+    if not isinstance(parse(arguments.uri), SerialEndpoint):
+        raise UsageError(
+            f"{arguments.uri} is no serial line, and needs no bridge: connect to it directly"
+        )
+    from serial_runtime.bridge.server import run
+
+    return run(arguments.uri, place.host, place.port)
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--listen",
+        metavar="HOST:PORT",
+        default="127.0.0.1:3000",
+        help="address to serve (default: 127.0.0.1:3000, for this computer only)",
+    )
+
+
+BRIDGE = Command(
+    _run,
+    description="Own a serial port and offer its board on TCP until SIGTERM or Ctrl-C: to an "
+    "unmodified Beremiz IDE (URI ERPC://127.0.0.1:3000), to several at once, and to the other "
+    "commands. The bridge repeats what the line damages, goes on when the cable was unplugged or "
+    "the board restarted, and answers status and trace polls from memory.",
+    example="  serial-runtime bridge ERPC:///dev/ttyUSB0:115200\n"
+    "  serial-runtime status ERPC://127.0.0.1:3000\n",
+    options=_options,
+)
