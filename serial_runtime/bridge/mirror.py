@@ -48,6 +48,7 @@ class Mirror:
         self._on_change = on_change
         self._clock = clock
         self._state: int = Status.Disconnected
+        self._boot = 0
         self._was_present = False
         self._seen = [0, 0, 0, 0]  # lines per level of the board's log that were dealt with
         self._lines_lock = threading.Lock()  # one copies the log at a time
@@ -87,7 +88,14 @@ class Mirror:
 
     def refresh(self) -> None:
         """Ask the board now: after a call that has changed something. LinkError."""
-        self._take(self._line.call(Client.status).status)
+        self.saw(self._line.call(Client.status).status)
+
+    def saw(self, state: int) -> None:
+        """The board has told its state, in whatever reply."""
+        before, self._state = self._state, state
+        boot, self._boot = self._boot, self._line.boot
+        if before != state or boot != self._boot:
+            self._on_change(before, state)
 
     def reset_log(self) -> None:
         """Forget the log, here and there. LinkError, CallRefused."""
@@ -99,14 +107,9 @@ class Mirror:
     def poll(self) -> None:
         """Ask for status and new lines; LinkError when the board does not answer."""
         status = self._line.check(Client.status)
-        self._take(status.status)
+        self.saw(status.status)
         if list(status.logcounts) != self._seen:
             self._copy_lines(list(status.logcounts))
-
-    def _take(self, state: int) -> None:
-        before, self._state = self._state, state
-        if before != state:
-            self._on_change(before, state)
 
     def _copy_lines(self, counts: list[int]) -> None:
         with self._lines_lock:
@@ -149,5 +152,5 @@ class Mirror:
         if present:
             self.note(INFO, "the bridge has the board on the line")
         else:
-            self._take(Status.Disconnected)
+            self.saw(Status.Disconnected)
             self.note(WARNING, f"the bridge has lost the board: {self._line.reason}")

@@ -22,7 +22,7 @@ from serial_runtime.board_types import LogRecord, Variable
 from serial_runtime.bridge.forces import Forces
 from serial_runtime.bridge.mirror import Mirror
 from serial_runtime.bridge.samples import Batch
-from serial_runtime.bridge.shared_client import SharedClient
+from serial_runtime.bridge.shared_client import ABSENT_S, SharedClient
 from serial_runtime.bridge.traces import Traces
 from serial_runtime.bridge.uploads import Uploads
 from serial_runtime.errors import (
@@ -47,12 +47,18 @@ class RemotePLC:
     """The board, and what its clients have of it."""
 
     def __init__(
-        self, open_client: Callable[[], Client], say: Callable[[str], object] = lambda text: None
+        self,
+        open_client: Callable[[], Client],
+        say: Callable[[str], object],
+        absent_s: float = ABSENT_S,
     ) -> None:
-        """`say` is told what the operator of the bridge should know."""
-        self.line = SharedClient(open_client)
+        """`say` is told what the operator of the bridge should know; without a sign of it for
+        `absent_s` the board is disconnected."""
+        self.line = SharedClient(open_client, absent_s)
         self.mirror = Mirror(self.line, say, self._changed)
-        self.traces = Traces(self.line, lambda text: self.mirror.note(WARNING, text))
+        self.traces = Traces(
+            self.line, lambda text: self.mirror.note(WARNING, text), self.mirror.saw
+        )
         self.uploads = Uploads(say)
         self.capabilities = board_types.Capabilities()
         self._forces = Forces()

@@ -87,7 +87,7 @@ def run(uri: str, host: str, port: int, say: Callable[[str], object] | None = No
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
 
     def open_client() -> Client:
-        return connect(uri, timeout_s=TIMEOUT_S, reconnect_s=RECONNECT_S)
+        return connect(uri, timeout_s=TIMEOUT_S, reconnect_s=RECONNECT_S, bridged=True)
 
     listener = TcpListener(host, port)
     plc = RemotePLC(open_client, say)

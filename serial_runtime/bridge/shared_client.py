@@ -4,7 +4,7 @@
 *When the line is gone.* The link repeats and reopens by itself for a few seconds, so a call that
 is under way survives a loose plug or a restart of the board. After that its caller is told; a
 stock IDE waits for ever in the thread of its windows, so no call may hang on. While nothing has
-been heard of the board for longer than ABSENT_S every call fails at once, and only `check`, which
+been heard of the board for `absent_s` every call fails at once, and only `check`, which
 the mirror calls again and again, tries the line; when it succeeds everything goes on.
 """
 
@@ -21,21 +21,19 @@ from serial_runtime.rpc.client import Client
 T = TypeVar("T")
 
 TIMEOUT_S = 4.0  # of a call that meets silence; slow operations have their own
-RECONNECT_S = 4.0  # for a line that vanished under a call
+RECONNECT_S = 3.0  # for a line that vanished under a call
 ABSENT_S = 6.0  # without a sign of the board: it counts as disconnected
 
 
 class SharedClient:
-    """A client for any number of threads, made again when the board was away for long."""
+    """A client for any number of threads, made when the board is reached for the first time."""
 
-    def __init__(
-        self, open_client: Callable[[], Client], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, open_client: Callable[[], Client], absent_s: float = ABSENT_S) -> None:
         """`open_client` connects; LinkError when that fails."""
         self._open_client = open_client
-        self._clock = clock
+        self._absent_s = absent_s
         self._client: Client | None = None
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()  # protects _closed and _busy
         self._heard_s = float("-inf")
         self._busy = 0  # long operations under way, during which the board may be silent
         self._closed = False
@@ -44,7 +42,7 @@ class SharedClient:
     @property
     def present(self) -> bool:
         """Whether the board was heard lately. Never waits."""
-        return self._busy > 0 or self._clock() - self._heard_s < ABSENT_S
+        return self._busy > 0 or time.monotonic() - self._heard_s < self._absent_s
 
     @property
     def boot(self) -> int:
@@ -71,12 +69,10 @@ class SharedClient:
             if self._closed:
                 client.close()
                 raise LinkClosed("the bridge is closed")
-            self._client, self._heard_s = client, self._clock()
+            self._client, self._heard_s = client, time.monotonic()
 
     def check(self, work: Callable[[Client], T]) -> T:
         """Call, even when the board seems to be away; for one thread. LinkError."""
-        if not self.present:
-            self._abandon()
         if self._client is None:
             self.connect()
         return self._run(work)
@@ -91,38 +87,36 @@ class SharedClient:
         """As `call`, for what may take long (a download, init of a program)."""
         if not self.present:
             return self.call(work)
-        self._busy += 1
+        with self._lock:
+            self._busy += 1
         try:
             return self.call(work)
         finally:
-            self._busy -= 1
+            with self._lock:
+                self._busy -= 1
 
     def close(self) -> None:
         """Close session and line; calls under way fail. Idempotent."""
-        self._closed = True
-        self._abandon()
+        with self._lock:
+            self._closed = True
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def _run(self, work: Callable[[Client], T]) -> T:
         client = self._client
         if client is None:
             raise LinkClosed(f"the board is not connected: {self.reason}")
         try:
-            with self._lock:
-                answer = work(client)
+            answer = work(client)
         except OutcomeUnknown:
-            self._heard_s = self._clock()
+            self._heard_s = time.monotonic()
             raise
         except LinkError as error:
             self.reason = str(error)
             raise
         except SerialRuntimeError:
-            self._heard_s = self._clock()  # a refusal is an answer
+            self._heard_s = time.monotonic()  # a refusal is an answer
             raise
-        self._heard_s = self._clock()
+        self._heard_s = time.monotonic()
         return answer
-
-    def _abandon(self) -> None:
-        """Give the client up. A session that was away for so long has nothing to resume."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()

@@ -18,6 +18,7 @@ there nothing can be cut: its one list belongs to whoever set it last, as ever.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -54,13 +55,15 @@ class Traces:
         self,
         line: SharedClient,
         say: Callable[[str], object],
+        saw: Callable[[int], object] = lambda state: None,
         *,
         buffer_bytes: int = _BUFFER_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`say` is told, in words, what befalls the stream."""
+        """`say` is told, in words, what befalls the stream; `saw` the PLC's status, batch by batch."""
         self._line = line
         self._say = say
+        self._saw = saw
         self._buffer_bytes = buffer_bytes
         self._clock = clock
         self._next_token = int.from_bytes(os.urandom(4), "little") % ((1 << 30) - 1) + 1
@@ -75,7 +78,6 @@ class Traces:
         self._types: dict[int, int] = {}
         self._table = 0
         self._boot = 0
-        self._renewed = False  # the same program was loaded anew: its trace has ended
         self._last_tick: int | None = None  # of the samples so far
         self._lived_through: list[Subscription] = []  # of those that see a gap when it is reopened
         self._lost = 0  # what the board has said of the present trace
@@ -153,11 +155,15 @@ class Traces:
             self._changed.notify_all()
 
     def program_loaded(self, table: int) -> None:
-        """A program was loaded: lists of another one end, those of the same go on."""
-        with self._changed:
+        """A program was loaded: lists of another one end, those of the same go on at once."""
+        with self._stream:
             if table != self._table:
-                self._subscriptions.clear()
-            self._renewed = True
+                with self._changed:
+                    self._subscriptions.clear()
+            elif not isinstance(self._trace, StockTrace):
+                self._trace = None
+                with contextlib.suppress(LinkError):  # the thread opens it then
+                    self._restore(TraceError(_GOES_ON))
 
     @property
     def count(self) -> int:
@@ -227,7 +233,7 @@ class Traces:
             self._trace = None  # whether it was opened nobody knows: the thread opens it again
             raise
         self._trace, self._union = trace, wanted
-        self._boot, self._renewed, self._lost = self._line.boot, False, 0
+        self._boot, self._lost = self._line.boot, 0
         with self._changed:
             self._lived_through = list(self._subscriptions.values())
             if wanted != before:
@@ -249,6 +255,7 @@ class Traces:
         if trace is None:
             raise TraceError(_GOES_ON)
         samples = self._line.call(lambda _: trace.poll())
+        self._saw(trace.plc)
         with self._changed:
             if samples:
                 gap = samples[0].tick - self._last_tick - 1 if self._last_tick is not None else 0
@@ -270,7 +277,7 @@ class Traces:
             subscriptions = list(self._subscriptions.values())
         if not subscriptions:
             return
-        restarted = trace is None or self._renewed or self._boot != self._line.boot
+        restarted = trace is None or self._boot != self._line.boot
         try:
             if restarted and not isinstance(trace, StockTrace) and self._is_loaded():
                 self._open(self._table, _union(subscriptions), subscriptions)
@@ -358,6 +365,7 @@ class StockTrace:
         self._ide = client.ide
         self.more = False
         self.lost = 0  # it does not tell
+        self.plc = int(Status.Stopped)
         reference = Reference()
         value = self._ide.SetTraceVariablesList([TraceOrder(*one) for one in orders], reference)
         if value:
@@ -368,7 +376,8 @@ class StockTrace:
         """The samples since the last poll. TraceError when the board has ended the trace."""
         reference = Reference()
         value = self._ide.GetTraceVariables(self.token, reference)
-        if value or reference.value.status == Status.Broken:
+        self.plc = reference.value.status
+        if value or self.plc == Status.Broken:
             raise TraceError("the board has ended it")
         return [Snapshot(one.tick, bytes(one.TraceBuffer)) for one in reference.value.traces]
 

@@ -35,6 +35,11 @@ class Uploads:
         self._lock = threading.Lock()  # protects _blobs
         self._sending = threading.Lock()
 
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return Path(self._folder.name)
+
     def close(self) -> None:
         """Remove what is there."""
         self._folder.cleanup()

@@ -64,14 +64,18 @@ def connect(
     timeout_s: float = 10.0,
     reconnect_s: float = 60.0,
     on_trouble: Callable[[str], object] = lambda text: None,
+    bridged: bool = False,
 ) -> Client:
     """Open the link and find out who is there.
 
     `timeout_s` bounds every call, `reconnect_s` the wait for a link that was lost; `on_trouble`
-    is told, in words for the user, when a call has to wait for the link. Raises UriError,
-    LinkError, LinkTimeout when nobody answers.
+    is told, in words for the user, when a call has to wait for the link; `bridged` tells the board
+    that the calls are those of others, who are not at the line. Raises UriError, LinkError,
+    LinkTimeout when nobody answers.
     """
-    return Client(lambda: open_transport(uri, timeout_s), timeout_s, reconnect_s, on_trouble)
+    return Client(
+        lambda: open_transport(uri, timeout_s), timeout_s, reconnect_s, on_trouble, bridged
+    )
 
 
 class Client:
@@ -83,9 +87,10 @@ class Client:
         timeout_s: float = 10.0,
         reconnect_s: float = 60.0,
         on_trouble: Callable[[str], object] = lambda text: None,
+        bridged: bool = False,
     ) -> None:
         """`open_transport` opens the link, and opens it again when it was lost."""
-        self.link = Link(open_transport, timeout_s, reconnect_s, on_trouble)
+        self.link = Link(open_transport, timeout_s, reconnect_s, on_trouble, bridged)
         manager = StubManager(self.link)
         self._ide = BeremizPLCObjectServiceClient(manager)
         self._board = BoardServiceClient(manager)

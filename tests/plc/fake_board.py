@@ -165,7 +165,12 @@ class FakeBoard:
             # A tenth of the time asked for: so many tests wait for the thread to end.
             self._change.wait_for(lambda: len(self._ring) > 0, timeout_s / 10)
             data = b""
-            while self._ring and len(data) + len(self._ring[0][1]) <= max_bytes:
+            # A newer list's records are for the next read.
+            while (
+                self._ring
+                and self._ring[0][0] <= generation
+                and len(data) + len(self._ring[0][1]) <= max_bytes
+            ):
                 record_generation, record = self._ring.popleft()
                 if record_generation == generation:
                     data += record

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""A bridge between a board on in-memory lines and clients on TCP."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "plc")]
+
+from bridge_scene import BridgeScene  # noqa: E402
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[BridgeScene]:
+    scene = BridgeScene(tmp_path)
+    yield scene
+    scene.end()
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], object]], None]:
+    import threading
+
+    def wait_for(condition: Callable[[], object]) -> None:
+        pause = threading.Event()
+        for _ in range(1500):
+            if condition():
+                return
+            pause.wait(0.01)
+        raise AssertionError("the condition did not come true within 15 s")
+
+    return wait_for

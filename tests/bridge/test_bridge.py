@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: MIT
+"""The bridge as its clients see it: an unmodified IDE, and our own."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from itertools import islice, pairwise
+
+import pytest
+from bridge_scene import IMAGE, BridgeScene, md5
+from erpc import Reference
+from plc_scene import image
+
+from serial_runtime.errors import StateError, VariableError
+from serial_runtime.rpc.ide.common import Status
+
+WaitFor = Callable[[Callable[[], object]], None]
+
+
+def dint(value: int) -> bytes:
+    return struct.pack("<i", value)
+
+
+def test_an_ide_at_work(scene: BridgeScene, wait_for: WaitFor) -> None:
+    ide, out = scene.ide(), Reference()
+    assert ide.calls.GetPLCID(out) == 2, "no secret"
+    assert ide.status() == Status.Empty
+    assert ide.start() == 1
+    wait_for(lambda: any("no program is loaded" in text for text in ide.log()))
+    assert ide.transfer(IMAGE, **{"a.txt": b"extra"})
+    assert ide.status() == Status.Stopped
+    assert ide.calls.MatchMD5(md5(IMAGE), out) == 0
+    assert out.value is True
+    assert ide.start() == 0
+    assert ide.status() == Status.Started
+    token = ide.watch(3, 1)
+    assert token > 0
+    scene.board.board.run_cycles(5)
+    samples: list[tuple[int, bytes]] = []
+
+    def fetched() -> bool:
+        state, more = ide.traces(token)
+        assert state == Status.Started
+        samples.extend(more)
+        return len(samples) == 5
+
+    wait_for(fetched)
+    assert samples == [(t, dint(t * 10 + 3) + dint(t * 10 + 1)) for t in range(5)]
+    assert ide.watch() == -5
+    assert ide.traces(token) == (Status.Broken, [])
+    assert ide.stop() is True
+    assert ide.stop() is False
+    assert ide.calls.RepairPLC() == 0
+    assert ide.status() == Status.Empty
+
+
+def test_a_program_that_is_refused(scene: BridgeScene, wait_for: WaitFor) -> None:
+    ide, out = scene.ide(), Reference()
+    wrong = image("wrong", "fail-trial")
+    assert ide.transfer(wrong) is False
+    wait_for(lambda: any("crashes while it is loaded" in text for text in ide.log()))
+    assert ide.calls.NewPLC(md5(wrong), b"unknown", [], out) == 0
+    assert out.value is False
+    assert any("no upload has the id" in text for text in ide.log())
+    blob_id = ide.upload(b"short", "seed")
+    assert ide.calls.NewPLC(md5(wrong), blob_id, [], out) == 0
+    assert out.value is False
+    assert any("has not the digest" in text for text in ide.log())
+
+
+def test_uploads_are_apart(scene: BridgeScene) -> None:
+    one, other, out = scene.ide(), scene.ide(), Reference()
+    blob_id = one.upload(IMAGE, "seed")
+    assert other.calls.PurgeBlobs() == 0
+    assert other.calls.AppendChunkToBlob(b"more", blob_id, out) == 0
+    assert out.value == b"", "another's upload is not to be touched"
+    assert one.calls.NewPLC(md5(IMAGE), blob_id, [], out) == 0
+    assert out.value is True
+
+
+def test_traces_of_two_clients(scene: BridgeScene, wait_for: WaitFor) -> None:
+    scene.load()
+    scene.board.plc.start()
+    one, other = scene.ide(), scene.ide()
+    wait_for(lambda: one.status() == Status.Started)
+    mine, theirs = one.watch(8, 2), other.watch(5, 8, 5)
+    assert mine > 0 < theirs != mine
+    got: dict[int, list[tuple[int, bytes]]] = {mine: [], theirs: []}
+
+    def fetched(count: int) -> bool:
+        for ide, token in ((one, mine), (other, theirs)):
+            state, samples = ide.traces(token)
+            assert state == Status.Started
+            got[token] += samples
+        return all(len(samples) >= count for samples in got.values())
+
+    scene.board.board.run_cycles(4)
+    wait_for(lambda: fetched(4))
+    assert got[mine] == [(t, b"\0" + dint(t * 10 + 2)) for t in range(4)]
+    assert got[theirs] == [(t, dint(t * 10 + 5) + b"\0" + dint(t * 10 + 5)) for t in range(4)]
+    # An empty list suspends its sender only, and so does the end of its connection.
+    assert one.watch() == -5
+    assert one.traces(mine) == (Status.Broken, [])
+    third = scene.ide()
+    last = third.watch(1)
+    third.close()
+    wait_for(lambda: scene.plc.traces.count == 1)
+    assert last > 0
+    del got[mine]
+    scene.board.board.run_cycles(3)
+    wait_for(lambda: bool(got[theirs].extend(other.traces(theirs)[1]) or len(got[theirs]) == 7))
+    assert [tick for tick, _ in got[theirs]] == list(range(7))
+
+
+def test_a_trace_list_that_is_refused(scene: BridgeScene) -> None:
+    ide = scene.ide()
+    assert ide.watch(1) == -4, "no program"
+    assert ide.transfer(IMAGE)
+    token = ide.watch(1)
+    assert ide.watch(1, 99) == -4
+    assert ide.watch(1, v1=b"too short") == -3
+    assert ide.traces(token) == (Status.Stopped, []), "the list before is still good"
+    assert any("V1" in text for text in ide.log())
+
+
+def test_forces_belong_to_their_setter(scene: BridgeScene, wait_for: WaitFor) -> None:
+    scene.load()
+    scene.board.plc.start()
+    board = scene.board.board
+    one, other = scene.ide(), scene.ide()
+    one.watch(1, 2, 3, v1=dint(11), v2=dint(12))
+    other.watch(2, 3, v2=dint(22), v3=dint(23))
+    assert board.forces == {1: dint(11), 2: dint(22), 3: dint(23)}
+    assert any(
+        one.name in text and other.name in text and dint(22).hex() in text for text in one.log()
+    )
+    one.watch(1, 2, 3, 4, v1=dint(11), v2=dint(12))
+    assert board.forces[2] == dint(22), "what is only repeated is not written anew"
+    other.watch(3, v3=dint(23))
+    assert board.forces == {1: dint(11), 2: dint(12), 3: dint(23)}
+    assert one.watch() == -5
+    assert board.forces[1] == dint(11), "forces survive the suspension"
+    one.close()
+    wait_for(lambda: board.forces == {3: dint(23)})
+    assert any("released" in text for text in other.log())
+
+
+def test_forces_of_commands_stay(scene: BridgeScene, wait_for: WaitFor) -> None:
+    scene.load()
+    board = scene.board.board
+    with scene.client() as client:
+        client.force({"V5": dint(55), "V6": dint(66)})
+    ide = scene.ide()
+    ide.watch(5, v5=dint(1))
+    with scene.client() as client:
+        assert sorted(client.forced()) == ["V5", "V6"]
+        with pytest.raises(VariableError):
+            client.force({"V5": b"\1"})
+        client.unforce(["V5"])
+    assert board.forces == {6: dint(66)}
+    with scene.client() as client:
+        client.unforce()
+    assert board.forces == {}
+
+
+def test_the_board_releases_forces(scene: BridgeScene, wait_for: WaitFor) -> None:
+    scene.load()
+    ide = scene.ide()
+    ide.start()
+    ide.watch(1, v1=dint(7))
+    ide.stop()
+    assert scene.board.board.forces == {}
+    ide.watch(1, 2, v1=dint(7))
+    assert scene.board.board.forces == {1: dint(7)}, "the book knows that it was released"
+
+
+def test_our_client(scene: BridgeScene, wait_for: WaitFor) -> None:
+    client = scene.client()
+    assert client.ours
+    assert client.capabilities().machine == "armv7l", "the board's, not the bridge's"
+    assert client.plc_id() == "bench-1"
+    client.download(IMAGE)
+    assert client.program().md5 == md5(IMAGE)
+    assert client.board_status().scheduling.startswith("a fake")
+    assert [row.path for row in client.variables()] == [f"V{n}" for n in range(8)] + ["TEXT"]
+    assert client.read(["V3"]).values == dint(3)
+    client.start()
+    with pytest.raises(StateError, match="started already"):
+        client.start()
+    with pytest.raises(StateError, match="keeps no statistics"):
+        client.statistics()
+    with client.trace(["V2", "V1"], poll_s=0.01) as trace:
+        ide = scene.ide()
+        token = ide.watch(1, 4)
+        scene.board.board.run_cycles(3)
+        found = list(islice(trace, 3))
+        assert [s.tick for s in found] == [0, 1, 2]
+        assert found[1].values == dint(12) + dint(11)
+    wait_for(lambda: len(ide.traces(token)[1]) == 3)
+    wait_for(lambda: client.log(levels=[2])[-1].text == "program fake started")
+    client.reset_log()
+    assert client.log() == []
+
+
+def test_a_program_change_ends_traces(scene: BridgeScene, wait_for: WaitFor) -> None:
+    ide, other = scene.ide(), scene.ide()
+    assert ide.transfer(IMAGE)
+    token = other.watch(1)
+    assert other.traces(token)[0] == Status.Stopped
+    assert ide.transfer(IMAGE)
+    assert other.traces(token)[0] == Status.Stopped, "the same program: it goes on"
+    ide.start()
+    scene.board.board.run_cycles(2)
+    ticks: list[int] = []
+    wait_for(lambda: ticks.extend(t for t, _ in other.traces(token)[1]) or ticks == [0, 1])
+    assert ide.transfer(image("second"))
+    assert other.traces(token) == (Status.Broken, [])
+
+
+def test_unplugged_and_plugged_again(scene: BridgeScene, wait_for: WaitFor) -> None:
+    scene.load()
+    scene.board.plc.start()
+    ide = scene.ide()
+    wait_for(lambda: ide.status() == Status.Started)
+    token = ide.watch(1)
+    scene.board.board.run_cycles(2)
+    ticks: list[int] = []
+
+    def fetched(count: int) -> bool:
+        ticks.extend(tick for tick, _ in ide.traces(token)[1])
+        return len(ticks) >= count
+
+    wait_for(lambda: fetched(2))
+    scene.unplug()
+    assert ide.status() == Status.Started, "a loose plug is not told"
+    scene.board.board.run_cycles(3)
+    wait_for(lambda: ide.status() == Status.Disconnected)
+    assert ide.start() == 1
+    assert ide.traces(token) == (Status.Disconnected, [])
+    wait_for(lambda: any("lost the board" in text for text in scene.said))
+    scene.plugged = True
+    wait_for(lambda: ide.status() == Status.Started)
+    wait_for(lambda: fetched(5))
+    assert ticks == list(range(5)), "the board kept them"
+
+
+def test_a_restart_of_the_board(scene: BridgeScene, wait_for: WaitFor) -> None:
+    scene.load()
+    ide = scene.ide()
+    ide.start()
+    token = ide.watch(1, v1=dint(5))
+    scene.restart()
+    wait_for(lambda: ide.status() == Status.Stopped)
+    assert ide.start() == 0
+    wait_for(lambda: ide.status() == Status.Started)
+    ticks: list[int] = []
+
+    def traced() -> bool:
+        scene.board.board.run_cycles(1)
+        ticks.extend(tick for tick, _ in ide.traces(token)[1])
+        return len(ticks) > 3
+
+    wait_for(traced)
+    assert all(after == before + 1 for before, after in pairwise(ticks))
+    assert scene.board.board.forces == {}, "the bridge forces nothing on its own account"
+
+
+def test_forces_of_one_that_left_while_unplugged(scene: BridgeScene, wait_for: WaitFor) -> None:
+    scene.load()
+    ide = scene.ide()
+    ide.watch(1, v1=dint(5))
+    scene.unplug()
+    ide.close()
+    wait_for(lambda: not scene.plc.line.present)
+    assert scene.board.board.forces == {1: dint(5)}
+    scene.plugged = True
+    wait_for(lambda: scene.board.board.forces == {})
+
+
+def test_the_session_is_marked(scene: BridgeScene) -> None:
+    scene.client().status()
+    (session,) = [s for s in scene.sessions._sessions if scene.sessions.is_bridged(s)]
+    assert session
+
+
+def test_a_disconnected_client_is_forgotten(scene: BridgeScene, wait_for: WaitFor) -> None:
+    ide = scene.ide()
+    ide.upload(IMAGE, "seed")
+    folder = scene.plc.uploads.folder
+    assert len(list(folder.iterdir())) == 1
+    ide.close()
+    wait_for(lambda: not list(folder.iterdir()))
