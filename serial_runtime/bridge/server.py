@@ -89,28 +89,35 @@ def run(uri: str, host: str, port: int, say: Callable[[str], object] | None = No
     def open_client() -> Client:
         return connect(uri, timeout_s=TIMEOUT_S, reconnect_s=RECONNECT_S, bridged=True)
 
-    listener = TcpListener(host, port)
     plc = RemotePLC(open_client, say)
     try:
-        try:
-            plc.mirror.poll()
-        except LinkTimeout as error:
-            say(f"{error} Waiting for it")
-        except LinkError:
-            raise
-        except SerialRuntimeError as error:
-            say(str(error))
-        warn_of_address(host, say)
+        _reach(plc, say)
+        # After the line: of two bridges the second learns where the first one listens.
+        listener = TcpListener(host, port)
         server = BridgeServer(plc)
-        plc.start()
-        server.listen(listener, parallel=True)
-        print("READY", f"ERPC://{listener.name}", flush=True)
-        signal.sigwait(_ENDS)
-        server.close()
+        try:
+            warn_of_address(host, say)
+            plc.start()
+            server.listen(listener, parallel=True)
+            print("READY", f"ERPC://{listener.name}", flush=True)
+            signal.sigwait(_ENDS)
+        finally:
+            server.close()
+            listener.close()
     finally:
-        listener.close()
         plc.close()
     return 0
+
+
+def _reach(plc: RemotePLC, say: Callable[[str], object]) -> None:
+    try:
+        plc.mirror.poll()
+    except LinkTimeout as error:
+        say(f"{error} The bridge waits for it")
+    except LinkError:
+        raise
+    except SerialRuntimeError as error:
+        say(str(error))
 
 
 def warn_of_address(host: str, say: Callable[[str], object]) -> None:

@@ -19,6 +19,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout
@@ -280,8 +281,24 @@ def _holders(port: str) -> str:
         with contextlib.suppress(OSError):
             if device in _open_files(f"/proc/{pid}/fd"):
                 with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
-                    names.append(f"{comm.read().strip()} (pid {pid})")
+                    names.append(f"{comm.read().strip()} (pid {pid}{_bridge(pid)})")
     return f" by {', '.join(names)}" if names else " by another process"
+
+
+def _bridge(pid: str) -> str:
+    """If the process is a bridge, where it listens: from its command line."""
+    with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+        words = file.read().split("\0")
+    if not any(
+        command == "bridge" and program.endswith(("serial-runtime", "serial_runtime"))
+        for program, command in pairwise(words)
+    ):
+        return ""
+    place = "127.0.0.1:3000"
+    for option, value in pairwise([part for word in words for part in word.split("=", 1)]):
+        if option == "--listen":
+            place = value
+    return f", a bridge: connect to ERPC://{place} instead"
 
 
 def _open_files(folder: str) -> Iterator[str]:
