@@ -37,15 +37,20 @@ class Mirror:
         self,
         line: SharedClient,
         say: Callable[[str], object],
-        on_change: Callable[[int, int], None] = lambda before, after: None,
+        on_change: Callable[[int], object] = lambda before: None,
+        on_poll: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`say` is told what the operator of the bridge should know; `on_change` is called with
-        the status before and after, on the thread that noticed."""
+        """`say` is told what the operator of the bridge should know.
+
+        `on_change` is told the status before when it is another now, or the board has restarted; it
+        must not wait. `on_poll` is called when the board has answered, and may call it.
+        """
         self.log = Log()
         self._line = line
         self._say = say
         self._on_change = on_change
+        self._on_poll = on_poll
         self._clock = clock
         self._state: int = Status.Disconnected
         self._boot = 0
@@ -95,7 +100,7 @@ class Mirror:
         before, self._state = self._state, state
         boot, self._boot = self._boot, self._line.boot
         if before != state or boot != self._boot:
-            self._on_change(before, state)
+            self._on_change(before)
 
     def reset_log(self) -> None:
         """Forget the log, here and there. LinkError, CallRefused."""
@@ -110,6 +115,7 @@ class Mirror:
         self.saw(status.status)
         if list(status.logcounts) != self._seen:
             self._copy_lines(list(status.logcounts))
+        self._on_poll()
 
     def _copy_lines(self, counts: list[int]) -> None:
         with self._lines_lock:

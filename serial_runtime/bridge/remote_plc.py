@@ -55,7 +55,7 @@ class RemotePLC:
         """`say` is told what the operator of the bridge should know; without a sign of it for
         `absent_s` the board is disconnected."""
         self.line = SharedClient(open_client, absent_s)
-        self.mirror = Mirror(self.line, say, self._changed)
+        self.mirror = Mirror(self.line, say, self._changed, self._polled)
         self.traces = Traces(
             self.line, lambda text: self.mirror.note(WARNING, text), self.mirror.saw
         )
@@ -65,6 +65,7 @@ class RemotePLC:
         self._forcing = threading.Lock()  # protects the three; held while the board is told
         self._orphans: set[Hashable] = set()  # owners that have gone before their forces
         self._doubt = False  # the board may have released some
+        self._is_known = False  # the capabilities are those of the board that is there
         self._table: tuple[int, tuple[Variable, ...]] = (0, ())
 
     def start(self) -> None:
@@ -206,16 +207,20 @@ class RemotePLC:
                     + ", ".join(map(self._name, released)),
                 )
 
-    def _changed(self, before: int, after: int) -> None:
+    def _changed(self, before: int) -> None:
         """The PLC's status is another, or the board restarted: it may have released forces."""
-        if after == Status.Disconnected:
-            return
-        if before == Status.Disconnected and self.line.ours:
+        self._doubt = True
+        if before == Status.Disconnected:
+            self._is_known = False
+
+    def _polled(self) -> None:
+        """The board is there: catch up."""
+        if not self._is_known and self.line.ours:
             found = Reference()
             self.call(lambda board: board.GetCapabilities(found))
             self.capabilities = found.value
+        self._is_known = True
         with self._forcing:
-            self._doubt = True
             self._reconcile()
 
     def _name(self, index: int) -> str:

@@ -60,7 +60,7 @@ class Traces:
         buffer_bytes: int = _BUFFER_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`say` is told, in words, what befalls the stream; `saw` the PLC's status, batch by batch."""
+        """`say` is told, in words, what befalls the stream, `saw` the PLC's status."""
         self._line = line
         self._say = say
         self._saw = saw

@@ -41,7 +41,7 @@ class Ide:
         self._transport = TCPTransport("127.0.0.1", port, False)
         manager = ClientManager(self._transport, BasicCodec)
         self.calls = BeremizPLCObjectServiceClient(manager)
-        self.name = "%s:%s" % self._transport._sock.getsockname()
+        self.name = ":".join(map(str, self._transport._sock.getsockname()))
 
     def close(self) -> None:
         self._transport.close()
