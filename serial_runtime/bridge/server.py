@@ -87,7 +87,9 @@ def run(uri: str, host: str, port: int, say: Callable[[str], object] | None = No
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
 
     def open_client() -> Client:
-        return connect(uri, timeout_s=TIMEOUT_S, reconnect_s=RECONNECT_S, bridged=True)
+        return connect(
+            uri, timeout_s=TIMEOUT_S, reconnect_s=RECONNECT_S, on_trouble=say, bridged=True
+        )
 
     plc = RemotePLC(open_client, say)
     try:

@@ -327,7 +327,8 @@ class Traces:
     def _end(self) -> None:
         trace, self._trace, self._union = self._trace, None, ()
         if trace is not None:
-            self._line.call(lambda _: trace.close())
+            with contextlib.suppress(CallRefused, TraceError):  # it has ended already
+                self._line.call(lambda _: trace.close())
 
     # ---- the stream's thread -----------------------------------------------------------------
 
@@ -344,6 +345,9 @@ class Traces:
                     pause_s = self._pause_s()
             except LinkError:
                 pause_s = _RETRY_S  # the mirror tells it
+            except SerialRuntimeError as error:
+                pause_s = _RETRY_S
+                self._say(f"a fault of the traces: {error}")
             if pause_s:
                 with self._changed:
                     if not self._closing:

@@ -216,6 +216,16 @@ def test_a_program_change_ends_traces(scene: BridgeScene, wait_for: WaitFor) -> 
     wait_for(lambda: ticks.extend(t for t, _ in other.traces(token)[1]) or ticks == [0, 1])
     assert ide.transfer(image("second"))
     assert other.traces(token) == (Status.Broken, [])
+    ide.start()
+    token = other.watch(1)
+    assert ide.stop()
+    assert ide.calls.RepairPLC() == 0
+    assert other.traces(token) == (Status.Broken, [])
+    assert ide.transfer(IMAGE)
+    ide.start()
+    token = other.watch(1)
+    scene.board.board.run_cycles(1)
+    wait_for(lambda: other.traces(token)[1])
 
 
 def test_unplugged_and_plugged_again(scene: BridgeScene, wait_for: WaitFor) -> None:
