@@ -212,8 +212,8 @@ class Link:
         self._owner: Hashable = id(self) if transport.reliable else ("line", transport.name)
         self._ide_handler = IdeHandler(server.plc, self._limits)
         self._ide = BeremizPLCObjectServiceService(self._ide_handler)
-        board_handler = BoardHandler(server.plc, self._limits, server.about)
-        self._board = BoardServiceService(board_handler)
+        self._board_handler = BoardHandler(server.plc, self._limits, server.about)
+        self._board = BoardServiceService(self._board_handler)
         self._codec = Codec()
         self._decoder = FrameDecoder(self._limits.max_frame, _IDLE_S, resync=not transport.reliable)
 
@@ -346,6 +346,7 @@ class Link:
             if call.service == Ide.SERVICE_ID:
                 self._call_ide(call.session, call.method, 0)
             elif call.service == IBoardService.SERVICE_ID:
+                self._board_handler.owner = call.session
                 self._board.dispatch(call.method, 0, codec)
             else:
                 return envelope.UNSUPPORTED, b""
