@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A plant's control program in C against plc_abi.h, drawn by a generator with a fixed seed.
 
-It stands for the programs that people load: some forty kinds of function blocks (units of a
+It stands for the programs that people load: sixteen kinds of function blocks (units of a
 plant), none like another, each with its own variables, its own statements over them and its own
 messages, and one to four instances of each, all in the variable table. The statements are what
 PLC programs consist of: scaling, interlocks, timers, counters, step sequences, ramps, loops,
@@ -15,12 +15,40 @@ from __future__ import annotations
 
 import random
 
-_AREAS = ["BOILER", "MIXER", "DRYER", "INTAKE", "FILTER", "COOLING", "PACKING", "SILO", "CIP", "UTILITY", "REACTOR", "STORE"]
-_THINGS = ["VALVE", "PUMP", "FAN", "HEATER", "CONVEYOR", "SCREW", "HOPPER", "AGITATOR", "DAMPER", "BURNER", "CHILLER", "COMPRESSOR", "GATE", "LIFT", "SCALE", "DOSER", "CENTRIFUGE", "MILL", "SIEVE", "FEEDER", "TANK", "BLOWER", "PRESS", "ROBOT", "LABELLER", "WASHER", "OVEN", "EXTRUDER", "CUTTER", "WRAPPER", "STACKER", "CRANE", "VACUUM", "STERILIZER", "EXCHANGER", "DEAERATOR", "SOFTENER", "TURBINE"]
-_QUALITIES = ["LEVEL", "FLOW", "TEMP", "PRESSURE", "SPEED", "TORQUE", "CURRENT", "WEIGHT", "POSITION", "HUMIDITY", "PH", "DENSITY", "TENSION", "VIBRATION", "DEMAND", "RATE", "OFFSET", "GAIN", "LOAD", "RATIO"]
-_STATES = ["READY", "RUNNING", "BLOCKED", "OPEN", "CLOSED", "ENABLED", "MANUAL", "REMOTE", "LOCAL", "LOCKED", "TRIPPED", "EMPTY", "FULL", "HOT", "COLD", "DIRTY", "HOMED", "CLAMPED", "PURGED", "ACKED"]
-_COUNTS = ["STARTS", "CYCLES", "PARTS", "FAULTS", "BATCHES", "SHIFTS", "STROKES", "TURNS", "STEP", "RECIPE", "LOT", "INDEX"]
-_VERBS = ["check inspect wait for", "restart after", "lubricate before", "do not open during", "lost contact with", "too slow to follow", "blocked by", "overheated near", "no feedback from", "limit exceeded at", "call maintenance for", "drained through"]
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_AREAS = _words("BOILER MIXER DRYER INTAKE FILTER COOLING PACKING SILO CIP UTILITY REACTOR STORE")
+_THINGS = _words(
+    "VALVE PUMP FAN HEATER CONVEYOR SCREW HOPPER AGITATOR DAMPER BURNER CHILLER COMPRESSOR GATE "
+    "LIFT SCALE DOSER CENTRIFUGE MILL SIEVE FEEDER TANK BLOWER PRESS ROBOT LABELLER WASHER OVEN "
+    "EXTRUDER CUTTER WRAPPER STACKER CRANE VACUUM STERILIZER EXCHANGER DEAERATOR SOFTENER TURBINE"
+)
+_QUALITIES = _words(
+    "LEVEL FLOW TEMP PRESSURE SPEED TORQUE CURRENT WEIGHT POSITION HUMIDITY PH DENSITY TENSION "
+    "VIBRATION DEMAND RATE OFFSET GAIN LOAD RATIO"
+)
+_STATES = _words(
+    "READY RUNNING BLOCKED OPEN CLOSED ENABLED MANUAL REMOTE LOCAL LOCKED TRIPPED EMPTY FULL HOT "
+    "COLD DIRTY HOMED CLAMPED PURGED ACKED"
+)
+_COUNTS = _words("STARTS CYCLES PARTS FAULTS BATCHES SHIFTS STROKES TURNS STEP RECIPE LOT INDEX")
+_VERBS = (
+    "wait for",
+    "restart after",
+    "lubricate before",
+    "do not open during",
+    "lost contact with",
+    "too slow to follow",
+    "blocked by",
+    "overheated near",
+    "no feedback from",
+    "limit exceeded at",
+    "call maintenance for",
+    "drained through",
+)
 
 _REALS = ("REAL", "LREAL")
 _INTEGERS = ("INT", "DINT", "UINT", "UDINT", "USINT", "WORD", "LINT")
@@ -160,7 +188,7 @@ static int risen(int now, uint8_t *last)
 """
 
 
-def program(*, edited: bool = False, added: bool = False, blocks: int = 40, seed: int = 3) -> str:
+def program(*, edited: bool = False, added: bool = False, blocks: int = 16, seed: int = 3) -> str:
     """The C source. `edited`: a number in one statement differs. `added`: the first block has a
     variable more, in front, with a row in the table and a statement, so that all data moves."""
     draw = random.Random(seed)
@@ -174,9 +202,8 @@ def program(*, edited: bool = False, added: bool = False, blocks: int = 40, seed
         for index in range(draw.randint(1, 4))
     ]
     if edited:
-        kinds[blocks // 2].body[3] = "SR_SET(fb->{0}, fb->{0}.value * 1.75f);".format(
-            kinds[blocks // 2].reals[0]
-        )
+        real = kinds[blocks // 2].reals[0]
+        kinds[blocks // 2].body[3] = f"SR_SET(fb->{real}, fb->{real}.value * 1.75f);"
     if added:
         kinds[0].variables.insert(0, ("HOLD_OFF", "UINT", "25"))
         kinds[0].body.insert(

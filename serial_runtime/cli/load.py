@@ -133,9 +133,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
 LOAD = Command(
     _run,
     description="Download an image. The board checks it completely before it replaces the "
-    "program it has; a download that breaks off changes nothing, and the next one of the same image "
-    "goes on from there. It is sent compressed, or as a patch of the program on the board if that "
-    "was loaded from here. A running program is stopped when "
+    "program it has; a download that breaks off changes nothing, and the next one of the same "
+    "image goes on from there. It is sent compressed, or as a patch of the program on the board "
+    "if that was loaded from here. A running program is stopped when "
     "it is replaced; `start`, or --start, runs the new one.",
     example="  serial-runtime load ERPC:///dev/ttyUSB0:115200 tank.so --start\n",
     options=_options,

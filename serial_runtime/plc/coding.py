@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from io import FileIO
 from struct import Struct
 from typing import NamedTuple
 
@@ -34,7 +35,6 @@ from serial_runtime.plc.digest import md5
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from io import FileIO
     from typing import Protocol
 
     from serial_runtime.plc.digest import Digest
@@ -83,14 +83,10 @@ class Decoding:
         self.target = target
         self._failure: SerialRuntimeError | None = None
         self._digest: Digest | None = None
-        self._base_fd = -1
-        self._stream = open(stream, "rb", buffering=0)
-        try:
-            if base:
-                self._base_fd = os.open(base, os.O_RDONLY | os.O_CLOEXEC)
-        except BaseException:
-            self._stream.close()
-            raise
+        with contextlib.ExitStack() as files:
+            self._stream = files.enter_context(FileIO(stream))
+            self._base = files.enter_context(FileIO(base)) if base else self._stream
+            self._files = files.pop_all()
 
     def run(self) -> None:
         """Make the target, which holds then exactly what the plan says. Any thread, once."""
@@ -102,9 +98,7 @@ class Decoding:
         except OSError as error:
             self._failure = BlobError(f"the upload cannot be stored: {error.strerror}")
         finally:
-            self._stream.close()
-            if self._base_fd >= 0:
-                os.close(self._base_fd)
+            self._files.close()
 
     def result(self) -> Digest:
         """The MD5 of the target, once it has run.
@@ -179,7 +173,7 @@ class Decoding:
                 raise StoreError("the patch holds an empty record")  # could be endless
             place += seek
             for size in _sizes(summed):
-                old = os.pread(self._base_fd, size, place) if place >= 0 else b""
+                old = os.pread(self._base.fileno(), size, place) if place >= 0 else b""
                 if len(old) != size:
                     raise StoreError("the patch reaches beyond its base: upload the file whole")
                 place += size
