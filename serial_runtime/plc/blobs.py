@@ -91,22 +91,20 @@ class Blobs:
         self._serial += 1
         return os.path.join(self._directory, f"blob-{self._serial}")
 
-    def check_room(self, owner: Hashable, size: int) -> None:
-        """BlobError when this owner could not have a blob more of this size."""
+    def check_room(self, owner: Hashable, blob_id: bytes, size: int) -> None:
+        """BlobError when this owner could not `adopt` such a file."""
         blobs = self._owners.get(owner, {})
-        self._check_count(blobs, b"")
-        self._check_bytes(blobs, size)
+        self._check_count(blobs, blob_id)
+        self._check_bytes(blobs, size - (blobs[blob_id].size if blob_id in blobs else 0))
 
-    def adopt(self, owner: Hashable, path: str, digest: Digest, size: int) -> bytes:
-        """Make a finished file a blob without a seed; `digest` is of its `size` bytes.
+    def adopt(self, owner: Hashable, path: str, digest: Digest, size: int) -> None:
+        """Make a finished file a blob without a seed: its id is the MD5 `digest` of `size` bytes.
 
-        Returns the id, which is the file's MD5. BlobError: quota; the file stays the caller's.
+        BlobError: quota; the file stays the caller's.
         """
         blob_id = digest.digest()
-        self.discard(owner, [blob_id])
-        self.check_room(owner, size)
-        self._owners.setdefault(owner, {})[blob_id] = _Blob(path, digest, size)
-        return blob_id
+        self.check_room(owner, blob_id, size)
+        self._put(self._owners.setdefault(owner, {}), blob_id, _Blob(path, digest, size))
 
     def path(self, owner: Hashable, blob_id: bytes) -> str:
         """The file of a blob, holding exactly its data. BlobError when there is no such blob."""

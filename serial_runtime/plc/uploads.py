@@ -90,7 +90,7 @@ class Uploads:
         self._check(plan)
         if plan.coding == PATCH:
             self._find_base(plan.base)
-        self._blobs.check_room(owner, plan.size)
+        self._blobs.check_room(owner, bytes.fromhex(plan.md5), plan.size)
         path = os.path.join(self._directory, f"{plan.md5}-{plan.digest.hex()}")
         self._open.pop(owner, None)
         for other in [o for o, upload in self._open.items() if upload.path == path]:
@@ -134,7 +134,7 @@ class Uploads:
                 f"the upload has {upload.size} bytes of {plan.coded_size}: go on with it"
             )
         base = self._find_base(plan.base).path if plan.coding == PATCH else ""
-        self._blobs.check_room(owner, plan.size)
+        self._blobs.check_room(owner, bytes.fromhex(plan.md5), plan.size)
         try:
             return Decoding(plan, upload.path, base, self._blobs.new_path())
         except OSError as error:
