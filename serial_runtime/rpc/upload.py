@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from struct import pack
+from struct import Struct
 from typing import NamedTuple
 
 from erpc import Reference
@@ -32,6 +32,7 @@ from serial_runtime.rpc.link import Link
 
 _STOCK_CHUNK = 4095  # what the IDE sends
 _ATTEMPTS = 5
+_HEAD = Struct("<II")  # of WriteUpload's arguments: offset, length
 _OVERHEAD = 32  # of a chunk's request, beside the data: envelope, offset, length
 
 
@@ -153,12 +154,13 @@ class Upload:
         offset = reference.value
         if _md5(stream[:offset]).digest() != held.value:
             offset = 0  # the end of it went with a power cut
-        flying: deque[tuple[Request, int]] = deque()
+        flying: deque[tuple[Request, int]] = deque()  # and where in the stream it ends
 
         def land() -> None:
             request, end = flying[0]
             self._link.wait(request)
             flying.popleft()
+            self._sent += len(request.arguments) - _HEAD.size
             self._progress(self._done + plan.size * end // len(stream), self._total)
 
         try:
@@ -166,17 +168,18 @@ class Upload:
                 while len(flying) >= self._link.session.hello.window:
                     land()
                 part = stream[offset : offset + self._chunk()]
-                arguments = pack("<II", offset, len(part)) + part
+                arguments = _HEAD.pack(offset, len(part)) + part
                 request = self._link.submit(
                     Board.SERVICE_ID, Board.WRITEUPLOAD_ID, arguments, ordered=True
                 )
                 offset += len(part)
-                self._sent += len(part)
                 flying.append((request, offset))
             while flying:
                 land()
         finally:
-            self._link.drop([request for request, _ in flying])
+            lost = [request for request, _ in flying]
+            self._sent += sum(len(r.arguments) - _HEAD.size for r in lost if r.transmissions)
+            self._link.drop(lost)
 
     def _chunk(self) -> int:
         return min(self._link.chunk, self._link.session.hello.max_frame - _OVERHEAD)
