@@ -6,7 +6,18 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("startup", "roundtrip", "download", "trace", "work", "latency", "bridge")
+ALL = (
+    "startup",
+    "roundtrip",
+    "download",
+    "image_sizes",
+    "stop",
+    "faults",
+    "trace",
+    "work",
+    "latency",
+    "bridge",
+)
 
 
 def main(arguments: list[str]) -> int:

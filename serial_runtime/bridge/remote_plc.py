@@ -31,6 +31,7 @@ from serial_runtime.errors import (
     SerialRuntimeError,
     TraceError,
 )
+from serial_runtime.plc.coding import UploadPlan
 from serial_runtime.plc.log import WARNING
 from serial_runtime.plc.watch import FORCE_OVERFLOW, INVALID, LIST_OVERFLOW, SUSPENDED, WRONG_SIZE
 from serial_runtime.rpc.board import common as board_types
@@ -277,7 +278,7 @@ class Seat:
         self._plc.uploads.purge(owner)
 
     def owner_closed(self, owner: Hashable) -> None:
-        self._plc.uploads.purge(owner)
+        self._plc.uploads.owner_closed(owner)
 
     def match_md5(self, md5: str) -> bool:
         return self._plc.line.call(lambda client: client.match_md5(md5))
@@ -339,6 +340,15 @@ class Seat:
             return int(Status.Broken), []
 
     # ---- service 2 ---------------------------------------------------------------------------
+
+    def open_upload(self, owner: Hashable, plan: UploadPlan) -> tuple[int, bytes]:
+        return self._plc.uploads.open(owner, plan)
+
+    def write_upload(self, owner: Hashable, offset: int, data: bytes) -> None:
+        self._plc.uploads.write(owner, offset, data)
+
+    def finish_upload(self, owner: Hashable) -> None:
+        self._plc.uploads.finish(owner)
 
     def board_status(self) -> board_types.BoardStatus:
         if not self._plc.line.ours:

@@ -8,6 +8,7 @@ one client cannot disturb another's. Any thread.
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 import threading
 import time
@@ -16,6 +17,9 @@ from pathlib import Path
 
 from serial_runtime.errors import LinkError, OutcomeUnknown, StateError, StoreError
 from serial_runtime.plc.blobs import Blobs
+from serial_runtime.plc.coding import UploadPlan
+from serial_runtime.plc.program_store import StoredProgram
+from serial_runtime.plc.uploads import Uploads as Streams
 from serial_runtime.rpc.client import Client
 
 QUOTA_BYTES = 32 << 20  # of one client
@@ -31,14 +35,18 @@ class Uploads:
         self._say = say
         self._told_s = 0.0
         self._folder = tempfile.TemporaryDirectory(prefix="serial-runtime-bridge-")
-        self._blobs = Blobs(self._folder.name, quota_bytes)
-        self._lock = threading.Lock()  # protects _blobs
+        blobs, streams = (os.path.join(self._folder.name, name) for name in ("blobs", "streams"))
+        os.mkdir(blobs)
+        os.mkdir(streams)
+        self._blobs = Blobs(blobs, quota_bytes)
+        self._streams = Streams(streams, quota_bytes, self._blobs, _no_base)
+        self._lock = threading.Lock()  # protects both
         self._sending = threading.Lock()
 
     @property
     def folder(self) -> Path:
-        """Where they are."""
-        return Path(self._folder.name)
+        """Where the blobs are."""
+        return Path(self._folder.name, "blobs")
 
     def close(self) -> None:
         """Remove what is there."""
@@ -59,10 +67,35 @@ class Uploads:
         with self._lock:
             self._blobs.purge(owner)
 
+    def owner_closed(self, owner: Hashable) -> None:
+        """The owner is gone."""
+        with self._lock:
+            self._blobs.purge(owner)
+            self._streams.close(owner)
+
+    def open(self, owner: Hashable, plan: UploadPlan) -> tuple[int, bytes]:
+        """Begin an upload by offset: see ``plc.uploads``."""
+        with self._lock:
+            return self._streams.open(owner, plan)
+
+    def write(self, owner: Hashable, offset: int, data: bytes) -> None:
+        """Bytes of it. BlobError."""
+        with self._lock:
+            self._streams.write(owner, offset, data)
+
+    def finish(self, owner: Hashable) -> None:
+        """Make it a blob. BlobError, StoreError."""
+        with self._lock:
+            decoding = self._streams.begin(owner)
+        decoding.run()
+        with self._lock:
+            self._streams.end(owner, decoding)
+
     def discard(self, owner: Hashable, blob_ids: Sequence[bytes]) -> None:
         """Forget blobs that are used up."""
         with self._lock:
             self._blobs.discard(owner, blob_ids)
+            self._streams.used(blob_ids)
 
     def take(
         self, owner: Hashable, md5: str, blob_id: bytes, extra_files: Sequence[tuple[str, bytes]]
@@ -85,7 +118,7 @@ class Uploads:
             began_s = self._told_s = time.monotonic()
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    client.download(image, md5, files, self._progress)
+                    sent = client.download(image, md5, files, self._progress)
                     break
                 except OutcomeUnknown:
                     raise
@@ -93,7 +126,10 @@ class Uploads:
                     if attempt == _ATTEMPTS:
                         raise
                     self._say(f"the download was interrupted and goes on: {error}")
-            self._say(f"downloaded in {time.monotonic() - began_s:.1f} s")
+            self._say(
+                f"downloaded in {time.monotonic() - began_s:.1f} s: {sent.bytes_sent} bytes were "
+                f"sent ({sent.coding})"
+            )
         finally:
             self._sending.release()
 
@@ -110,3 +146,7 @@ class Uploads:
                 return Path(path).read_bytes()
             except OSError as error:
                 raise StoreError(f"an upload is lost: {error.strerror}") from error
+
+
+def _no_base(md5: str) -> StoredProgram:
+    raise StoreError("the bridge takes no patches: it has no program to apply them to")
