@@ -34,7 +34,7 @@ from serial_runtime.plc.blobs import Blobs
 from serial_runtime.plc.loader import Loader
 from serial_runtime.plc.log import CRITICAL, INFO, WARNING, Log
 from serial_runtime.plc.program_store import check_names
-from serial_runtime.plc.trace import Trace
+from serial_runtime.plc.trace import ALL_TICKS, Trace, TraceOptions
 from serial_runtime.plc.trial import load_on_trial
 from serial_runtime.plc.watch import INVALID, SUSPENDED, Watch
 from serial_runtime.worker import serialized
@@ -354,9 +354,14 @@ class PLC:
         return self._board.statistics(reset)
 
     @serialized
-    def open_trace(self, indices: Sequence[int], table: int | None = None) -> int:
-        """Trace these variables every tick; returns a token. VariableError, TraceError."""
-        return self._watch.open(self._require_usable("trace", table), indices)
+    def open_trace(
+        self,
+        indices: Sequence[int],
+        table: int | None = None,
+        options: TraceOptions = ALL_TICKS,
+    ) -> int:
+        """Trace these variables; returns a token. VariableError, TraceError."""
+        return self._watch.open(self._require_usable("trace", table), indices, options)
 
     def read_trace(self, token: int, cursor: int, max_bytes: int) -> TraceBatch:
         """Samples from `cursor` (first 0) on; earlier ones are acknowledged. TraceError."""
