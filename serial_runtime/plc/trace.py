@@ -235,8 +235,9 @@ class Trace:
             run, most = buffer.first_run()
             coding, count, samples = 0, 0, b""
             if most:
-                # Not all of the buffer: what was handed out cannot be decimated any more.
-                most_bytes = min(BATCH_BYTES, buffer.limit_bytes // 2)
+                most_bytes = BATCH_BYTES
+                if self._pace is not None:  # what was handed out cannot be decimated any more
+                    most_bytes = min(most_bytes, buffer.limit_bytes // 2)
                 most = buffer.fitting(most, most_bytes, RECORD_OVERHEAD_BYTES)
                 records = list(islice(buffer.records, most))
                 coding, count, samples = self._coding.pack(records, buffer.before, max_bytes)

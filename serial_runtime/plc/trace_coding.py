@@ -74,7 +74,7 @@ class TraceCoding:
     def __init__(self, kinds: Sequence[int], compressors: int = 0) -> None:
         """`kinds`: the IEC types of the list. `compressors`: what the other side takes, as bits."""
         self._widths = _widths(kinds)
-        usable = compressors & supported()
+        usable = compressors and compressors & supported()
         self._compressor = ZSTD if usable >> ZSTD & 1 else ZLIB if usable >> ZLIB & 1 else RAW
         self._records_per_byte = 0.0  # in the batch before; 0: nothing known
         self._masks = _Masks([], 0, 0)

@@ -36,12 +36,22 @@ from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.link import Link, StubManager
-from serial_runtime.rpc.trace import Capture, Snapshot, Trace, Trigger
+from serial_runtime.rpc.trace import Capture, Condition, Mode, Snapshot, Trace, Trigger
 from serial_runtime.rpc.upload import Upload
 from serial_runtime.transport import Transport
 from serial_runtime.transport import connect as open_transport
 
-__all__ = ["Capture", "Client", "LogLine", "Snapshot", "Trace", "Trigger", "connect"]
+__all__ = [
+    "Capture",
+    "Client",
+    "Condition",
+    "LogLine",
+    "Mode",
+    "Snapshot",
+    "Trace",
+    "Trigger",
+    "connect",
+]
 
 T = TypeVar("T")
 _STATUS = struct.Struct("<i4II")  # state, messages per level, return value

@@ -92,6 +92,7 @@ class Trace:
         self.capture = 0  # number of the capture; 0: none yet, or no trigger
         self.trigger_tick = 0  # of that capture
         self.timed_out = False  # it had no trigger
+        self.complete = False  # the last sample was the last of that capture
         self.done = False  # a single trigger's capture is complete: nothing more comes
         self.received_bytes = 0  # of packed samples
         self.plc = 0
@@ -99,6 +100,7 @@ class Trace:
         self._coding = TraceCoding(kinds)
         self._before = b""  # the last record
         self._post = trigger.post
+        self._left = -1  # samples that the capture lacks; negative: the trigger's too
         self._poll_s = poll_s
         self._polled_s = 0.0
         self._cursor = 0
@@ -116,24 +118,16 @@ class Trace:
     def captures(self) -> Iterator[Capture]:
         """Captures, each when it is complete, or when the next one shows that it was cut short."""
         capture = Capture(0, 0, False, [])
-        left = -1  # samples until it is complete; negative: those before the trigger's
         while not (self._closed or self.done):
             samples = self.poll()
-            if not samples:
-                continue
             if self.capture != capture.number:
-                if left:
-                    yield from [capture] if capture.number else []
+                if capture.samples:
+                    yield capture
                 capture = Capture(self.capture, self.trigger_tick, self.timed_out, [])
-                left = -1
-            for sample in samples:
-                capture.samples.append(sample)
-                if left > 0:
-                    left -= 1
-                elif sample.tick == capture.tick:
-                    left = self._post
-            if not left:
+            capture.samples.extend(samples)
+            if self.complete and capture.samples:
                 yield capture
+                capture = capture._replace(samples=[])
 
     def poll(self) -> list[Snapshot]:
         """Wait until the next poll is due, and return its samples; maybe none."""
@@ -151,9 +145,22 @@ class Trace:
         if records:
             self._before = records[-1]
             self.decimation, self.since = batch.every, batch.since
+        samples = [Snapshot(int.from_bytes(record[:4], "little"), record[8:]) for record in records]
+        if batch.capture and records:
+            self._follow(batch, samples)
+        return samples
+
+    def _follow(self, batch: TraceBatch, samples: list[Snapshot]) -> None:
+        if batch.capture != self.capture:
             self.capture, self.trigger_tick = batch.capture, batch.trigger_tick
             self.timed_out = batch.timed_out
-        return [Snapshot(int.from_bytes(record[:4], "little"), record[8:]) for record in records]
+            self._left = -1
+        for sample in samples:
+            if self._left > 0:
+                self._left -= 1
+            elif sample.tick == self.trigger_tick:
+                self._left = self._post
+        self.complete = self._left == 0
 
     def close(self) -> None:
         """End the trace on the board; idempotent."""
