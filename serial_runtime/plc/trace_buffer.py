@@ -123,7 +123,9 @@ class TraceBuffer:
         start = self._oldest + self._given
         last = self._runs[-1]
         while self._runs and self._runs[-1].start >= start:
-            self._runs.pop()
+            first = self._runs.pop()
+            if first.start == start:
+                since = first.since
         self._runs.append(last._replace(start=start, since=since & MASK, every=every))
 
     def overwrite(self) -> None:

@@ -87,7 +87,7 @@ def test_the_factor_does_not_swing() -> None:
 
 def test_the_factor_falls_again_when_the_line_has_room() -> None:
     line = Line(100)
-    line.run(30)
+    line.run(12)
     slow = len(line.factors) - 1
     assert line.pace.every >= 8
     line.samples_per_s = 3000
