@@ -132,7 +132,6 @@ class TraceBuffer:
         """Drop the oldest records until the rest fits."""
         while self.bytes > self.limit_bytes and len(self.records) > 1:
             if self._given:
-                self._given -= 1
                 if not self._unsure:
                     self._unsure_from = self._oldest
                 self._unsure += 1

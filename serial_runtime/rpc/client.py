@@ -21,6 +21,7 @@ from serial_runtime.errors import (
     TableChanged,
     VariableError,
 )
+from serial_runtime.plc.trigger import Condition, Mode
 from serial_runtime.protocol.codec import Codec
 from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.board.common import (
@@ -36,7 +37,7 @@ from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.link import Link, StubManager
-from serial_runtime.rpc.trace import Capture, Condition, Mode, Snapshot, Trace, Trigger
+from serial_runtime.rpc.trace import Capture, Snapshot, Trace, Trigger
 from serial_runtime.rpc.upload import Upload
 from serial_runtime.transport import Transport
 from serial_runtime.transport import connect as open_transport
