@@ -25,6 +25,7 @@ COMMANDS = {
     "trace": ("trace", "record variables at every tick into a CSV file"),
     "log": ("log", "show the board's log"),
     "stats": ("stats", "cycle statistics: wakeup latency and execution time"),
+    "line": ("line", "a virtual serial cable, as bad as wanted"),
     "demo": ("demo", "all of it, on a virtual serial cable"),
 }
 

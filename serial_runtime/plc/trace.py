@@ -221,11 +221,11 @@ class Trace:
             records = buffer.take(buffer.fitting(len(buffer.records), max_bytes))
             return [(tick_of(record), record[8:]) for record in records]
 
-    def read(self, token: int, cursor: int, max_bytes: int) -> Batch:
+    def read(self, token: int, cursor: int, max_bytes: int, longest_bytes: int = 0) -> Batch:
         """Samples from `cursor` on, service 2; those before it are acknowledged and dropped.
 
-        The first cursor is 0. `max_bytes` bounds `Batch.samples`. TraceError: stale token,
-        impossible cursor, or a sample that is longer than `max_bytes`.
+        The first cursor is 0. `max_bytes` bounds `Batch.samples`, but for a sample that is alone
+        longer: `longest_bytes`. TraceError: stale token, impossible cursor, a longer sample.
         """
         with self._lock:
             self._fetch(token, keeps=True)
@@ -241,10 +241,11 @@ class Trace:
                 most = buffer.fitting(most, most_bytes, RECORD_OVERHEAD_BYTES)
                 records = list(islice(buffer.records, most))
                 coding, count, samples = self._coding.pack(records, buffer.before, max_bytes)
-                if len(samples) > max_bytes:
+                longest_bytes = max(max_bytes, longest_bytes)
+                if len(samples) > longest_bytes:
                     raise TraceError(
                         f"one sample has {len(samples)} bytes, a reply on this line at most "
-                        f"{max_bytes}: trace fewer variables"
+                        f"{longest_bytes}: trace fewer variables"
                     )
             next_cursor, left_out = buffer.give(count)
             more = count < len(buffer.records)

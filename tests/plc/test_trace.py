@@ -143,6 +143,7 @@ def test_a_sample_longer_than_the_reply_is_said(scene: Scene) -> None:
     with pytest.raises(TraceError, match="20 bytes"):
         scene.trace.read(token, 0, 19)
     assert len(split(scene.trace.read(token, 0, 20).samples)) == 1
+    assert len(split(scene.trace.read(token, 0, 5, 20).samples)) == 1
 
 
 def test_a_full_ring_shows_as_a_gap_and_a_count(scene: Scene) -> None:

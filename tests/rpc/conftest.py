@@ -19,7 +19,7 @@ from serial_runtime.rpc.server import Server
 from serial_runtime.rpc.service import About
 from serial_runtime.transport.loop import LoopTransport, loop_pair
 
-ABOUT = About(board_id="bench-1", runtime="0.0", backend="fake", window=4, max_program=1_000_000)
+ABOUT = About(board_id="bench-1", runtime="0.0", backend="fake", window=16, max_program=1_000_000)
 
 
 class FakePLC:
@@ -188,7 +188,7 @@ class FakePLC:
         self.token += 1
         return self.token
 
-    def read_trace(self, token: int, cursor: int, max_bytes: int) -> Any:
+    def read_trace(self, token: int, cursor: int, max_bytes: int, longest: int = 0) -> Any:
         if token != self.token:
             raise TraceError("another trace was opened")
         with self.lock:
