@@ -17,6 +17,7 @@ from typing import NamedTuple
 from erpc import Reference
 
 from serial_runtime.errors import CallUnsupported, VariableError
+from serial_runtime.plc.coding import UploadPlan, codings
 from serial_runtime.plc.trace import TraceOptions
 from serial_runtime.plc.trigger import TriggerOrder
 from serial_runtime.protocol.timing import LossMeter
@@ -199,9 +200,10 @@ class IdeHandler(Ide):
 
 
 class BoardHandler(IBoardService):
-    """Service 2."""
+    """Service 2. `owner` names whose uploads the calls mean; it is set before each call."""
 
     def __init__(self, plc: PLC, limits: Limits, about: About) -> None:
+        self.owner: Hashable = None
         self._plc = plc
         self._limits = limits
         self._about = about
@@ -215,6 +217,7 @@ class BoardHandler(IBoardService):
             max_frame=self._limits.max_frame,
             window=self._about.window,
             max_program=self._about.max_program,
+            codings=codings(),
         )
 
     def GetBoardStatus(self, status: Reference) -> None:
@@ -334,6 +337,18 @@ class BoardHandler(IBoardService):
 
     def CloseTrace(self, token: int) -> None:
         self._plc.close_trace(token)
+
+    def OpenUpload(self, plan: board_types.UploadPlan, offset: Reference, held: Reference) -> None:
+        wanted = UploadPlan(
+            plan.md5, plan.size, plan.coding, plan.base, plan.digest, plan.coded_size
+        )
+        offset.value, held.value = self._plc.open_upload(self.owner, wanted)
+
+    def WriteUpload(self, offset: int, data: bytes) -> None:
+        self._plc.write_upload(self.owner, offset, data)
+
+    def FinishUpload(self) -> None:
+        self._plc.finish_upload(self.owner)
 
 
 def _distribution(found: Distribution) -> board_types.Distribution:
