@@ -21,7 +21,6 @@ from erpc import Reference
 from serial_runtime.board_types import LogRecord, Variable
 from serial_runtime.bridge.forces import Forces
 from serial_runtime.bridge.mirror import Mirror
-from serial_runtime.bridge.samples import Batch
 from serial_runtime.bridge.shared_client import ABSENT_S, SharedClient
 from serial_runtime.bridge.traces import Traces
 from serial_runtime.bridge.uploads import Uploads
@@ -31,8 +30,10 @@ from serial_runtime.errors import (
     SerialRuntimeError,
     TraceError,
 )
+from serial_runtime.plc.answers import PlcStatus, TraceBatch
 from serial_runtime.plc.coding import UploadPlan
 from serial_runtime.plc.log import WARNING
+from serial_runtime.plc.trace import ALL_TICKS, TraceOptions
 from serial_runtime.plc.watch import FORCE_OVERFLOW, INVALID, LIST_OVERFLOW, SUSPENDED, WRONG_SIZE
 from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.client import BoardServiceClient
@@ -325,7 +326,7 @@ class Seat:
             code = FORCE_OVERFLOW if len(forces) > _FORCES_MOST else WRONG_SIZE
             plc.force(self, table, lambda book: book.replaced(self, forces))
             code = LIST_OVERFLOW
-            return plc.traces.subscribe(self, table, indices, keeps=False)
+            return plc.traces.subscribe(self, table, indices)
         except LinkError as error:
             self.log(WARNING, f"trace list failed: {error}")
             raise
@@ -388,15 +389,23 @@ class Seat:
         statistics: board_types.CycleStatistics = found.value
         return statistics
 
-    def open_trace(self, indices: Sequence[int], table: int) -> int:
+    def open_trace(
+        self, indices: Sequence[int], table: int, options: TraceOptions = ALL_TICKS
+    ) -> int:
         if not self._plc.line.ours:
             raise CallUnsupported("the board behind the bridge is a stock eRPC server")
+        if options.trigger is not None:
+            raise TraceError("a bridge has no triggers: connect to the board itself for that")
         if not indices:
             raise TraceError("no variables to trace: name at least one")
-        return self._plc.traces.subscribe(self, table, indices, keeps=True)
+        every = max(1, options.every)
+        return self._plc.traces.subscribe(self, table, indices, keeps=True, every=every)
 
-    def read_trace(self, token: int, cursor: int, max_bytes: int) -> Batch:
-        return self._plc.traces.read(token, cursor, max_bytes, self._plc.mirror.state)
+    def read_trace(
+        self, token: int, cursor: int, max_bytes: int, longest_bytes: int = 0
+    ) -> TraceBatch:
+        state = PlcStatus(self._plc.mirror.state)
+        return self._plc.traces.read(token, cursor, state, max_bytes, longest_bytes)
 
     def close_trace(self, token: int) -> None:
         self._plc.traces.end(token)

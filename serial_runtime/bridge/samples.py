@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import islice
@@ -11,9 +12,11 @@ from typing import NamedTuple
 
 from serial_runtime.errors import ProtocolError, TraceError
 from serial_runtime.iec import IecType, wire_size
+from serial_runtime.plc.answers import PlcStatus, TraceBatch
+from serial_runtime.plc.trace_coding import RAW
 
 _RECORD = Struct("<II")
-_RECORD_OVERHEAD_BYTES = 120  # of a tuple, a small bytes object and their place in the deque
+_RECORD_OVERHEAD_BYTES = 250  # of two tuples, a small bytes object and their place in the deque
 _MASK = 0xFFFFFFFF
 
 Cut = Callable[[bytes], bytes]
@@ -70,14 +73,21 @@ def _walking_cutter(union: Sequence[int], types: Mapping[int, int], wanted: Sequ
     return cut
 
 
-class Batch(NamedTuple):
-    """Samples for one fetch by cursor; names as in ``rpc/board.erpc``."""
+class Mark(NamedTuple):
+    """What the stream says of the samples of one of its batches: they share one."""
 
-    plc: int
-    next_cursor: int
-    lost: int
-    samples: bytes
-    more: bool
+    every: int  # they are those of the ticks that it divides,
+    since: int  # from this one on
+    decimated: int  # ticks left out so far
+
+
+NO_MARK = Mark(1, 0, 0)
+
+
+class _Sample(NamedTuple):
+    tick: int
+    values: bytes
+    mark: Mark
 
 
 class Subscription:
@@ -87,9 +97,18 @@ class Subscription:
     """
 
     def __init__(
-        self, token: int, owner: Hashable, indices: Sequence[int], buffer_bytes: int, keeps: bool
+        self,
+        token: int,
+        owner: Hashable,
+        indices: Sequence[int],
+        buffer_bytes: int,
+        *,
+        keeps: bool,
+        every: int = 1,
+        decimated: int = 0,
     ) -> None:
-        """`keeps`: fetched with `read`, by cursor; else with `take`."""
+        """`keeps`: fetched with `read`, by cursor; else with `take`. Wants the ticks that `every`
+        divides. `decimated`: the stream's count at its beginning."""
         self.token = token
         self.owner = owner
         self.indices = tuple(indices)
@@ -97,15 +116,22 @@ class Subscription:
         self.keeps = keeps
         self.lost = 0
         self.fetched_s = 0.0
+        self._every = every
+        self._left_out = -decimated  # by the stream, before; and here, on purpose
         self._buffer_bytes = buffer_bytes
         self._used_bytes = 0
-        self._samples: deque[tuple[int, bytes]] = deque()
+        self._samples: deque[_Sample] = deque()
         self._oldest = 0  # cursor of _samples[0]
+        self._last = NO_MARK._replace(decimated=decimated)
 
-    def add(self, tick: int, values: bytes) -> None:
+    def add(self, tick: int, values: bytes, mark: Mark = NO_MARK) -> None:
         """A sample of the union."""
+        if tick % self._every:
+            self._left_out += 1
+            return
         mine = self.cut(values)
-        self._samples.append((tick, mine))
+        mark = mark._replace(decimated=mark.decimated + self._left_out)
+        self._samples.append(_Sample(tick, mine, mark))
         self._used_bytes += len(mine) + _RECORD_OVERHEAD_BYTES
         while self._used_bytes > self._buffer_bytes and len(self._samples) > 1:
             self._drop(1)
@@ -113,9 +139,12 @@ class Subscription:
 
     def take(self, max_bytes: int) -> list[tuple[int, bytes]]:
         """Samples (tick, values), oldest first, consumed; the least is one, if there is one."""
-        return self._drop(self._fitting(max_bytes))
+        count = self._fitting(max_bytes, len(self._samples))
+        return [(one.tick, one.values) for one in self._drop(count)]
 
-    def read(self, cursor: int, max_bytes: int, plc: int) -> Batch:
+    def read(
+        self, cursor: int, plc: PlcStatus, max_bytes: int, longest_bytes: int = 0
+    ) -> TraceBatch:
         """Samples from `cursor` on; those before are dropped. TraceError: impossible cursor."""
         acknowledged = (cursor - self._oldest) & _MASK
         if acknowledged > len(self._samples):
@@ -123,30 +152,55 @@ class Subscription:
                 raise TraceError(f"trace cursor {cursor} was never given out")
             acknowledged = 0  # dropped meanwhile, and counted
         self._drop(acknowledged)
-        count = self._fitting(max_bytes)
+        count = self._fitting(max_bytes, self._alike())
         parts: list[bytes] = []
-        for tick, values in islice(self._samples, count):
+        for tick, values, mark in islice(self._samples, count):
             parts += (_RECORD.pack(tick, len(values)), values)
+            self._last = mark
         samples = b"".join(parts)
-        if len(samples) > max_bytes:
+        if len(samples) > max(max_bytes, longest_bytes):
             raise TraceError(
                 f"one sample has {len(samples)} bytes, a reply at most {max_bytes}: trace fewer "
                 "variables"
             )
-        more = count < len(self._samples)
-        return Batch(plc, (self._oldest + count) & _MASK, self.lost, samples, more)
+        return TraceBatch(
+            plc=plc,
+            next_cursor=(self._oldest + count) & _MASK,
+            more=count < len(self._samples),
+            done=False,
+            lost=self.lost,
+            decimated=self._last.decimated,
+            every=math.lcm(self._last.every, self._every),
+            since=self._last.since,
+            capture=0,
+            trigger_tick=0,
+            timed_out=False,
+            coding=RAW,
+            records=count,
+            samples=samples,
+        )
 
-    def _fitting(self, max_bytes: int) -> int:
+    def _alike(self) -> int:
+        """How many samples, from the oldest on, have the same factor."""
+        first = None
+        for count, (_, _, mark) in enumerate(self._samples):
+            if first is None:
+                first = mark
+            elif mark.every != first.every or mark.since != first.since:
+                return count
+        return len(self._samples)
+
+    def _fitting(self, max_bytes: int, most: int) -> int:
         size = count = 0
-        for _, values in self._samples:
-            size += len(values) + _RECORD.size
+        for one in islice(self._samples, most):
+            size += len(one.values) + _RECORD.size
             if size > max_bytes and count:
                 break
             count += 1
         return count
 
-    def _drop(self, count: int) -> list[tuple[int, bytes]]:
+    def _drop(self, count: int) -> list[_Sample]:
         dropped = [self._samples.popleft() for _ in range(count)]
-        self._used_bytes -= sum(len(v) + _RECORD_OVERHEAD_BYTES for _, v in dropped)
+        self._used_bytes -= sum(len(one.values) + _RECORD_OVERHEAD_BYTES for one in dropped)
         self._oldest = (self._oldest + count) & _MASK
         return dropped

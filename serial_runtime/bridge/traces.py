@@ -26,7 +26,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 from erpc import Reference
 
-from serial_runtime.bridge.samples import Batch, Subscription, cutter
+from serial_runtime.bridge.samples import Mark, Subscription, cutter
 from serial_runtime.bridge.shared_client import SharedClient
 from serial_runtime.errors import (
     CallRefused,
@@ -34,6 +34,8 @@ from serial_runtime.errors import (
     SerialRuntimeError,
     TraceError,
 )
+from serial_runtime.plc.answers import PlcStatus, TraceBatch
+from serial_runtime.rpc.board.common import TraceTrigger
 from serial_runtime.rpc.client import Client, Snapshot, Trace
 from serial_runtime.rpc.ide.common import Status, TraceOrder
 
@@ -81,6 +83,7 @@ class Traces:
         self._last_tick: int | None = None  # of the samples so far
         self._lived_through: list[Subscription] = []  # of those that see a gap when it is reopened
         self._lost = 0  # what the board has said of the present trace
+        self._decimated_before = self._decimated = 0  # of the traces before, and of all
         self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
 
     def start(self) -> None:
@@ -102,14 +105,23 @@ class Traces:
         with self._stream:
             self._learn_types(table, indices)
 
-    def subscribe(self, owner: Hashable, table: int, indices: Sequence[int], *, keeps: bool) -> int:
+    def subscribe(
+        self,
+        owner: Hashable,
+        table: int,
+        indices: Sequence[int],
+        *,
+        keeps: bool = False,
+        every: int = 1,
+    ) -> int:
         """Trace these variables for `owner`, in place of what it traced; returns a token.
 
+        `every`: only the ticks that it divides.
         Raises VariableError, TraceError, TableChanged, LinkError; then nothing is changed.
         """
         with self._stream:
             self._learn_types(table, indices)
-            one = self._new(owner, indices, keeps)
+            one = self._new(owner, indices, keeps, every)
             with self._changed:
                 others = [s for s in self._subscriptions.values() if s.owner != owner]
             wanted = _union([*others, one])
@@ -124,7 +136,7 @@ class Traces:
             trace = self._line.call(lambda client: StockTrace(client, orders))
             if trace.token <= 0:
                 return trace.token
-            one = self._new(owner, [index for index, _ in orders], False)
+            one = self._new(owner, [index for index, _ in orders])
             with self._changed:
                 self._subscriptions.clear()
             self._trace, self._union, self._boot = trace, one.indices, self._line.boot
@@ -142,10 +154,13 @@ class Traces:
         with self._changed:
             return self._fetch(token, keeps=False).take(max_bytes)
 
-    def read(self, token: int, cursor: int, max_bytes: int, plc: int) -> Batch:
+    def read(
+        self, token: int, cursor: int, plc: PlcStatus, max_bytes: int, longest_bytes: int
+    ) -> TraceBatch:
         """Samples from `cursor` on, with the board's state `plc`. TraceError."""
         with self._changed:
-            return self._fetch(token, keeps=True).read(cursor, max_bytes, plc)
+            one = self._fetch(token, keeps=True)
+            return one.read(cursor, plc, max_bytes, longest_bytes)
 
     def end(self, token: int) -> None:
         """End one trace. TraceError when it has ended already."""
@@ -172,10 +187,20 @@ class Traces:
 
     # ---- with _changed held ------------------------------------------------------------------
 
-    def _new(self, owner: Hashable, indices: Sequence[int], keeps: bool) -> Subscription:
+    def _new(
+        self, owner: Hashable, indices: Sequence[int], keeps: bool = False, every: int = 1
+    ) -> Subscription:
         token = self._next_token
         self._next_token = token + 1 if token < 0x7FFFFFFF else 1
-        one = Subscription(token, owner, indices, self._buffer_bytes, keeps)
+        one = Subscription(
+            token,
+            owner,
+            indices,
+            self._buffer_bytes,
+            keeps=keeps,
+            every=every,
+            decimated=self._decimated,
+        )
         one.fetched_s = self._clock()
         return one
 
@@ -228,12 +253,15 @@ class Traces:
             self._drain()
         before = self._union
         try:
-            trace = self._line.call(lambda client: Trace(client.board, table, wanted, 0.0))
+            kinds = [self._types[index] for index in wanted]
+            trace = self._line.call(
+                lambda client: Trace(client.board, table, wanted, kinds, 0.0, 0, TraceTrigger())
+            )
         except LinkError:
             self._trace = None  # whether it was opened nobody knows: the thread opens it again
             raise
         self._trace, self._union = trace, wanted
-        self._boot, self._lost = self._line.boot, 0
+        self._boot, self._lost, self._decimated_before = self._line.boot, 0, self._decimated
         with self._changed:
             self._lived_through = list(self._subscriptions.values())
             if wanted != before:
@@ -264,10 +292,12 @@ class Traces:
                 self._lived_through = []
                 self._last_tick = samples[-1].tick
             lost, self._lost = trace.lost - self._lost, trace.lost
+            self._decimated = self._decimated_before + trace.decimated
+            mark = Mark(trace.decimation, trace.since, self._decimated)
             for one in self._subscriptions.values():
                 one.lost += lost
                 for tick, values in samples:
-                    one.add(tick, values)
+                    one.add(tick, values, mark)
         return trace.more
 
     def _restore(self, cause: SerialRuntimeError) -> None:
@@ -368,7 +398,8 @@ class StockTrace:
         """Set the list. CallRefused; a refusal may also be a negative `token`."""
         self._ide = client.ide
         self.more = False
-        self.lost = 0  # it does not tell
+        self.lost = self.decimated = self.since = 0  # it does not tell
+        self.decimation = 1
         self.plc = int(Status.Stopped)
         reference = Reference()
         value = self._ide.SetTraceVariablesList([TraceOrder(*one) for one in orders], reference)
