@@ -165,7 +165,7 @@ class Upload:
 
         try:
             while offset < len(stream):
-                while len(flying) >= self._link.session.hello.window:
+                while len(flying) >= max(2, self._link.session.hello.window // 2):
                     land()
                 part = stream[offset : offset + self._chunk()]
                 arguments = _HEAD.pack(offset, len(part)) + part
