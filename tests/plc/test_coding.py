@@ -150,7 +150,9 @@ def test_a_board_without_the_decompressor_says_so(
 def test_a_disk_that_takes_no_file_is_a_matter_of_room(tmp_path: Path) -> None:
     (tmp_path / "target").write_bytes(b"in the way")
     (tmp_path / "stream").write_bytes(FILE)
-    decoding = Decoding(plan_of(PLAIN, FILE), str(tmp_path / "stream"), "", str(tmp_path / "target"))
+    decoding = Decoding(
+        plan_of(PLAIN, FILE), str(tmp_path / "stream"), "", str(tmp_path / "target")
+    )
     decoding.run()
     with pytest.raises(BlobError, match="cannot be stored"):
         decoding.result()
