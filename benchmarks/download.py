@@ -38,15 +38,15 @@ def raw_rate(folder: Path, baud: int, size: int) -> float:
 
 
 def download_rate(folder: Path, baud: int, image: bytes) -> float:
-    """Bytes of the image per second, from the first byte to the program accepted."""
+    """Bytes that were sent per second, from the first byte to the program accepted."""
     with (
         cable(folder / "cable", baud) as (board_end, host_end),
         runtime(board_end, folder / "store", "--baud", str(baud)),
         connect(f"ERPC://{host_end}:{baud}") as client,
     ):
         began = time.perf_counter()
-        client.download(image)
-        return len(image) / (time.perf_counter() - began)
+        sent = client.download(image)
+        return sent.bytes_sent / (time.perf_counter() - began)
 
 
 def run(options: Sequence[str] = ()) -> None:
