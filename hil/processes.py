@@ -19,6 +19,7 @@ from hil.ledger import Violation
 from serial_runtime.errors import LinkError
 from serial_runtime.rpc.client import Client, connect
 
+_ROOT = Path(__file__).parent.parent
 _START_S = 30.0
 _END_S = 20.0
 
@@ -36,6 +37,7 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env={**os.environ, **environment},
+                cwd=_ROOT,
             )
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None

@@ -29,6 +29,7 @@ import argparse
 import collections
 import contextlib
 import hashlib
+import json
 import random
 import shutil
 import sys
@@ -70,10 +71,13 @@ _TROUBLES = {"line": 10.0, "unplug": 2.0, "restart": 2.0, "client": 1.0}
 class Soak:
     """One run. Everything random comes from the seed, but not when it happens."""
 
-    def __init__(self, folder: Path, seed: int, baud: int) -> None:
+    def __init__(
+        self, folder: Path, seed: int, baud: int, phase_s: tuple[float, float] = _PHASE_S
+    ) -> None:
+        """`phase_s`: the shortest and the longest time between two troubles."""
         self.counts: collections.Counter[str] = collections.Counter()
         self.longest_s = 0.0
-        self._folder, self._baud = folder, baud
+        self._folder, self._baud, self._phase_s = folder, baud, phase_s
         self._calls, self._troubles = random.Random(f"{seed}/calls"), random.Random(f"{seed}/line")
         self._ledger = Ledger()
         self._doing = ""
@@ -81,7 +85,7 @@ class Soak:
         self._forgiven = False  # likewise: a log was lost that may have told of it
         self._conditions = ""
         self._phase_began_s = self._began_s = time.monotonic()
-        self._next_trouble_s = self._began_s + 2.0
+        self._next_trouble_s = self._began_s + phase_s[1]
         self._plug_s = float("inf")
         self._before: collections.Counter[str] = collections.Counter()
         self._image = image_of(folder)
@@ -160,8 +164,6 @@ class Soak:
 
     def _wait_for_answer(self) -> Answer:
         """Let troubles come until the client answers, or is killed."""
-        import json
-
         limit_s = time.monotonic() + TIMEOUT_S + RECONNECT_S + SLOW_S + _SLACK_S
         if self._doing in _LONG:
             limit_s += _LONG_S
@@ -240,7 +242,7 @@ class Soak:
 
     def _trouble(self) -> None:
         source = self._troubles
-        self._next_trouble_s = time.monotonic() + source.uniform(*_PHASE_S)
+        self._next_trouble_s = time.monotonic() + source.uniform(*self._phase_s)
         kind = source.choices(list(_TROUBLES), list(_TROUBLES.values()))[0]
         if kind == "line":
             self._tell_phase()

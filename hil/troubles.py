@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 
@@ -19,7 +20,7 @@ def _rate(source: Random, least: float, most: float) -> str:
     return f"{least * (most / least) ** source.random():.1e}"
 
 
-_KINDS = {
+_KINDS: dict[str, Callable[[Random], str]] = {
     "clean": lambda source: "",
     "bit errors": lambda source: f"ber={_rate(source, 1e-6, 1e-4)}",
     "bursts": lambda source: f"burst={_rate(source, 1e-5, 3e-4)} burst-bytes=20",
