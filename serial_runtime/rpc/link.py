@@ -14,9 +14,8 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from erpc.client import RequestContext
 
@@ -29,6 +28,8 @@ from serial_runtime.protocol.plain_session import PlainSession
 from serial_runtime.protocol.timing import FRAME_HEADER, Line
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.transport import Transport
+
+T = TypeVar("T")
 
 PROBE = "serial-runtime/2?nonce="
 _PROBE_MARGIN_S = 0.25  # before the first repetition on a line; TCP loses nothing, so it has time
@@ -241,11 +242,13 @@ class Link:
                     self._changed.wait()
                     self._followers -= 1
                     continue
-                with self._drives():
-                    try:
-                        self._step(self._session, request)
-                    except LinkClosed as error:
-                        self._reopen(error)
+                self._driving = True
+                try:
+                    self._step(self._session, request)
+                except LinkClosed as error:
+                    self._reopen(error)
+                finally:
+                    self._end_of_drive()
         return request.result()
 
     def call(self, service: int, method: int, arguments: bytes = b"") -> bytes:
@@ -259,23 +262,12 @@ class Link:
                 if not request.done:
                     self._session.give_up(request, LinkTimeout("the call was given up"))
 
-    @contextmanager
-    def _drives(self) -> Iterator[None]:
-        """This thread uses the transport; holds the lock, but for `_unlocked` parts."""
-        self._driving = True
-        try:
-            yield
-        finally:
-            self._driving = False
-            self._changed.notify_all()
+    # What follows belongs to the thread that drives. It holds the lock, but while it waits.
 
-    @contextmanager
-    def _unlocked(self) -> Iterator[None]:
-        self._changed.release()
-        try:
-            yield
-        finally:
-            self._changed.acquire()
+    def _end_of_drive(self) -> None:
+        self._driving = False
+        if self._followers:
+            self._changed.notify_all()
 
     def _step(self, session: ClientSession | PlainSession, request: Request) -> None:
         """Send what is due, then wait for bytes or for the next time to send."""
@@ -295,19 +287,27 @@ class Link:
 
     def _write(self, bodies: list[bytes]) -> None:
         now_s = time.monotonic()
-        self.recent.extend([Message(now_s, ">", body, "") for body in bodies])
-        data = b"".join([encode_frame(body) for body in bodies])
+        frames = []
+        for body in bodies:
+            self.recent.append(Message(now_s, ">", body, ""))
+            frames.append(encode_frame(body))
+        data = b"".join(frames)
         self._sent_bytes += len(data)
-        with self._unlocked():
-            try:
-                self.transport.write(data)
-            except LinkTimeout:
-                return  # the line is stuck; the session repeats until the deadline
+        self._changed.release()
+        try:
+            self.transport.write(data)
+        except LinkTimeout:
+            return  # the line is stuck; the session repeats until the deadline
+        finally:
+            self._changed.acquire()
 
     def _receive(self, session: ClientSession | PlainSession, timeout_s: float | None) -> None:
         decoder = self._decoder
-        with self._unlocked():
+        self._changed.release()  # as `_unlocked`, which costs more
+        try:
             data = self.transport.read(timeout_s)
+        finally:
+            self._changed.acquire()
         now_s = time.monotonic()
         if data:
             self._received_bytes += len(data)
@@ -333,11 +333,13 @@ class Link:
 
     def _look(self) -> None:
         """Notice that the link has closed before a call is trusted to it."""
-        with self._drives():
-            try:
-                self._receive(self._session, 0.0)
-            except LinkClosed as error:
-                self._reopen(error)
+        self._driving = True
+        try:
+            self._receive(self._session, 0.0)
+        except LinkClosed as error:
+            self._reopen(error)
+        finally:
+            self._end_of_drive()
 
     def _trouble(self, text: str) -> None:
         """Tell it, once until the peer is heard again."""
@@ -358,9 +360,7 @@ class Link:
             if time.monotonic() - lost_s >= patience_s:
                 self._trouble(f"connection lost: {cause}; trying to reconnect")
             try:
-                with self._unlocked():
-                    transport = self._open_transport()
-                self.transport = transport
+                self.transport = self._unlocked(self._open_transport)
                 self._start_decoder()
                 ours = self._probe(limit_s)
                 break
@@ -368,14 +368,20 @@ class Link:
                 self.transport.close()
                 if time.monotonic() >= limit_s or self._closed:
                     raise LinkClosed(f"{cause}; and not back: {error}") from error
-                with self._unlocked():
-                    time.sleep(_RETRY_S)
+                self._unlocked(lambda: time.sleep(_RETRY_S))
         if ours != self.ours:
             self.transport.close()
             raise LinkClosed(f"{self.transport.name}: another kind of peer has taken the place")
         self.connected = True
         self.reconnects += 1
         self._session.link_lost(time.monotonic() - lost_s)
+
+    def _unlocked(self, wait: Callable[[], T]) -> T:
+        self._changed.release()
+        try:
+            return wait()
+        finally:
+            self._changed.acquire()
 
     def _probe(self, limit_s: float) -> bool:
         """Whether the peer is ours. Any stock server says, harmlessly, that it is not."""
