@@ -84,6 +84,7 @@ class Soak:
         self._restarted = False  # during the present operation
         self._forgiven = False  # likewise: a log was lost that may have told of it
         self._conditions = ""
+        self._no_faults = 0  # bytes dropped to have a restart seen
         self._phase_began_s = self._began_s = time.monotonic()
         self._next_trouble_s = self._began_s + phase_s[1]
         self._plug_s = float("inf")
@@ -266,7 +267,9 @@ class Soak:
 
     def _restart(self, kill: bool, seen: bool) -> None:
         """Of the board."""
+        dropped = 0
         if seen:
+            dropped = self._line.counters()["to-board"]["dropped"]
             self._line.order("set to-board drop=1")
             time.sleep(0.1)
             self._ledger.seen(self._board.new_lines())
@@ -280,6 +283,8 @@ class Soak:
         self._restarted = True
         self.counts["boards killed" if kill else "boards restarted"] += 1
         self._board = Board(self._folder, self._line.board_end, self._baud)
+        if seen:
+            self._no_faults += self._line.counters()["to-board"]["dropped"] - dropped
         self._apply()
 
     def _new_player(self) -> Player:
@@ -296,6 +301,7 @@ class Soak:
             for key, value in one.items()
             if key not in ("carried", "delivered", "lost")
         )
+        self.counts["faults"] -= self._no_faults
         self.counts["bytes"] = sum(one["carried"] for one in counters.values())
         news = self.counts - self._before
         self._before = self.counts.copy()
