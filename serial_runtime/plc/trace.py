@@ -42,7 +42,9 @@ _LENGTH = Struct("<I")
 _MASK = 0xFFFFFFFF
 _READ_BYTES = 1 << 18
 _WAIT_S = 0.05  # one wait in the shim: bounds how long `quiesce` takes
-_GATHER_S = 0.01  # after a read: so that it is 100 small batches a second and not 1000
+# After a read, so that it is 40 small batches a second and not 1000; less while the ring is small
+# for what comes.
+_GATHER_S, _GATHER_LEAST_S = 0.025, 0.01
 _IDLE_SERVICE_1_S = 3.0  # interop: "dies when nobody consumed traces for 3 s"
 _IDLE_SERVICE_2_S = 30.0  # an unplugged line; samples wait for the cursor
 
@@ -113,6 +115,7 @@ class Trace:
         self._ring_lost = 0
         self._ring_may_hold = False
         self._fetched_s = 0.0
+        self._gather_s = _GATHER_LEAST_S  # the trace thread's own
         self._thread: threading.Thread | None = None
         self._quit = threading.Event()
 
@@ -315,7 +318,7 @@ class Trace:
         try:
             while self._step():
                 # Gathering wastes nothing: what comes meanwhile waits in the ring.
-                self._quit.wait(_GATHER_S)
+                self._quit.wait(self._gather_s)
         finally:
             with self._lock:  # after an error; `_end` has done it otherwise
                 if self._thread is threading.current_thread():
@@ -328,6 +331,8 @@ class Trace:
         # Before the read: samples of a PLC that stops now are still fetched by it.
         running = self._board.state == BoardState.RUNNING
         data = self._board.read_trace(generation, _READ_BYTES, _WAIT_S)
+        roomy = len(data) <= self._board.trace_ring_bytes // 16
+        self._gather_s = _GATHER_S if roomy else _GATHER_LEAST_S
         with self._lock:
             if self._token == 0:
                 return self._end()
