@@ -54,6 +54,7 @@ class Mirror:
         self._clock = clock
         self._state: int = Status.Disconnected
         self._boot = 0
+        self._complaint = ""  # what was told last
         self._was_present = False
         self._seen = [0, 0, 0, 0]  # lines per level of the board's log that were dealt with
         self._lines_lock = threading.Lock()  # one copies the log at a time
@@ -142,10 +143,13 @@ class Mirror:
             try:
                 self.poll()
                 pause_s = self._interval_s()
+                self._complaint = ""
             except LinkError:
                 pass  # told below once it lasts
             except SerialRuntimeError as error:
-                self._say(f"the board refuses to tell its status: {error}")
+                if self._complaint != str(error):
+                    self._complaint = str(error)
+                    self._say(f"the board refuses to tell its status: {error}")
             self._tell_presence()
             self._kick.wait(pause_s)
             self._kick.clear()
@@ -159,4 +163,5 @@ class Mirror:
             self.note(INFO, "the bridge has the board on the line")
         else:
             self.saw(Status.Disconnected)
+            self._line.give_up()
             self.note(WARNING, f"the bridge has lost the board: {self._line.reason}")

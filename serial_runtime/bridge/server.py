@@ -15,10 +15,11 @@ import threading
 from collections.abc import Callable
 
 import serial_runtime
-from serial_runtime.bridge.remote_plc import RemotePLC, Seat
+from serial_runtime.bridge.remote_plc import RemotePLC
+from serial_runtime.bridge.seat import Seat
 from serial_runtime.bridge.shared_client import RECONNECT_S, TIMEOUT_S
 from serial_runtime.bridge.uploads import QUOTA_BYTES
-from serial_runtime.errors import LinkError, LinkTimeout, SerialRuntimeError
+from serial_runtime.errors import ConfigError, LinkError, LinkTimeout, SerialRuntimeError
 from serial_runtime.protocol.session import WINDOW, ServerSessions
 from serial_runtime.rpc.client import Client, connect
 from serial_runtime.rpc.server import Server
@@ -80,11 +81,11 @@ def run(uri: str, host: str, port: int, say: Callable[[str], object] | None = No
     """Bridge until SIGTERM or SIGINT; returns the exit status. Main thread.
 
     Raises what keeps it from starting: LinkError when the port cannot be opened or the address
-    cannot be listened on, UriError. A board that does not answer yet is waited for.
+    cannot be listened on, ConfigError. A board that does not answer yet is waited for.
     """
     say = say or _tell
     # Before any thread is made, so that all of them leave the signals to `sigwait`.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
 
     def open_client() -> Client:
         return connect(
@@ -108,6 +109,7 @@ def run(uri: str, host: str, port: int, say: Callable[[str], object] | None = No
             listener.close()
     finally:
         plc.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return 0
 
 
@@ -116,7 +118,7 @@ def _reach(plc: RemotePLC, say: Callable[[str], object]) -> None:
         plc.mirror.poll()
     except LinkTimeout as error:
         say(f"{error} The bridge waits for it")
-    except LinkError:
+    except (LinkError, ConfigError):
         raise
     except SerialRuntimeError as error:
         say(str(error))

@@ -35,14 +35,24 @@ class SharedClient:
         self._client: Client | None = None
         self._lock = threading.Lock()  # protects _closed and _busy
         self._heard_s = float("-inf")
-        self._busy = 0  # long operations under way, during which the board may be silent
+        self._busy = 0  # long operations under way
         self._closed = False
         self.reason = "it was not reached yet"
 
     @property
     def present(self) -> bool:
         """Whether the board was heard lately. Never waits."""
-        return self._busy > 0 or time.monotonic() - self._heard_s < self._absent_s
+        since_s = time.monotonic() - self._absent_s
+        if self._heard_s > since_s:
+            return True
+        client = self._client
+        # Other answers wait behind a long operation: then any byte is a sign of the board, and a
+        # stock one gives none.
+        return (
+            self._busy > 0
+            and client is not None
+            and (not client.ours or client.link.heard_s > since_s)
+        )
 
     @property
     def boot(self) -> int:
@@ -94,6 +104,12 @@ class SharedClient:
         finally:
             with self._lock:
                 self._busy -= 1
+
+    def give_up(self) -> None:
+        """The board is away: end the calls that wait for it."""
+        client = self._client
+        if client is not None:
+            client.link.give_up()
 
     def close(self) -> None:
         """Close session and line; calls under way fail. Idempotent."""

@@ -28,6 +28,7 @@ from erpc import Reference
 
 from serial_runtime.bridge.samples import Mark, Subscription, cutter
 from serial_runtime.bridge.shared_client import SharedClient
+from serial_runtime.bridge.stock_trace import Orders, StockTrace
 from serial_runtime.errors import (
     CallRefused,
     LinkError,
@@ -36,8 +37,7 @@ from serial_runtime.errors import (
 )
 from serial_runtime.plc.answers import PlcStatus, TraceBatch
 from serial_runtime.rpc.board.common import TraceTrigger
-from serial_runtime.rpc.client import Client, Snapshot, Trace
-from serial_runtime.rpc.ide.common import Status, TraceOrder
+from serial_runtime.rpc.client import Trace
 
 _BUFFER_BYTES = 2 << 20  # of one client
 _POLL_S = 0.1
@@ -46,8 +46,6 @@ _UNFETCHED_S = 5.0  # nobody wants samples now: they wait on the board
 _DRAIN_READS = 10  # before a new list; a line that is too slow for the trace never gets it empty
 _RETRY_S = 0.3
 _GOES_ON = "this trace was ended by another list, a new program or its connection: open it again"
-
-Orders = Sequence[tuple[int, bytes]]
 
 
 class Traces:
@@ -389,36 +387,6 @@ class Traces:
     def _pause_s(self) -> float:
         rate_Bps = self._line.line_rate_Bps
         return max(_POLL_S, _POLL_BYTES / rate_Bps / _SHARE if rate_Bps else 0.0)
-
-
-class StockTrace:
-    """The trace of a stock board, with the interface of ``rpc.trace.Trace``."""
-
-    def __init__(self, client: Client, orders: Orders) -> None:
-        """Set the list. CallRefused; a refusal may also be a negative `token`."""
-        self._ide = client.ide
-        self.more = False
-        self.lost = self.decimated = self.since = 0  # it does not tell
-        self.decimation = 1
-        self.plc = int(Status.Stopped)
-        reference = Reference()
-        value = self._ide.SetTraceVariablesList([TraceOrder(*one) for one in orders], reference)
-        if value:
-            raise CallRefused(f"SetTraceVariablesList was refused (error {value})")
-        self.token: int = reference.value
-
-    def poll(self) -> list[Snapshot]:
-        """The samples since the last poll. TraceError when the board has ended the trace."""
-        reference = Reference()
-        value = self._ide.GetTraceVariables(self.token, reference)
-        self.plc = reference.value.status
-        if value or self.plc == Status.Broken:
-            raise TraceError("the board has ended it")
-        return [Snapshot(one.tick, bytes(one.TraceBuffer)) for one in reference.value.traces]
-
-    def close(self) -> None:
-        """Suspend it."""
-        self._ide.SetTraceVariablesList([], Reference())
 
 
 def _union(subscriptions: Sequence[Subscription]) -> tuple[int, ...]:

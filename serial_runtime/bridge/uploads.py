@@ -7,12 +7,13 @@ one client cannot disturb another's. Any thread.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 
 from serial_runtime.errors import LinkError, OutcomeUnknown, StateError, StoreError
@@ -106,32 +107,37 @@ class Uploads:
             raise StoreError(f"the uploaded program has not the digest {md5}; upload it again")
         return image, [(name, self._content(owner, one)) for name, one in extra_files]
 
-    def send(
-        self, client: Client, image: bytes, md5: str, files: Sequence[tuple[str, bytes]]
-    ) -> None:
-        """Download; takes the time of the line. StateError when another download is under way,
-        LinkError, and what the board refuses."""
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[None]:
+        """One download at a time. StateError while there is another."""
         if not self._sending.acquire(blocking=False):
             raise StateError("another client is downloading a program now; try again after it")
         try:
-            self._say(f"downloading a program of {len(image)} bytes")
-            began_s = self._told_s = time.monotonic()
-            for attempt in range(1, _ATTEMPTS + 1):
-                try:
-                    sent = client.download(image, md5, files, self._progress)
-                    break
-                except OutcomeUnknown:
-                    raise
-                except LinkError as error:
-                    if attempt == _ATTEMPTS:
-                        raise
-                    self._say(f"the download was interrupted and goes on: {error}")
-            self._say(
-                f"downloaded in {time.monotonic() - began_s:.1f} s: {sent.bytes_sent} bytes were "
-                f"sent ({sent.coding})"
-            )
+            yield
         finally:
             self._sending.release()
+
+    def send(
+        self, client: Client, image: bytes, md5: str, files: Sequence[tuple[str, bytes]]
+    ) -> None:
+        """Download, while `sending`; takes the time of the line. LinkError, and what the board
+        refuses."""
+        self._say(f"downloading a program of {len(image)} bytes")
+        began_s = self._told_s = time.monotonic()
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                sent = client.download(image, md5, files, self._progress)
+                break
+            except OutcomeUnknown:
+                raise
+            except LinkError as error:
+                if attempt == _ATTEMPTS:
+                    raise
+                self._say(f"the download was interrupted and goes on: {error}")
+        self._say(
+            f"downloaded in {time.monotonic() - began_s:.1f} s: {sent.bytes_sent} bytes were sent "
+            f"({sent.coding})"
+        )
 
     def _progress(self, done: int, total: int) -> None:
         now_s = time.monotonic()

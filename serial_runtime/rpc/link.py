@@ -158,6 +158,11 @@ class Link:
         return self._session.sessions
 
     @property
+    def heard_s(self) -> float:
+        """When bytes arrived last, ``time.monotonic()``; 0.0: never."""
+        return self._used_s
+
+    @property
     def chunk(self) -> int:
         """Bytes of data for the next request of an upload.
 
@@ -274,6 +279,15 @@ class Link:
                     self._session.give_up(request, LinkTimeout("the call was given up"))
 
     # What follows belongs to the thread that drives. It holds the lock, but while it waits.
+
+    def give_up(self) -> None:
+        """End every call under way with LinkTimeout; those sent may still execute."""
+        with self._changed:
+            for request in self._session.waiting:
+                self._session.give_up(request, LinkTimeout("the board is not heard any more"))
+            self._changed.notify_all()
+            if self._driving:
+                self.transport.interrupt()
 
     def _end_of_drive(self) -> None:
         self._driving = False

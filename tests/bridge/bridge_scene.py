@@ -16,6 +16,7 @@ from plc_scene import Scene, image
 
 from serial_runtime.bridge.remote_plc import RemotePLC
 from serial_runtime.bridge.server import BridgeServer
+from serial_runtime.damage import Rates
 from serial_runtime.errors import LinkError
 from serial_runtime.protocol.session import WINDOW, ServerSessions
 from serial_runtime.rpc.client import Client, connect
@@ -110,7 +111,7 @@ class BridgeScene:
         self.said: list[str] = []
         self.plugged = True
         self._rate_Bps = rate_Bps
-        self._line: LoopTransport | None = None
+        self._ends: tuple[LoopTransport, ...] = ()
         self._threads: list[threading.Thread] = []
         self._clients: list[Any] = []
         self._boots = 0x1000
@@ -142,8 +143,17 @@ class BridgeScene:
 
     def unplug(self) -> None:
         self.plugged = False
-        assert self._line is not None
-        self._line.cut()
+        self._ends[0].cut()
+
+    def mute(self, muted: bool) -> None:
+        """The line is there, but nothing comes through."""
+        for end in self._ends:
+            end.damage.muted = muted
+
+    def noise(self, ber: float) -> None:
+        """Bit errors in both directions."""
+        for end in self._ends:
+            end.damage.set_rates(Rates(ber=ber))
 
     def ide(self) -> Ide:
         ide = Ide(self.listener.port)
@@ -177,5 +187,5 @@ class BridgeScene:
         thread = threading.Thread(target=self._server.serve, args=(far,), daemon=True)
         thread.start()
         self._threads.append(thread)
-        self._line = near
+        self._ends = (near, far)
         return near

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import struct
 from collections.abc import Callable
 from itertools import islice, pairwise
@@ -301,3 +303,59 @@ def test_a_disconnected_client_is_forgotten(scene: BridgeScene, wait_for: WaitFo
     assert len(list(folder.iterdir())) == 1
     ide.close()
     wait_for(lambda: not list(folder.iterdir()))
+
+
+def test_a_board_that_falls_silent(scene: BridgeScene, wait_for: WaitFor) -> None:
+    scene.load()
+    ide = scene.ide()
+    wait_for(lambda: ide.status() == Status.Stopped)
+    scene.mute(True)
+    # A start would have a minute; nobody waits so long for a board that is not heard.
+    assert ide.start() == 1
+    assert ide.status() == Status.Disconnected
+    wait_for(lambda: any("StartPLC failed" in text for text in scene.said))
+    scene.mute(False)
+    wait_for(lambda: ide.status() != Status.Disconnected)
+    assert ide.stop() or ide.start() == 0, "whether it was started is unknown"
+
+
+def test_a_noisy_line(scene: BridgeScene, wait_for: WaitFor) -> None:
+    scene.noise(2e-4)
+    ide = scene.ide()
+    assert ide.transfer(IMAGE, **{"a.txt": bytes(range(256)) * 16})
+    assert ide.start() == 0
+    token = ide.watch(1, 2)
+    ticks: list[int] = []
+
+    def traced() -> bool:
+        if len(ticks) < 40:
+            scene.board.board.run_cycles(1)
+        state, samples = ide.traces(token)
+        assert state == Status.Started
+        for tick, values in samples:
+            assert values == dint(tick * 10 + 1) + dint(tick * 10 + 2)
+            ticks.append(tick)
+        return len(ticks) >= 40
+
+    wait_for(traced)
+    assert ticks == list(range(len(ticks)))
+
+
+def test_one_that_does_not_read_holds_up_nobody(scene: BridgeScene) -> None:
+    request = bytes.fromhex("278a0800dadf00040101 01000000".replace(" ", ""))
+    with socket.create_connection(("127.0.0.1", scene.listener.port)) as deaf:
+        deaf.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                deaf.send(request * 1000)
+        ide = scene.ide()
+        for _ in range(50):
+            assert ide.status() == Status.Empty
+
+
+def test_a_second_download_is_refused(scene: BridgeScene, wait_for: WaitFor) -> None:
+    one, other = scene.ide(), scene.ide()
+    with scene.plc.uploads.sending():
+        assert one.transfer(IMAGE) is False
+    wait_for(lambda: any("another client is downloading" in text for text in other.log()))
+    assert other.transfer(IMAGE)
