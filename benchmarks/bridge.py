@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -145,6 +146,16 @@ def poller(uri: str) -> int:
     return 0
 
 
+def call_meanwhile(uri: str, waits: list[float], over: threading.Event) -> None:
+    """A short call over the line again and again: how long it takes, milliseconds."""
+    transport, ide = stock(uri)
+    while not over.wait(POLL_S):
+        asked = time.monotonic()
+        ide.MatchMD5("0", Reference())
+        waits.append((time.monotonic() - asked) * 1e3)
+    transport.close()
+
+
 def transfer(uri: str, image: bytes) -> float:
     """What an IDE does when it transfers a program; seconds."""
     transport, ide = stock(uri)
@@ -173,9 +184,20 @@ def fairness(image: bytes) -> None:
             for _ in range(CLIENTS)
         ]
         time.sleep(2.0)
+        calls: list[float] = []
+        over = threading.Event()
+        caller = threading.Thread(target=call_meanwhile, args=(place, calls, over))
+        caller.start()
         seconds = transfer(place, bulk)
+        over.set()
+        caller.join()
         answers = [json.loads(client.communicate()[0]) for client in clients]
     show("meanwhile transferred", f"{len(bulk)} bytes in {seconds:.1f} s")
+    show(
+        "meanwhile forwarded calls (MatchMD5)",
+        f"{len(calls)}; min {min(calls):.1f}, median {statistics.median(calls):.1f}, "
+        f"max {max(calls):.1f} ms",
+    )
     due = int(SECONDS / POLL_S)
     for number, answer in enumerate(answers, 1):
         waits = answer["waits"]
