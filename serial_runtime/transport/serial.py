@@ -9,7 +9,6 @@ are used through pyserial's own object. pyserial is imported when the first port
 
 from __future__ import annotations
 
-import array
 import contextlib
 import errno
 import fcntl
@@ -18,10 +17,11 @@ import stat
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout
+from serial_runtime.transport import tty_ioctl
 from serial_runtime.transport.base import FdTransport
 
 if TYPE_CHECKING:
@@ -40,10 +40,6 @@ _FIRST_RETRY_S = 0.05
 _LONGEST_RETRY_S = 0.5
 _URL_SLICE_S = 0.2
 _URL_READ_SIZE = 4096
-
-# asm-generic (x86, Arm, RISC-V); the ioctl's result has both speeds as plain numbers.
-_TCGETS2 = 0x802C542A
-_OSPEED_INDEX = 10
 
 _PTY_MAJORS = range(136, 144)
 _ABSENT = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO, errno.ENOTDIR)
@@ -194,7 +190,7 @@ def _open_device(port: str, baud: int) -> int:
             # USB adapters hold bytes back for 16 ms otherwise; not every driver has the flag.
             with contextlib.suppress(ValueError, OSError, AttributeError):
                 opened.set_low_latency_mode(True)
-        check_rate(port, baud, _actual_baud(fd))
+        check_rate(port, baud, tty_ioctl.baud_of(fd))
     except BaseException:
         os.close(fd)
         raise
@@ -210,15 +206,6 @@ def check_rate(port: str, asked: int, actual: int) -> None:
             f"{port} cannot run at {asked} baud, the nearest it offers is {actual}; "
             "choose a rate both ends have"
         )
-
-
-def _actual_baud(fd: int) -> int:
-    state = array.array("i", [0] * 64)
-    try:
-        fcntl.ioctl(fd, _TCGETS2, state)
-    except OSError:
-        return 0
-    return state[_OSPEED_INDEX]
 
 
 def _is_pty(fd: int) -> bool:
@@ -267,21 +254,10 @@ def _code_of(error: Exception) -> int:
 
 def _holders(port: str) -> str:
     """Name the processes that have the device open, as far as this user may see them."""
-    device = os.path.realpath(port)
-    names = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        # Processes and descriptors come and go, and most are not ours to see.
-        with contextlib.suppress(OSError):
-            if device in _open_files(f"/proc/{pid}/fd"):
-                with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
-                    names.append(f"{comm.read().strip()} (pid {pid})")
+    from serial_runtime.transport.owners import owners
+
+    names = [f"{owner.name} (pid {owner.pid})" for owner in owners(port)]
     return f" by {', '.join(names)}" if names else " by another process"
-
-
-def _open_files(folder: str) -> Iterator[str]:
-    for one in os.listdir(folder):
-        with contextlib.suppress(OSError):
-            yield os.readlink(f"{folder}/{one}")
 
 
 class SerialListener:
