@@ -143,6 +143,10 @@ class ServerSessions:
         """Whether this envelope can only come from a client of ours (see Trust above)."""
         return request.boot_id == self.boot_id and request.session in self._sessions
 
+    def count(self) -> int:
+        """How many sessions are open."""
+        return len(self._sessions)
+
     def receive(self, request: Envelope, max_frame: int) -> list[Action]:
         """Take a request; return what to do, in order.
 

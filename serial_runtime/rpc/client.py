@@ -28,6 +28,7 @@ from serial_runtime.rpc.board.common import (
     Capabilities,
     CycleStatistics,
     Force,
+    LinkStatistics,
     ProgramInfo,
     Variable,
 )
@@ -135,6 +136,13 @@ class Client:
         capabilities = Reference()
         self._board.GetCapabilities(capabilities)
         found: Capabilities = capabilities.value
+        return found
+
+    def link_statistics(self) -> LinkStatistics:
+        """The board's figures of this link since it was opened."""
+        statistics = Reference()
+        self._board.GetLinkStatistics(statistics)
+        found: LinkStatistics = statistics.value
         return found
 
     def board_status(self) -> BoardStatus:

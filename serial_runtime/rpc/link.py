@@ -12,6 +12,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from erpc.client import RequestContext
 
@@ -53,6 +54,25 @@ _NOT_TWICE_STOCK = _NOT_TWICE | {
 # These wait for disk, a trial load, or a program's init.
 _SLOW = (Ide.NEWPLC_ID, Ide.REPAIRPLC_ID, Ide.STARTPLC_ID, Ide.STOPPLC_ID)
 _SLOW_S = 60.0
+
+
+class Figures(NamedTuple):
+    """How the link has done so far; see `Link.figures`."""
+
+    rtt_s: float
+    rto_s: float
+    transmissions: int
+    retransmissions: int
+    frames: int
+    untrusted_frames: int
+    header_errors: int
+    body_errors: int
+    discarded_bytes: int
+    sent_bytes: int
+    received_bytes: int
+    reconnects: int
+    window: int
+    chunk: int
 
 
 class Link:
@@ -105,6 +125,13 @@ class Link:
         if self.transport.reliable or rate_Bps is None:
             return _LONG_CHUNK
         return _SLOW_CHUNK if rate_Bps < _SLOW_BPS else _CHUNK
+
+    def figures(self) -> Figures:
+        """Figures so far."""
+        c = self._decoder.counters
+        again = getattr(self._session, "retransmissions", 0)
+        return Figures(0.0, 0.0, 0, again, c.frames, c.untrusted, c.header_errors, c.body_errors,
+                       c.discarded_bytes, 0, 0, self.reconnects, 1, self.chunk)  # fmt: skip
 
     def close(self) -> None:
         """Say goodbye and close; idempotent."""

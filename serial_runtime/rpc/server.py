@@ -53,6 +53,7 @@ from serial_runtime.rpc.service import (
     encode_status,
     plain_refusal,
 )
+from serial_runtime.rpc.served_line import ServedLine
 from serial_runtime.transport.base import FdTransport
 
 TYPE_CHECKING = False
@@ -212,10 +213,11 @@ class Link:
         self._owner: Hashable = id(self) if transport.reliable else ("line", transport.name)
         self._ide_handler = IdeHandler(server.plc, self._limits)
         self._ide = BeremizPLCObjectServiceService(self._ide_handler)
-        board_handler = BoardHandler(server.plc, self._limits, server.about)
-        self._board = BoardServiceService(board_handler)
         self._codec = Codec()
         self._decoder = FrameDecoder(self._limits.max_frame, _IDLE_S, resync=not transport.reliable)
+        self._line = ServedLine(transport, self._decoder.counters, server.sessions.count)
+        board_handler = BoardHandler(server.plc, self._limits, server.about, self._line)
+        self._board = BoardServiceService(board_handler)
 
     def run(self) -> None:
         """Serve until the link closes; on the link's thread."""
@@ -275,6 +277,7 @@ class Link:
     def _feed(self, data: bytes) -> None:
         """Serve the calls in these bytes, or know that there were none."""
         decoder, now_s = self._decoder, time.monotonic()
+        self._line.received_bytes += len(data)
         for frame in decoder.feed(data, now_s) if data else decoder.tick(now_s):
             if envelope.is_envelope(frame.body):
                 self._take_envelope(frame)
@@ -296,6 +299,7 @@ class Link:
         except ProtocolError as error:
             self._internal(error)  # a reply beyond 65535 bytes, which the limits prevent
             return
+        self._line.sent_bytes += len(frame)
         if self._lent is None:
             self._write_frame(frame)
         elif self._rest:

@@ -26,6 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.board import Distribution
     from serial_runtime.plc.plc_object import PLC
+    from serial_runtime.rpc.served_line import ServedLine
 
 PROBE = "serial-runtime/2?nonce="  # begins the digest that no program has; our answer is True
 _REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
@@ -179,10 +180,11 @@ class IdeHandler(Ide):
 class BoardHandler(IBoardService):
     """Service 2."""
 
-    def __init__(self, plc: PLC, limits: Limits, about: About) -> None:
+    def __init__(self, plc: PLC, limits: Limits, about: About, line: ServedLine) -> None:
         self._plc = plc
         self._limits = limits
         self._about = about
+        self._line = line
 
     def GetCapabilities(self, capabilities: Reference) -> None:
         capabilities.value = board_types.Capabilities(
@@ -287,6 +289,9 @@ class BoardHandler(IBoardService):
 
     def CloseTrace(self, token: int) -> None:
         self._plc.close_trace(token)
+
+    def GetLinkStatistics(self, statistics: Reference) -> None:
+        statistics.value = self._line.statistics()
 
 
 def _distribution(found: Distribution) -> board_types.Distribution:

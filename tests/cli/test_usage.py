@@ -38,7 +38,7 @@ def test_help_teaches(run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"example:\n  serial-runtime {name}" in result.out
     assert "exit codes:\n  0  done" in result.out
     assert max(map(len, result.out.splitlines())) <= 100
-    talks = name not in ("serve", "build", "demo")
+    talks = name not in ("serve", "build", "demo", "doctor")
     assert ("3  no connection" in result.out) == talks
     assert ("SERIAL_RUNTIME_URI" in result.out) == talks
 
@@ -97,7 +97,7 @@ def test_help_names_the_default_folder(run) -> None:
     assert f"default: {Profile().store.dir}," in " ".join(run("serve", "--help").out.split())
 
 
-@pytest.mark.parametrize("name", [n for n in COMMANDS if n not in ("serve", "build", "demo")])
+@pytest.mark.parametrize("name", [n for n in COMMANDS if n not in ("serve", "build", "demo", "doctor")])
 def test_without_a_uri_every_command_says_how_to_give_it(
     run, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

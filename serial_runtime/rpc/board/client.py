@@ -126,3 +126,10 @@ class BoardServiceClient(interface.IBoardService):
         _codec = _request.codec
         _codec.write_uint32(token)
         self._clientManager.perform_request(_request)
+
+    def GetLinkStatistics(self, statistics: Reference) -> None:
+        """Call GetLinkStatistics."""
+        _request = self._begin(self.GETLINKSTATISTICS_ID)
+        _codec = _request.codec
+        self._clientManager.perform_request(_request)
+        statistics.value = common.LinkStatistics()._read(_codec)

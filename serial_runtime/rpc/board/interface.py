@@ -27,6 +27,7 @@ class IBoardService(ABC):
     OPENTRACE_ID = 10
     READTRACE_ID = 11
     CLOSETRACE_ID = 12
+    GETLINKSTATISTICS_ID = 25
 
     @abstractmethod
     def GetCapabilities(self, capabilities: Reference) -> None:
@@ -109,3 +110,10 @@ class IBoardService(ABC):
     @abstractmethod
     def CloseTrace(self, token: int) -> None:
         """Method 12 of the service."""
+
+    @abstractmethod
+    def GetLinkStatistics(self, statistics: Reference) -> None:
+        """Method 25 of the service.
+
+        statistics: out common.LinkStatistics
+        """

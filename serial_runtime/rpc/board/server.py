@@ -38,6 +38,7 @@ class BoardServiceService(Service):  # type: ignore[misc]
             self._ids.OPENTRACE_ID: self._handle_OpenTrace,
             self._ids.READTRACE_ID: self._handle_ReadTrace,
             self._ids.CLOSETRACE_ID: self._handle_CloseTrace,
+            self._ids.GETLINKSTATISTICS_ID: self._handle_GetLinkStatistics,
         }
 
     def dispatch(self, method_id: int, sequence: int, codec: Codec) -> None:
@@ -164,3 +165,11 @@ class BoardServiceService(Service):  # type: ignore[misc]
         token = _codec.read_uint32()
         self._handler.CloseTrace(token)
         self._reply(self._ids.CLOSETRACE_ID, _sequence, _codec)
+
+    def _handle_GetLinkStatistics(self, _sequence: int, _codec: Codec) -> None:
+        statistics = Reference()
+        self._handler.GetLinkStatistics(statistics)
+        self._reply(self._ids.GETLINKSTATISTICS_ID, _sequence, _codec)
+        if statistics.value is None:
+            raise ValueError("GetLinkStatistics did not set statistics")
+        statistics.value._write(_codec)
