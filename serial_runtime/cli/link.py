@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from serial_runtime.rpc.board.common import LinkStatistics
     from serial_runtime.rpc.client import Client
-    from serial_runtime.rpc.link import Figures
+    from serial_runtime.rpc.link import LinkFigures
 
 _DRIVER = ("rx", "tx", "frame", "overrun", "parity", "brk", "buf_overrun")
 _LOST = ("overrun", "buf_overrun", "frame", "parity", "brk")
@@ -34,10 +34,10 @@ class Sample(NamedTuple):
     """Both ends at one moment; `up` and `down` since the sample before."""
 
     time_s: float
-    last_rtt_s: float
+    call_s: float  # the last GetPLCstatus, from call to answer
     up_Bps: float
     down_Bps: float
-    host: Figures
+    host: LinkFigures
     board: LinkStatistics | None  # None: a stock server
 
 
@@ -47,19 +47,19 @@ class _Watcher:
     def __init__(self, board: Client) -> None:
         self._board = board
         self._begin_s = self._before_s = time.monotonic()
-        self._before = board.link.figures()
+        self._before = board.link.figures
 
     def sample(self) -> Sample:
         board = self._board
         begin_s = time.monotonic()
         board.status()
-        last_rtt_s = time.monotonic() - begin_s
+        call_s = time.monotonic() - begin_s
         far = board.link_statistics() if board.ours else None
-        figures, now_s = board.link.figures(), time.monotonic()
+        figures, now_s = board.link.figures, time.monotonic()
         took_s = max(now_s - self._before_s, 1e-6)
         sample = Sample(
             now_s - self._begin_s,
-            last_rtt_s,
+            call_s,
             (figures.sent_bytes - self._before.sent_bytes) / took_s,
             (figures.received_bytes - self._before.received_bytes) / took_s,
             figures,
@@ -78,8 +78,9 @@ def table(name: str, sample: Sample) -> list[str]:
     host, board = sample.host, sample.board
     lines = [
         f"link            {name}, watched for {sample.time_s:.0f} s",
-        f"round trip      {_ms(sample.last_rtt_s)} last, {_ms(host.rtt_s)} smoothed, "
-        f"repeated after {_ms(host.rto_s)}",
+        f"status call     {_ms(sample.call_s)}",
+        f"turnaround      {_ms(host.rtt_s)} last, {_ms(host.smoothed_s)} smoothed, "
+        f"sent again after {_ms(host.rto_s)}",
         f"line            {sample.up_Bps:.0f} B/s up, {sample.down_Bps:.0f} B/s down",
         f"sent again      {host.retransmissions} of {host.transmissions}",
         f"window          {host.window} calls, chunks of {host.chunk} bytes",
@@ -110,7 +111,7 @@ def line(sample: Sample) -> str:
     """The view for a log: one line."""
     host, board = sample.host, sample.board
     text = (
-        f"{sample.time_s:8.1f} s  rtt {_ms(sample.last_rtt_s)}, smoothed {_ms(host.rtt_s)}, "
+        f"{sample.time_s:8.1f} s  call {_ms(sample.call_s)}, turnaround {_ms(host.smoothed_s)}, "
         f"again {host.retransmissions}/{host.transmissions}, "
         f"up {sample.up_Bps:.0f} B/s, down {sample.down_Bps:.0f} B/s, "
         f"discarded {host.discarded_bytes}"

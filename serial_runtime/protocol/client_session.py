@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""The client's half of a session, and its stand-in for stock servers. See ``session``.
+"""The client's half of a session. See ``session``.
 
-Both are sans-IO: `send` returns the frame bodies to transmit now, `receive` takes those that
-arrived, `wake_s` says when to call `send` again. Times are seconds of any monotonic clock. For
-one thread.
+Sans-IO: `send` returns the frame bodies to transmit now, `receive` takes those that arrived,
+`wake_s` says when to call `send` again. Times are seconds of any monotonic clock. For one thread.
+
+*Short before bulk.* A call is queued as it is submitted and gets its number when it is first
+transmitted; so a short command overtakes the chunks of an upload that are not on the line yet.
+And few are: a bulk call is transmitted when the line is about to run dry, not before, and only
+while the bytes under way are not more than the line holds and one chunk. It leaves a part of the
+window to short commands.
 """
 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
+from itertools import chain
 
 from serial_runtime.errors import (
     CallUnsupported,
@@ -20,13 +27,16 @@ from serial_runtime.errors import (
 )
 from serial_runtime.protocol import envelope
 from serial_runtime.protocol.refusal import decode_refusal
+from serial_runtime.protocol.timing import FRAME_HEADER, LEAD_S, Line
 
 FOREVER_S = float("inf")
-_FRAME_HEADER = 6
-_REPLY_BYTES = 300  # what a reply is taken to be; a longer one is noticed by its arriving bytes
-_MAX_WAIT_S = 4.0  # between repetitions
 _LAST_NUMBER = 0xFFF00000
 _AT_ONCE = 0.0  # as a time to repeat
+_OVERHEAD = envelope.OVERHEAD + FRAME_HEADER
+# Of the window, for short commands while bulk data is under way.
+_SHORT_REQUESTS, _SHORT_BYTES = 4, 2048
+# A HELLO is trusted only after a pause of the line, so it is not repeated without one.
+_LEAST_HELLO_S = 0.25
 
 
 def _random_u32() -> int:
@@ -39,30 +49,38 @@ class Request:
     done = False
     outputs = b""
     error: SerialRuntimeError | None = None  # set when it failed
+    serial = 0  # counts the calls submitted
+    number = 0  # given with the first transmission in a session
     transmissions = 0  # in the session below
     acknowledged = False  # the board has it
     session = 0
     boot_id = 0
     order = 0  # of the last transmission, among all
+    left_s = 0.0  # when its last transmission has left
     due_s = 0.0  # when to repeat it
 
     def __init__(
         self,
-        number: int,
         service: int,
         method: int,
         arguments: bytes,
-        deadline_s: float,
-        idempotent: bool,
-        ordered: bool,
+        deadline_s: float = FOREVER_S,
+        idempotent: bool = False,
+        ordered: bool = False,
+        bulk: bool = False,
     ) -> None:
-        self.number = number
         self.service = service
         self.method = method
         self.arguments = arguments
         self.deadline_s = deadline_s
         self.idempotent = idempotent
         self.ordered = ordered
+        self.bulk = bulk
+
+    @property
+    def size(self) -> int:
+        """Of the frame."""
+        return len(self.arguments) + _OVERHEAD
 
     def result(self) -> bytes:
         """The outputs, or the exception; ProtocolError while it is under way."""
@@ -73,58 +91,33 @@ class Request:
         return self.outputs
 
 
-class Line:
-    """What repetition needs to know of a line.
-
-    `rate_Bps` is None where frames take no time worth counting; `margin_s` is how long the other
-    end may take to answer before it is asked again.
-    """
-
-    def __init__(self, rate_Bps: float | None, margin_s: float) -> None:
-        self._rate_Bps = rate_Bps or FOREVER_S
-        self._margin_s = margin_s
-        self._free_s = 0.0  # when all that was written has left
-
-    def sent(self, body: bytes, now_s: float) -> None:
-        """A body was written."""
-        frame_s = (len(body) + _FRAME_HEADER) / self._rate_Bps
-        self._free_s = max(self._free_s, now_s) + frame_s
-
-    def due_s(self, now_s: float, times: int) -> float:
-        """When to repeat what was written last, after writing it so many times."""
-        wait_s = _REPLY_BYTES / self._rate_Bps + self._margin_s
-        doubled_s: float = wait_s * 2 ** min(times - 1, 10)
-        return max(self._free_s, now_s) + min(doubled_s, max(wait_s, _MAX_WAIT_S))
-
-    def reset(self) -> None:
-        """The link was opened again: nothing is on its way."""
-        self._free_s = 0.0
-
-    @property
-    def quiet_s(self) -> float:
-        """A silence after which no reply is under way."""
-        return self._margin_s / 2
-
-
 class ClientSession:
     """Sends calls in envelopes, up to the board's window of them at a time."""
 
-    def __init__(self, line: Line, draw: Callable[[], int] = _random_u32) -> None:
+    def __init__(
+        self, line: Line, draw: Callable[[], int] = _random_u32, *, bridged: bool = False
+    ) -> None:
+        """`bridged`: the calls are those of others, who are not at the line (`BRIDGED`)."""
         self.hello = envelope.Hello(envelope.VERSION, 1, 0, 0)  # known once `opened`
         self.opened = False
         self.sessions = 0  # opened so far
+        self.transmissions = 0
         self.retransmissions = 0
         self._line = line
         self._draw = draw
+        self._bridged = bridged
         self._session = draw()
         self._boot_id = 0
         self._hello_due_s = 0.0
         self._hellos = 0
         self._next = 1
+        self._submitted = 0
         self._orders = 0
         self._heard_s = 0.0
         self._strays = False  # whether a request may wait in a session that is no more
-        self._open: dict[int, Request] = {}  # by number, which is also their order
+        self._short: deque[Request] = deque()  # not transmitted yet
+        self._bulk: deque[Request] = deque()
+        self._flying: dict[int, Request] = {}  # by number, which is also their order
 
     def submit(
         self,
@@ -135,14 +128,13 @@ class ClientSession:
         deadline_s: float = FOREVER_S,
         idempotent: bool = False,
         ordered: bool = False,
+        bulk: bool = False,
     ) -> Request:
         """Queue a call; `send` transmits it when the window has room."""
-        if self._next > _LAST_NUMBER and not self._open:
-            self._reopen()
-            self._next = 1
-        request = Request(self._next, service, method, arguments, deadline_s, idempotent, ordered)
-        self._next += 1
-        self._open[request.number] = request
+        request = Request(service, method, arguments, deadline_s, idempotent, ordered, bulk)
+        self._submitted += 1
+        request.serial = self._submitted
+        (self._bulk if bulk else self._short).append(request)
         return request
 
     def give_up(self, request: Request, error: SerialRuntimeError) -> None:
@@ -153,51 +145,58 @@ class ClientSession:
     @property
     def waiting(self) -> list[Request]:
         """The calls under way, oldest first."""
-        return list(self._open.values())
+        return list(chain(self._flying.values(), self._short, self._bulk))
+
+    @property
+    def idle(self) -> bool:
+        """Whether no call is under way."""
+        return not (self._flying or self._short or self._bulk)
 
     @property
     def wake_s(self) -> float:
         """When `send` has something to do though nothing arrives."""
+        if self.idle:
+            return FOREVER_S
         wake_s = FOREVER_S
-        for request in self._open.values():
+        for request in self._flying.values():
+            wake_s = min(wake_s, request.deadline_s, self._due_s(request))
+        for request in chain(self._short, self._bulk):
             wake_s = min(wake_s, request.deadline_s)
-            if request.transmissions:
-                wake_s = min(wake_s, self._due_s(request))
-        if self._open and not self.opened:
-            wake_s = min(wake_s, self._hello_due_s)
+        if not self.opened:
+            return min(wake_s, self._hello_due_s)
+        if self._bulk and self._bulk_fits(*self._under_way()):
+            wake_s = min(wake_s, self._line.free_s - LEAD_S)
         return wake_s
 
     def send(self, now_s: float) -> list[bytes]:
         """The bodies to transmit now."""
-        for request in list(self._open.values()):
+        if self.idle:
+            return []
+        for request in self.waiting:
             if now_s >= request.deadline_s:
                 self.give_up(request, _timeout(request.transmissions))
-            elif self._strays and self._is_elsewhere(request) and now_s >= self._due_s(request):
-                self._lost_with_its_session(request)
-        if not self._open:
+        if self._strays:
+            for request in list(self._flying.values()):
+                if self._is_elsewhere(request) and now_s >= self._due_s(request):
+                    self._lost_with_its_session(request)
+            self._strays = any(map(self._is_elsewhere, self._flying.values()))
+        if self.idle:
             return []
         if not self.opened:
             return [self._say_hello(now_s)] if now_s >= self._hello_due_s else []
-        bodies: list[bytes] = []
-        count = size = 0
-        for request in self._open.values():
-            if request.transmissions:
-                count += 1
-                size += len(request.arguments) + envelope.OVERHEAD
-        oldest = next(iter(self._open))
-        for request in self._open.values():
-            if request.transmissions:
-                if now_s >= self._due_s(request) and not self._is_elsewhere(request):
-                    bodies.append(self._transmit(request, now_s))
-                continue
-            size += len(request.arguments) + envelope.OVERHEAD
-            if count == 0 or (
-                count < self.hello.window
-                and size <= self.hello.window_bytes
-                and request.number - oldest < self.hello.window
-            ):
-                count += 1
-                bodies.append(self._transmit(request, now_s))
+        if self._next > _LAST_NUMBER:
+            if not self._flying:
+                self._reopen()
+                return [self._say_hello(now_s)]
+            return self._repeat(now_s)
+        bodies = self._repeat(now_s)
+        count, size = self._under_way()
+        while self._short and self._short_fits(count, size):
+            count, size = count + 1, size + self._short[0].size
+            bodies.append(self._transmit(self._short.popleft(), now_s))
+        while self._bulk and self._bulk_fits(count, size) and self._line.queued_s(now_s) <= LEAD_S:
+            count, size = count + 1, size + self._bulk[0].size
+            bodies.append(self._transmit(self._bulk.popleft(), now_s))
         return bodies
 
     def receive(self, body: bytes, now_s: float) -> bool:
@@ -210,18 +209,21 @@ class ClientSession:
             return False
         if reply.service == envelope.SERVICE and reply.method == envelope.HELLO:
             return self._hello(reply)
-        request = self._open.get(reply.number)
-        if request is None or not request.transmissions or reply.session != request.session:
+        request = self._flying.get(reply.number)
+        if request is None or reply.session != request.session:
             return reply.session == self._session
-        if reply.status in (envelope.UNKNOWN_SESSION, envelope.OTHER_BOOT):
+        status = reply.status & envelope.STATUS
+        if status in (envelope.UNKNOWN_SESSION, envelope.OTHER_BOOT):
             self._refused_session(request)
             return True
         if reply.boot_id != request.boot_id:
             return False
-        self._answered(request, reply, now_s)
-        for other in self._open.values():
-            if other.transmissions and other.order < request.order and not other.acknowledged:
+        self._measure(request, reply, len(body), now_s)
+        self._answered(request, reply, status, now_s)
+        for other in self._flying.values():
+            if other.order < request.order and not other.acknowledged and other.due_s != _AT_ONCE:
                 other.due_s = _AT_ONCE  # a line is a queue: this one or its reply is lost
+                self._line.loss.lost()
         return True
 
     def heard(self, now_s: float) -> None:
@@ -233,7 +235,7 @@ class ClientSession:
         self._line.reset()
         self._heard_s = 0.0
         self._hello_due_s = 0.0
-        for request in self._open.values():
+        for request in self.waiting:
             request.deadline_s += outage_s
             request.acknowledged = False
             request.due_s = _AT_ONCE
@@ -246,14 +248,60 @@ class ClientSession:
         word, service, method = envelope.ONEWAY, envelope.SERVICE, envelope.BYE
         return [envelope.encode(word, self._next, self._session, self._boot_id, service, method, 0)]
 
+    # What fits.
+
+    def _under_way(self) -> tuple[int, int]:
+        """Requests and bytes that are transmitted and not answered."""
+        return len(self._flying), sum(request.size for request in self._flying.values())
+
+    def _short_fits(self, count: int, size: int) -> bool:
+        if count == 0:
+            return True
+        return (
+            count < self.hello.window
+            and size + self._short[0].size <= self.hello.window_bytes
+            and self._next - next(iter(self._flying)) < self.hello.window
+        )
+
+    def _bulk_fits(self, count: int, size: int) -> bool:
+        if count == 0:
+            return True
+        if self._strays:
+            return False  # one of them may have to go again, and before these
+        size += self._bulk[0].size
+        window = max(1, self.hello.window - _SHORT_REQUESTS)
+        return (
+            count < window
+            and size <= self.hello.window_bytes - _SHORT_BYTES
+            # On the way: what is being answered, the chunk that is leaving, and this one.
+            and size <= self._line.flight_bytes + 2 * self._bulk[0].size
+            and self._next - next(iter(self._flying)) < window
+        )
+
+    # Sending.
+
+    def _repeat(self, now_s: float) -> list[bytes]:
+        bodies = []
+        for request in self._flying.values():
+            if now_s >= self._due_s(request) and not self._is_elsewhere(request):
+                if request.due_s != _AT_ONCE and not request.acknowledged:
+                    self._line.loss.lost()
+                bodies.append(self._transmit(request, now_s))
+        return bodies
+
     def _transmit(self, request: Request, now_s: float) -> bytes:
         if request.transmissions:
             self.retransmissions += 1
+        else:
+            request.number = self._next
+            self._next += 1
+            self._flying[request.number] = request
         request.session, request.boot_id = self._session, self._boot_id
         request.transmissions += 1
+        self.transmissions += 1
         self._orders += 1
         request.order = self._orders
-        flags = min(request.number - next(iter(self._open)), envelope.BACK)
+        flags = min(request.number - next(iter(self._flying)), envelope.BACK)
         body = envelope.encode(
             envelope.CALL,
             request.number,
@@ -264,7 +312,8 @@ class ClientSession:
             flags | (envelope.ORDERED if request.ordered else 0),
             request.arguments,
         )
-        self._line.sent(body, now_s)
+        request.left_s = self._line.sent(body, now_s)
+        self._line.loss.carried(len(body) + FRAME_HEADER)
         request.due_s = self._line.due_s(now_s, request.transmissions)
         return body
 
@@ -276,25 +325,39 @@ class ClientSession:
 
     def _is_elsewhere(self, request: Request) -> bool:
         """Whether it was transmitted in a session that is no more."""
-        here = request.session == self._session and request.boot_id == self._boot_id
-        return request.transmissions > 0 and not here
+        return request.session != self._session or request.boot_id != self._boot_id
 
-    def _answered(self, request: Request, reply: envelope.Envelope, now_s: float) -> None:
-        if reply.status in (envelope.IN_PROGRESS, envelope.BUSY):
-            request.acknowledged = reply.status == envelope.IN_PROGRESS
+    # Answers.
+
+    def _measure(
+        self, request: Request, reply: envelope.Envelope, reply_bytes: int, now_s: float
+    ) -> None:
+        """Learn of the line from an answer."""
+        took_ms = (reply.status & envelope.TOOK) >> envelope.TOOK_SHIFT
+        if request.transmissions != 1 or request.acknowledged or took_ms == envelope.MOST_TOOK_MS:
+            return  # which transmission is answered, or how long the board worked, is not known
+        self._line.answered(request.left_s, reply_bytes, took_ms / 1000, now_s)
+        behind = sum(r.size for r in self._flying.values() if r.order > request.order)
+        self._line.acknowledged(behind, reply_bytes, now_s)
+
+    def _answered(
+        self, request: Request, reply: envelope.Envelope, status: int, now_s: float
+    ) -> None:
+        if status in (envelope.IN_PROGRESS, envelope.BUSY):
+            request.acknowledged = status == envelope.IN_PROGRESS
             request.due_s = self._line.due_s(now_s, request.transmissions + 1)
             return
-        if reply.status & ~envelope.RESTARTS == envelope.DONE:
+        if status == envelope.DONE:
             request.outputs = reply.payload
             if reply.status & envelope.RESTARTS:
                 self._reopen()
-        elif reply.status == envelope.REFUSED:
+        elif status == envelope.REFUSED:
             request.error = decode_refusal(reply.payload)
-        elif reply.status == envelope.UNSUPPORTED:
+        elif status == envelope.UNSUPPORTED:
             what = f"method {request.method} of service {request.service}"
             request.error = CallUnsupported(f"the board's runtime is older: it has no {what}")
         else:
-            request.error = ProtocolError(f"a reply with the unknown status {reply.status}")
+            request.error = ProtocolError(f"a reply with the unknown status {status}")
         self._settle(request)
 
     def _refused_session(self, request: Request) -> None:
@@ -306,15 +369,24 @@ class ClientSession:
     def _lost_with_its_session(self, request: Request, sure: bool = False) -> None:
         """Begin anew; `sure`: it was not executed."""
         if sure or request.idempotent:
+            del self._flying[request.number]
             request.transmissions = 0
             request.acknowledged = False
+            queue = self._bulk if request.bulk else self._short
+            place = next((i for i, r in enumerate(queue) if r.serial > request.serial), len(queue))
+            queue.insert(place, request)
         else:
             text = "the board has restarted; the call may or may not have been executed before"
             self.give_up(request, OutcomeUnknown(text))
 
     def _settle(self, request: Request) -> None:
         request.done = True
-        del self._open[request.number]
+        if request.transmissions:
+            del self._flying[request.number]
+        else:
+            (self._bulk if request.bulk else self._short).remove(request)
+
+    # The session.
 
     def _reopen(self) -> None:
         self.opened = False
@@ -326,11 +398,11 @@ class ClientSession:
 
     def _say_hello(self, now_s: float) -> bytes:
         word, service, method = envelope.CALL, envelope.SERVICE, envelope.HELLO
-        arguments = envelope.encode_hello_call()
+        arguments = envelope.encode_hello_call(envelope.BRIDGED if self._bridged else 0)
         body = envelope.encode(word, 0, self._session, 0, service, method, 0, arguments)
         self._hellos += 1
         self._line.sent(body, now_s)
-        self._hello_due_s = self._line.due_s(now_s, self._hellos)
+        self._hello_due_s = max(now_s + _LEAST_HELLO_S, self._line.due_s(now_s, self._hellos))
         return body
 
     def _hello(self, reply: envelope.Envelope) -> bool:
@@ -338,12 +410,14 @@ class ClientSession:
             return False
         if self.opened:
             return True
-        if reply.status == envelope.DONE:
+        status = reply.status & envelope.STATUS
+        if status == envelope.DONE:
             self.hello = envelope.decode_hello_reply(reply.payload)
             self._boot_id = reply.boot_id
             self.opened = True
             self.sessions += 1
-        elif reply.status == envelope.REFUSED:
+            self._next = 1 if self._next > _LAST_NUMBER else self._next
+        elif status == envelope.REFUSED:
             for request in self.waiting:
                 self.give_up(request, decode_refusal(reply.payload))
         return True

@@ -13,7 +13,7 @@ offset type field
 16     u32  CRC-32 (that of zlib) of the whole message, this field taken as 0
 20     u8   service of the call inside
 21     u8   method of the call inside
-22     u16  in a call: flags, see ORDERED and BACK; in a reply: status
+22     u16  in a call: flags, see ORDERED and BACK; in a reply: status, see TOOK and RESTARTS
 24          the call's arguments or outputs, without an eRPC header
 ====== ==== ========================================================================
 """
@@ -37,7 +37,8 @@ REPLY = 0x01020002
 HELLO = 0  # opens a session
 BYE = 255  # closes it; always ONEWAY
 
-# Statuses of a reply.
+# Statuses of a reply: the low 4 bits.
+STATUS = 0x000F
 DONE = 0  # the outputs follow
 IN_PROGRESS = 1  # queued or running: wait
 UNKNOWN_SESSION = 2  # not executed: say hello again
@@ -46,10 +47,16 @@ REFUSED = 4  # a refusal follows (see ``refusal``)
 UNSUPPORTED = 5  # no such service or method
 BUSY = 6  # not executed: beyond the window
 RESTARTS = 0x8000  # beside DONE: the last answer of this boot, the next call is for another
+TOOK = 0x7FF0  # milliseconds the board worked on the call; 2047 is "that long or longer"
+TOOK_SHIFT = 4
+MOST_TOOK_MS = 2047
 
 # Flags of a call.
 ORDERED = 0x8000  # execute only after every lower request the client still awaits
 BACK = 0x0FFF  # this number less the lowest request number the client still awaits
+
+# Flags of a HELLO.
+BRIDGED = 0x0001  # the caller is not at the line: a bridge speaks for others
 
 _HEADER = Struct("<IIIIIBBH")
 _BEFORE_CRC = slice(0, 16)
@@ -118,9 +125,17 @@ def decode(body: bytes) -> Envelope:
     return Envelope(word, number, session, boot_id, service, method, status, bytes(body[OVERHEAD:]))
 
 
-def encode_hello_call() -> bytes:
-    """The arguments of HELLO: the version, and flags of the client (none yet)."""
-    return _HELLO_CALL.pack(VERSION, 0)
+def encode_hello_call(flags: int = 0) -> bytes:
+    """The arguments of HELLO: the version, and flags of the client."""
+    return _HELLO_CALL.pack(VERSION, flags)
+
+
+def decode_hello_call(payload: bytes) -> int:
+    """The flags in the arguments of HELLO."""
+    if len(payload) < _HELLO_CALL.size:
+        return 0
+    flags: int = _HELLO_CALL.unpack_from(payload)[1]
+    return flags
 
 
 def encode_hello_reply(hello: Hello) -> bytes:

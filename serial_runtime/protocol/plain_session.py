@@ -18,7 +18,8 @@ from serial_runtime.errors import (
     SerialRuntimeError,
 )
 from serial_runtime.protocol import envelope
-from serial_runtime.protocol.client_session import FOREVER_S, Line, Request
+from serial_runtime.protocol.client_session import FOREVER_S, Request
+from serial_runtime.protocol.timing import Line
 
 _HEADER = Struct("<II")
 _INVOCATION, _REPLY = 0x01000000, 0x01000002
@@ -32,6 +33,7 @@ class PlainSession:
         self.hello = envelope.Hello(envelope.VERSION, 1, 0, 6106)
         self.opened = True
         self.sessions = 1
+        self.transmissions = 0
         self.retransmissions = 0
         self._line = line
         self._next = random.SystemRandom().randrange(1, 1 << 31)
@@ -46,11 +48,16 @@ class PlainSession:
         deadline_s: float = FOREVER_S,
         idempotent: bool = False,
         ordered: bool = False,
+        bulk: bool = False,
     ) -> Request:
         """Queue a call; one of another service than 1 is refused here, never sent."""
         self._next = (self._next + 1) & 0xFFFFFFFF
-        request = Request(self._next, service, method, arguments, deadline_s, idempotent, ordered)
-        self._queue.append(request)
+        request = Request(service, method, arguments, deadline_s, idempotent, ordered, bulk)
+        request.number = self._next
+        waiting = (i for i, r in enumerate(self._queue) if r.bulk and not r.transmissions)
+        # A stock server is asked one thing at a time; a short command is the next.
+        place = len(self._queue) if bulk else next(waiting, len(self._queue))
+        self._queue.insert(place, request)
         if service != 1:
             text = "the other end is not a serial runtime; it offers only the IDE's service"
             self.give_up(request, CallUnsupported(text))
@@ -65,6 +72,11 @@ class PlainSession:
     def waiting(self) -> list[Request]:
         """The calls under way, oldest first."""
         return list(self._queue)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no call is under way."""
+        return not self._queue
 
     @property
     def wake_s(self) -> float:
@@ -86,10 +98,11 @@ class PlainSession:
         if first.transmissions and not (self._may_repeat(first) and now_s >= first.due_s):
             return []
         self.retransmissions += first.transmissions > 0
+        self.transmissions += 1
         first.transmissions += 1
         word = _INVOCATION | first.service << 16 | first.method << 8
         body = _HEADER.pack(word, first.number) + first.arguments
-        self._line.sent(body, now_s)
+        first.left_s = self._line.sent(body, now_s)
         first.due_s = self._line.due_s(now_s, first.transmissions)
         return [body]
 
@@ -101,6 +114,8 @@ class PlainSession:
                 _REPLY | first.service << 16 | first.method << 8,
                 first.number,
             ):
+                if first.transmissions == 1:
+                    self._line.answered(first.left_s, len(body), 0.0, now_s)
                 first.outputs = bytes(body[_HEADER.size :])
                 self._settle(first)
         return False

@@ -33,8 +33,9 @@ one unused longest first, but never one with a running call.
 *Repeating.* The client repeats a request, under the same name, until it is answered or its
 deadline has passed. That is safe whatever became of the earlier transmissions. It repeats
 
-- after the time the line needs for both frames and a margin, doubled with each repetition, and
-  not while bytes arrive (the reply may be among them);
+- after the time the line needs for both frames and the retransmission timeout (RFC 6298, see
+  ``timing``), doubled with each repetition, and not while bytes arrive (the reply may be among
+  them); a reply tells how long the board worked on the call, so that this time is not the line's;
 - at once, when a request that was transmitted later has been answered: a line is a queue, so
   this one or its reply is lost;
 - when the link was lost and opened again: session, blobs and trace samples are still there.
@@ -47,15 +48,25 @@ one property of the line: it does not itself keep a second copy of a frame past 
 board.
 
 *Order.* Requests execute as they arrive. One with the flag ORDERED is held (its answer meanwhile
-is IN_PROGRESS) until all below it that the client still awaits are finished; so the chunks of an
-upload may be in flight together, and one that is lost costs only its own repetition.
+is IN_PROGRESS) while one below it that the client still awaits has not arrived, or is ordered too
+and not finished; so the chunks of an upload may be in flight together, and one that is lost costs
+only its own repetition. It does not wait for what is known to have no order: a status call, or a
+program that is being tried.
 
 *Trust.* After an error on the line, a frame that looks whole may be data inside another frame.
 Such frames are only looked at if they carry a known session and boot id with a right CRC-32,
 64 random bits that data cannot contain by chance (`ServerSessions.knows`).
 
+*Slow calls.* One that works longer (trying a program) is answered IN_PROGRESS at once and executes
+beside the others; its reply follows when it is there.
+
+*The peer is gone.* A client that has nothing to ask needs to know nothing; one that has repeats,
+and tells its user after some seconds of silence. The board keeps what belongs to a session
+(replies, uploads) until it is closed or the bound on sessions is reached, so that a line may be
+unplugged for as long as it likes; what costs it something meanwhile (a trace) ends by itself.
+
 What is policy and may change without a word to the peer: all times, the sizes of window and cache
-(published by the board), which methods are ordered or idempotent.
+(published by the board), which methods are ordered or idempotent, what goes before what.
 
 The client's half is in ``client_session``, the bytes are in ``envelope``.
 """
@@ -71,7 +82,7 @@ from serial_runtime.protocol import envelope
 from serial_runtime.protocol.envelope import Envelope, Hello
 from serial_runtime.protocol.refusal import encode_refusal
 
-WINDOW = 4
+WINDOW = 16
 WINDOW_BYTES = 16384  # what a tty is sure to keep for a reader that is busy with another call
 MAX_SESSIONS = 32
 CACHE_BYTES = 1 << 20
@@ -94,7 +105,7 @@ class _Held(NamedTuple):
     request: Envelope
 
 
-_RUNNING = _Running()
+_RUNNING, _RUNNING_IN_ORDER = _Running(), _Running()
 _Entry = bytes | _Running | _Held
 
 # What to do: send this body, or execute this call and hand its result to `ServerSessions.finish`.
@@ -102,16 +113,17 @@ Action = bytes | Envelope
 
 
 class _Session:
-    __slots__ = ("entries", "floor", "holds")
+    __slots__ = ("bridged", "entries", "floor", "holds")
 
-    def __init__(self) -> None:
+    def __init__(self, bridged: bool) -> None:
+        self.bridged = bridged
         self.floor = 0
         self.entries: dict[int, _Entry] = {}
         self.holds = False  # whether a call may be held
 
     @property
     def running(self) -> bool:
-        return any(entry is _RUNNING for entry in self.entries.values())
+        return any(isinstance(entry, _Running) for entry in self.entries.values())
 
 
 class ServerSessions:
@@ -143,8 +155,14 @@ class ServerSessions:
         """Whether this envelope can only come from a client of ours (see Trust above)."""
         return request.boot_id == self.boot_id and request.session in self._sessions
 
+    def is_bridged(self, session: int) -> bool:
+        """Whether the caller is not at the line itself (`envelope.BRIDGED`)."""
+        found = self._sessions.get(session)
+        return found is not None and found.bridged
+
+    @property
     def count(self) -> int:
-        """How many sessions are open."""
+        """Sessions known."""
         return len(self._sessions)
 
     def receive(self, request: Envelope, max_frame: int) -> list[Action]:
@@ -168,12 +186,22 @@ class ServerSessions:
             self._sessions.move_to_end(request.session)
             return self._request(session, request)
 
-    def finish(self, call: Envelope, status: int, payload: bytes) -> list[Action]:
-        """Note the reply of a call; return what to do: send it, execute a call that waited."""
-        reply = self._reply(call, status, payload)
+    def in_progress(self, call: Envelope) -> bytes:
+        """The answer that a call was taken up, for one that works longer."""
+        return self._status(call, envelope.IN_PROGRESS)
+
+    def finish(
+        self, call: Envelope, status: int, payload: bytes, took_s: float = 0.0
+    ) -> list[Action]:
+        """Note the reply of a call; return what to do: send it, execute a call that waited.
+
+        `took_s`: how long the call worked.
+        """
+        took_ms = min(int(took_s * 1000), envelope.MOST_TOOK_MS)
+        reply = self._reply(call, status | took_ms << envelope.TOOK_SHIFT, payload)
         with self._lock:
             session = self._sessions.get(call.session)
-            if session is None or session.entries.get(call.number) is not _RUNNING:
+            if session is None or not isinstance(session.entries.get(call.number), _Running):
                 # The session was closed, or the client gave the call up, while it ran.
                 return [reply]
             session.entries[call.number] = reply
@@ -214,8 +242,10 @@ class ServerSessions:
             session.entries[number] = _Held(request)
             session.holds = True
             return [self._status(request, envelope.IN_PROGRESS)]
-        session.entries[number] = _RUNNING
-        return [request]
+        in_order = request.status & envelope.ORDERED
+        session.entries[number] = _RUNNING_IN_ORDER if in_order else _RUNNING
+        # One that waited for it to arrive need not wait for its end.
+        return [request, *self._released(session)] if session.holds else [request]
 
     def _raise_floor(self, session: _Session, floor: int) -> None:
         session.floor = floor
@@ -225,8 +255,11 @@ class ServerSessions:
                 self._cached -= len(entry)
 
     def _is_due(self, session: _Session, number: int) -> bool:
-        below = range(session.floor, number)
-        return all(isinstance(session.entries.get(lower), bytes) for lower in below)
+        for lower in range(session.floor, number):
+            entry = session.entries.get(lower)
+            if not isinstance(entry, bytes) and entry is not _RUNNING:
+                return False
+        return True
 
     def _released(self, session: _Session) -> list[Action]:
         """The held calls that may execute now; at most one, as it holds those above it."""
@@ -235,7 +268,7 @@ class ServerSessions:
             if isinstance(entry, _Held):
                 session.holds = True
                 if self._is_due(session, number):
-                    session.entries[number] = _RUNNING
+                    session.entries[number] = _RUNNING_IN_ORDER
                     return [entry.request]
         return []
 
@@ -247,7 +280,8 @@ class ServerSessions:
                 if idle is None:
                     return self._reply(request, envelope.REFUSED, _FULL)
                 self._forget(idle)
-            self._sessions[request.session] = _Session()
+            flags = envelope.decode_hello_call(request.payload)
+            self._sessions[request.session] = _Session(bool(flags & envelope.BRIDGED))
         hello = Hello(envelope.VERSION, self.window, self._window_bytes, max_frame)
         return self._reply(request, envelope.DONE, envelope.encode_hello_reply(hello))
 

@@ -1,38 +1,44 @@
 # SPDX-License-Identifier: MIT
 """The client's link: transport, frame decoder and session put together, and opened again.
 
-No thread: a call drives the transport until it is answered. A link that closes (unplugged, the
-board restarts) is opened again by the call that notices, for `reconnect_s`; what was under way
-goes on from there. For one thread.
+Any number of threads may call. There is no thread of its own: of those that wait for an answer one
+drives the transport for all, until it has its own answer; then another one does. A link that closes
+(unplugged, the board restarts) is opened again by the one that drives, for `reconnect_s`; what was
+under way goes on from there.
 """
 
 from __future__ import annotations
 
 import math
 import secrets
+import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from erpc.client import RequestContext
 
 from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout, ProtocolError
-from serial_runtime.protocol.client_session import ClientSession, Line, Request
+from serial_runtime.protocol.client_session import ClientSession, Request
 from serial_runtime.protocol.codec import Codec
-from serial_runtime.protocol.frame import FrameDecoder, encode_frame
+from serial_runtime.protocol.envelope import OVERHEAD
+from serial_runtime.protocol.frame import FrameCounters, FrameDecoder, encode_frame
 from serial_runtime.protocol.plain_session import PlainSession
+from serial_runtime.protocol.timing import FRAME_HEADER, Line
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.transport import Transport
 
 PROBE = "serial-runtime/2?nonce="
-_PROBE_MARGIN_S = 0.25  # between repetitions on a line; TCP loses nothing, so it has time
+_PROBE_MARGIN_S = 0.25  # before the first repetition on a line; TCP loses nothing, so it has time
 _RELIABLE_MARGIN_S = 2.0
 _LONGEST_FRAME, _LINE_FRAME = 65535, 4200
-_REPLY_S = 0.3  # the longest reply of a board on a line
+_REPLY_S = 0.3  # the longest reply of a board on a line, and a margin
 _IDLE_S = 0.1
-# 2000 bytes keep 97 % of a line for data and take 174 ms at 115200 baud.
-_SLOW_BPS, _SLOW_CHUNK = 25_000.0, 2000
-_CHUNK, _LONG_CHUNK = 4000, 16000
+_RELIABLE_CHUNK = 16000
+_CHUNK_ARGUMENTS = 8  # beside its data
+_RECENT = 100  # messages kept for an error report
 _RETRY_S = 0.05  # between attempts to open a link that is gone
 _SILENT_S = 3.0  # without an answer, and the time of two frames: tell it
 _STALE_S = 0.05  # a link unused for so long may have closed unnoticed
@@ -56,11 +62,21 @@ _SLOW = (Ide.NEWPLC_ID, Ide.REPAIRPLC_ID, Ide.STARTPLC_ID, Ide.STOPPLC_ID)
 _SLOW_S = 60.0
 
 
-class Figures(NamedTuple):
-    """How the link has done so far; see `Link.figures`."""
+class Message(NamedTuple):
+    """A frame body that was sent or received, for an error report."""
 
-    rtt_s: float
-    rto_s: float
+    time_s: float  # time.monotonic()
+    direction: str  # ">" to the board, "<" from it
+    body: bytes
+    note: str  # "" or "untrusted"
+
+
+class LinkFigures(NamedTuple):
+    """What a link has been through since it was made; counters only grow."""
+
+    rtt_s: float  # last turnaround: without the line time of the frames and the board's work
+    smoothed_s: float
+    rto_s: float  # retransmission timeout, likewise without line time
     transmissions: int
     retransmissions: int
     frames: int
@@ -71,12 +87,12 @@ class Figures(NamedTuple):
     sent_bytes: int
     received_bytes: int
     reconnects: int
-    window: int
-    chunk: int
+    window: int  # requests under way at most
+    chunk: int  # bytes of data in a request of an upload, at present
 
 
 class Link:
-    """Calls to one peer. Opening it finds out whether the peer is ours (`ours`)."""
+    """Calls to one peer. Opening it finds out whether the peer is ours (`ours`). Any thread."""
 
     def __init__(
         self,
@@ -84,26 +100,39 @@ class Link:
         timeout_s: float,
         reconnect_s: float,
         on_trouble: Callable[[str], object] = lambda text: None,
+        bridged: bool = False,
     ) -> None:
         """`timeout_s` is for each call, `reconnect_s` for the way back of a lost link.
 
-        `on_trouble` is told, in words for the user, when a call has to wait for the link.
+        `on_trouble` is told, in words for the user, when a call has to wait for the link; it must
+        not call the link. `bridged`: the calls are those of others, who are not at the line.
         """
         self.timeout_s = timeout_s
         self.reconnect_s = reconnect_s
         self.reconnects = 0
+        self.connected = True  # False while the link is lost
+        self.recent: deque[Message] = deque(maxlen=_RECENT)
         self._open_transport = open_transport
         self._on_trouble = on_trouble
         self._troubled = False  # it was told
         self._asked_s = 0.0  # since when a call waits, or has heard nothing
         self._used_s = 0.0
+        self._sent_bytes = self._received_bytes = 0
+        self._counters = FrameCounters()
+        # Protects all of the above and session and decoder; notified when a request may be done.
+        self._changed = threading.Condition()
+        self._closed = False
+        self._driving = False  # a thread uses the transport
+        self._followers = 0  # threads that wait for the one that drives
         self.transport = open_transport()
         try:
             self._start_decoder()
-            self._session: ClientSession | PlainSession = PlainSession(self._line())
-            self.ours = self._probe(time.monotonic() + timeout_s)
-            if self.ours:
-                self._session = ClientSession(self._line())
+            with self._changed:
+                self.ours = self._probe(time.monotonic() + timeout_s)
+            self._line = line = self._new_line()
+            self._session: ClientSession | PlainSession = (
+                ClientSession(line, bridged=bridged) if self.ours else PlainSession(line)
+            )
         except BaseException:
             self.transport.close()
             raise
@@ -120,23 +149,46 @@ class Link:
 
     @property
     def chunk(self) -> int:
-        """Size of an upload's chunks that keeps this line full and short commands quick."""
-        rate_Bps = self.transport.line_rate_Bps
-        if self.transport.reliable or rate_Bps is None:
-            return _LONG_CHUNK
-        return _SLOW_CHUNK if rate_Bps < _SLOW_BPS else _CHUNK
+        """Bytes of data for the next request of an upload.
 
-    def figures(self) -> Figures:
-        """Figures so far."""
-        c = self._decoder.counters
-        again = getattr(self._session, "retransmissions", 0)
-        return Figures(0.0, 0.0, 0, again, c.frames, c.untrusted, c.header_errors, c.body_errors,
-                       c.discarded_bytes, 0, 0, self.reconnects, 1, self.chunk)  # fmt: skip
+        As many as keep this line full, short commands quick, and repetitions of what the line
+        damages cheap; so it changes with what the line does.
+        """
+        if self.transport.reliable or not self._line.paced:
+            return _RELIABLE_CHUNK
+        overhead = OVERHEAD + FRAME_HEADER + _CHUNK_ARGUMENTS
+        return self._line.chunk(overhead)
+
+    @property
+    def figures(self) -> LinkFigures:
+        """How the link does."""
+        with self._changed:
+            line, session, counters = self._line, self._session, self._counters
+            return LinkFigures(
+                line.rtt_s,
+                line.smoothed_s,
+                line.wait_s,
+                session.transmissions,
+                session.retransmissions,
+                counters.frames,
+                counters.untrusted,
+                counters.header_errors,
+                counters.body_errors,
+                counters.discarded_bytes,
+                self._sent_bytes,
+                self._received_bytes,
+                self.reconnects,
+                session.hello.window,
+                self.chunk,
+            )
 
     def close(self) -> None:
-        """Say goodbye and close; idempotent."""
+        """Say goodbye and close; idempotent. Threads that wait get LinkClosed."""
         try:
-            for body in self._session.bye():
+            with self._changed:
+                self._closed = True
+                bodies = self._session.bye()
+            for body in bodies:
                 self.transport.write(encode_frame(body))
         except LinkError:
             pass  # the board forgets the session by itself in time
@@ -144,34 +196,56 @@ class Link:
             self.transport.close()
 
     def submit(
-        self, service: int, method: int, arguments: bytes, *, ordered: bool = False
+        self,
+        service: int,
+        method: int,
+        arguments: bytes,
+        *,
+        ordered: bool = False,
+        bulk: bool = False,
     ) -> Request:
-        """Begin a call; collect its outputs with `wait`. Several may be under way."""
-        now_s = time.monotonic()
-        if not self._session.waiting:
-            self._asked_s = now_s
-            if now_s - self._used_s > _STALE_S:
-                self._look()
-        timeout_s = self.timeout_s
-        if service == Ide.SERVICE_ID and method in _SLOW:
-            timeout_s = max(timeout_s, _SLOW_S)
-        not_twice = _NOT_TWICE if self.ours else _NOT_TWICE_STOCK
-        return self._session.submit(
-            service,
-            method,
-            arguments,
-            deadline_s=now_s + timeout_s,
-            idempotent=(service, method) not in not_twice,
-            ordered=ordered,
-        )
+        """Begin a call; collect its outputs with `wait`. Several may be under way.
+
+        `bulk` calls let all others go first; `ordered` ones execute in the order of their
+        submission. Bytes move only while some thread waits.
+        """
+        with self._changed:
+            now_s = time.monotonic()
+            if self._session.idle:
+                self._asked_s = now_s
+                if now_s - self._used_s > _STALE_S and not self._driving:
+                    self._look()
+            timeout_s = self.timeout_s
+            if service == Ide.SERVICE_ID and method in _SLOW:
+                timeout_s = max(timeout_s, _SLOW_S)
+            not_twice = _NOT_TWICE if self.ours else _NOT_TWICE_STOCK
+            request = self._session.submit(
+                service,
+                method,
+                arguments,
+                deadline_s=now_s + timeout_s,
+                idempotent=(service, method) not in not_twice,
+                ordered=ordered,
+                bulk=bulk,
+            )
+            if self._driving:
+                self.transport.interrupt()
+            return request
 
     def wait(self, request: Request) -> bytes:
         """The outputs of a call, when they are there; or its exception."""
-        while not request.done:
-            try:
-                self._step(request)
-            except LinkClosed as error:
-                self._reopen(error)
+        with self._changed:
+            while not request.done:
+                if self._driving:
+                    self._followers += 1
+                    self._changed.wait()
+                    self._followers -= 1
+                    continue
+                with self._drives():
+                    try:
+                        self._step(self._session, request)
+                    except LinkClosed as error:
+                        self._reopen(error)
         return request.result()
 
     def call(self, service: int, method: int, arguments: bytes = b"") -> bytes:
@@ -180,45 +254,78 @@ class Link:
 
     def drop(self, requests: list[Request]) -> None:
         """Lose interest in calls; those under way may still execute."""
-        for request in requests:
-            if not request.done:
-                self._session.give_up(request, LinkTimeout("the call was given up"))
+        with self._changed:
+            for request in requests:
+                if not request.done:
+                    self._session.give_up(request, LinkTimeout("the call was given up"))
 
-    def _step(self, request: Request) -> None:
+    @contextmanager
+    def _drives(self) -> Iterator[None]:
+        """This thread uses the transport; holds the lock, but for `_unlocked` parts."""
+        self._driving = True
+        try:
+            yield
+        finally:
+            self._driving = False
+            self._changed.notify_all()
+
+    @contextmanager
+    def _unlocked(self) -> Iterator[None]:
+        self._changed.release()
+        try:
+            yield
+        finally:
+            self._changed.acquire()
+
+    def _step(self, session: ClientSession | PlainSession, request: Request) -> None:
         """Send what is due, then wait for bytes or for the next time to send."""
-        session, decoder = self._session, self._decoder
         bodies = session.send(time.monotonic())
         if bodies:
-            try:
-                self.transport.write(b"".join([encode_frame(body) for body in bodies]))
-            except LinkTimeout:
-                return  # the line is stuck; the session repeats until the deadline
+            self._write(bodies)
+        if self._followers:
+            self._changed.notify_all()  # a deadline may have passed
         if request.done:
             return
-        wake_s = session.wake_s
+        wake_s, decoder = session.wake_s, self._decoder
         if decoder.deadline_s is not None:
             wake_s = min(wake_s, decoder.deadline_s)
         if not self._troubled:
             wake_s = min(wake_s, self._asked_s + self._silent_s)
-        self._receive(None if wake_s == math.inf else max(0.0, wake_s - time.monotonic()))
+        self._receive(session, None if wake_s == math.inf else max(0.0, wake_s - time.monotonic()))
 
-    def _receive(self, timeout_s: float | None) -> None:
-        session, decoder = self._session, self._decoder
-        data = self.transport.read(timeout_s)
+    def _write(self, bodies: list[bytes]) -> None:
+        now_s = time.monotonic()
+        self.recent.extend([Message(now_s, ">", body, "") for body in bodies])
+        data = b"".join([encode_frame(body) for body in bodies])
+        self._sent_bytes += len(data)
+        with self._unlocked():
+            try:
+                self.transport.write(data)
+            except LinkTimeout:
+                return  # the line is stuck; the session repeats until the deadline
+
+    def _receive(self, session: ClientSession | PlainSession, timeout_s: float | None) -> None:
+        decoder = self._decoder
+        with self._unlocked():
+            data = self.transport.read(timeout_s)
         now_s = time.monotonic()
         if data:
+            self._received_bytes += len(data)
             self._used_s = self._asked_s = now_s
             session.heard(now_s)
             if self._troubled:
                 self._troubled = False
                 self._on_trouble("connected again")
-        elif now_s - self._asked_s >= self._silent_s:
+        elif now_s - self._asked_s >= self._silent_s and not session.idle:
             self._trouble(f"no answer from {self.transport.name} yet; still waiting")
         try:
             frames = decoder.feed(data, now_s) if data else decoder.tick(now_s)
         except ProtocolError as error:
             raise LinkClosed(f"{self.transport.name}: {error}") from error
         for frame in frames:
+            self.recent.append(
+                Message(now_s, "<", frame.body, "" if frame.trusted else "untrusted")
+            )
             if frame.trusted:
                 session.receive(frame.body, now_s)
             elif isinstance(session, ClientSession) and session.receive(frame.body, now_s):
@@ -226,10 +333,11 @@ class Link:
 
     def _look(self) -> None:
         """Notice that the link has closed before a call is trusted to it."""
-        try:
-            self._receive(0.0)
-        except LinkClosed as error:
-            self._reopen(error)
+        with self._drives():
+            try:
+                self._receive(self._session, 0.0)
+            except LinkClosed as error:
+                self._reopen(error)
 
     def _trouble(self, text: str) -> None:
         """Tell it, once until the peer is heard again."""
@@ -242,23 +350,30 @@ class Link:
         lost_s = time.monotonic()
         limit_s = lost_s + self.reconnect_s
         patience_s = 0.0 if self._session.opened else _SILENT_S  # it has announced its restart
+        self.connected = False
         self.transport.close()
+        if self._closed:
+            raise cause
         while True:
             if time.monotonic() - lost_s >= patience_s:
                 self._trouble(f"connection lost: {cause}; trying to reconnect")
             try:
-                self.transport = self._open_transport()
+                with self._unlocked():
+                    transport = self._open_transport()
+                self.transport = transport
                 self._start_decoder()
                 ours = self._probe(limit_s)
                 break
             except LinkError as error:
                 self.transport.close()
-                if time.monotonic() >= limit_s:
+                if time.monotonic() >= limit_s or self._closed:
                     raise LinkClosed(f"{cause}; and not back: {error}") from error
-                time.sleep(_RETRY_S)
+                with self._unlocked():
+                    time.sleep(_RETRY_S)
         if ours != self.ours:
             self.transport.close()
             raise LinkClosed(f"{self.transport.name}: another kind of peer has taken the place")
+        self.connected = True
         self.reconnects += 1
         self._session.link_lost(time.monotonic() - lost_s)
 
@@ -266,21 +381,16 @@ class Link:
         """Whether the peer is ours. Any stock server says, harmlessly, that it is not."""
         self._asked_s = time.monotonic()
         digest = (PROBE + secrets.token_hex(8)).encode()
-        session, kept = PlainSession(self._line()), getattr(self, "_session", None)
-        self._session = session
-        try:
-            arguments = len(digest).to_bytes(4, "little") + digest
-            request = session.submit(
-                Ide.SERVICE_ID, Ide.MATCHMD5_ID, arguments, deadline_s=limit_s, idempotent=True
-            )
-            while not request.done:
-                self._step(request)
-            if isinstance(request.error, LinkTimeout):
-                raise LinkTimeout(f"{self.transport.name}: no answer; is a runtime running there?")
-            return request.result()[:1] == b"\1"
-        finally:
-            if kept is not None:
-                self._session = kept
+        session = PlainSession(self._new_line())
+        arguments = len(digest).to_bytes(4, "little") + digest
+        request = session.submit(
+            Ide.SERVICE_ID, Ide.MATCHMD5_ID, arguments, deadline_s=limit_s, idempotent=True
+        )
+        while not request.done:
+            self._step(session, request)
+        if isinstance(request.error, LinkTimeout):
+            raise LinkTimeout(f"{self.transport.name}: no answer; is a runtime running there?")
+        return request.result()[:1] == b"\1"
 
     def _start_decoder(self) -> None:
         rate_Bps = self.transport.line_rate_Bps
@@ -290,11 +400,13 @@ class Link:
             self._silent_s += 2 * _LINE_FRAME / rate_Bps
             longest = min(_LONGEST_FRAME, max(_LINE_FRAME, int(rate_Bps * _REPLY_S)))
         self._decoder = FrameDecoder(longest, _IDLE_S, resync=not self.transport.reliable)
+        self._decoder.counters = self._counters
 
-    def _line(self) -> Line:
-        reliable = self.transport.reliable
-        margin_s = _RELIABLE_MARGIN_S if reliable else _PROBE_MARGIN_S
-        return Line(self.transport.line_rate_Bps, margin_s)
+    def _new_line(self) -> Line:
+        rate_Bps = self.transport.line_rate_Bps
+        if self.transport.reliable:
+            return Line(rate_Bps, _RELIABLE_MARGIN_S, _RELIABLE_MARGIN_S)
+        return Line(rate_Bps, _PROBE_MARGIN_S)
 
 
 class StubManager:

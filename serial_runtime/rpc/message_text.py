@@ -16,9 +16,6 @@ from serial_runtime.protocol.refusal import decode_refusal
 from serial_runtime.rpc.board.interface import IBoardService
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 
-# Of `Link.recent`: monotonic seconds, ">" sent or "<" received, a frame's body, a remark.
-Message = tuple[float, str, bytes, str]
-
 _PLAIN = Struct("<II")
 _KINDS = {0: "call", 1: "call without reply", 2: "reply", 3: "notification"}
 _WORDS = {envelope.CALL: 0, envelope.ONEWAY: 1, envelope.REPLY: 2}
@@ -55,8 +52,8 @@ _METHODS = {
 }
 
 
-def lines(messages: Iterable[Message], now_s: float) -> list[str]:
-    """The messages, oldest first, with times before `now_s` (the same clock)."""
+def lines(messages: Iterable[tuple[float, str, bytes, str]], now_s: float) -> list[str]:
+    """The messages of `Link.recent`, with times before `now_s` (the same clock)."""
     return [
         f"{time_s - now_s:9.3f} s {direction} {describe(body)}" + (f"  ({note})" if note else "")
         for time_s, direction, body, note in messages
@@ -87,10 +84,13 @@ def _envelope(message: envelope.Envelope) -> str:
         f"boot {message.boot_id:08x}",
     ]
     if message.word == envelope.REPLY:
-        status = message.status & ~envelope.RESTARTS
+        status = message.status & envelope.STATUS
         parts.append(_STATUSES.get(status, f"status {status}"))
         if message.status & envelope.RESTARTS:
             parts.append("the board restarts")
+        took_ms = (message.status & envelope.TOOK) >> envelope.TOOK_SHIFT
+        if took_ms:
+            parts.append(f"worked {took_ms} ms")
         if status == envelope.REFUSED:
             return ", ".join([*parts, repr(str(decode_refusal(message.payload)))])
     else:

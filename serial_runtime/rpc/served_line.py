@@ -7,9 +7,8 @@ from serial_runtime.rpc.board import common as board_types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from serial_runtime.protocol.frame import FrameCounters
+    from serial_runtime.protocol.session import ServerSessions
     from serial_runtime.transport.base import Transport
 
 
@@ -17,9 +16,9 @@ class ServedLine:
     """The figures of one link; used by whatever thread serves it."""
 
     def __init__(
-        self, transport: Transport, counters: FrameCounters, sessions: Callable[[], int]
+        self, transport: Transport, counters: FrameCounters, sessions: ServerSessions
     ) -> None:
-        """`counters`: of the link's decoder. `sessions` tells how many are open."""
+        """`counters`: of the link's decoder."""
         self.received_bytes = 0
         self.sent_bytes = 0
         self._transport = transport
@@ -37,7 +36,7 @@ class ServedLine:
             header_errors=counters.header_errors,
             body_errors=counters.body_errors,
             discarded_bytes=counters.discarded_bytes,
-            sessions=self._sessions(),
+            sessions=self._sessions.count,
             baud=getattr(self._transport, "baud", 0),
             driver=self._driver_counters(),
         )

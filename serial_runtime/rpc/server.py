@@ -215,7 +215,7 @@ class Link:
         self._ide = BeremizPLCObjectServiceService(self._ide_handler)
         self._codec = Codec()
         self._decoder = FrameDecoder(self._limits.max_frame, _IDLE_S, resync=not transport.reliable)
-        self._line = ServedLine(transport, self._decoder.counters, server.sessions.count)
+        self._line = ServedLine(transport, self._decoder.counters, server.sessions)
         board_handler = BoardHandler(server.plc, self._limits, server.about, self._line)
         self._board = BoardServiceService(board_handler)
 

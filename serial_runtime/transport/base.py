@@ -41,7 +41,8 @@ class Transport(Protocol):
     def read(self, timeout_s: float | None) -> bytes:
         """Return at least one byte as soon as there is any, ``b""`` after ``timeout_s`` seconds.
 
-        None waits for ever. Raises LinkClosed on hang-up, unplug or ``close``.
+        None waits for ever. ``interrupt`` ends the waiting too. Raises LinkClosed on hang-up,
+        unplug or ``close``.
         """
 
     def write(self, data: bytes) -> None:
@@ -50,6 +51,9 @@ class Transport(Protocol):
         Raises LinkClosed, or LinkTimeout when the line takes it much too slowly; then a part may
         have been sent.
         """
+
+    def interrupt(self) -> None:
+        """End a blocked ``read``, or else the next one, without bytes. Any thread, any time."""
 
     def close(self) -> None:
         """Close; idempotent, any thread. A blocked ``read`` or ``write`` ends with LinkClosed."""
@@ -106,6 +110,8 @@ class FdTransport:
         os.set_blocking(fd, False)
         # Readable once close() was called, for good: it wakes both sides.
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._nudge = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)  # see interrupt()
+        self._nudged = False
         self._closing = False
         self._closing_lock = threading.Lock()
         self._is_lent = False
@@ -118,6 +124,7 @@ class FdTransport:
         for poll, events in ((self._input, select.POLLIN), (self._output, select.POLLOUT)):
             poll.register(fd, events)
             poll.register(self._wake, select.POLLIN)
+        self._input.register(self._nudge, select.POLLIN)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}{' closed' if self._closing else ''}>"
@@ -126,7 +133,7 @@ class FdTransport:
     # thread that lends waits meanwhile (rpc.server and worker.attend).
 
     @contextlib.contextmanager
-    def lent(self) -> Iterator[tuple[int, int]]:
+    def lent(self) -> Iterator[tuple[int, ...]]:
         """The descriptors to poll for `take`. `close` takes effect at the end of this block."""
         try:
             with self._reading:
@@ -135,7 +142,7 @@ class FdTransport:
                         raise LinkClosed(f"{self.name} is closed")
                     self._is_lent = True
                 try:
-                    yield self._fd, self._wake
+                    yield self._fd, self._wake, self._nudge
                 finally:
                     with self._closing_lock:
                         self._is_lent = False
@@ -147,6 +154,8 @@ class FdTransport:
         """While lent: what has arrived, or ``b""``; LinkClosed as `read`. Never waits."""
         if self._closing:
             raise LinkClosed(f"{self.name} is closed")
+        if self._nudged:
+            self._unnudge()
         return self._read_some(_TAKE_SIZE)
 
     def offer(self, data: bytes) -> int:
@@ -169,6 +178,9 @@ class FdTransport:
             while True:
                 if not self._wait(self._input, timeout_s):
                     return b""
+                if self._nudged:
+                    self._unnudge()
+                    return self._read_some(_READ_SIZE)
                 data = self._read_some(_READ_SIZE)
                 if data:
                     return data
@@ -197,6 +209,18 @@ class FdTransport:
                     )
                 rest = rest[self._write_some(rest) :]
 
+    def interrupt(self) -> None:
+        """See :class:`Transport`."""
+        with self._closing_lock:
+            if not (self._closing or self._nudged):
+                self._nudged = True
+                os.eventfd_write(self._nudge, 1)
+
+    def _unnudge(self) -> None:
+        with self._closing_lock:
+            os.eventfd_read(self._nudge)
+            self._nudged = False
+
     def close(self) -> None:
         """See :class:`Transport`."""
         with self._closing_lock:
@@ -217,6 +241,7 @@ class FdTransport:
             self._before_close()
             os.close(self._fd)
             os.close(self._wake)
+            os.close(self._nudge)
         if self._on_close:
             self._on_close()
 
@@ -233,7 +258,7 @@ class FdTransport:
         events = ready.get(self._fd, 0)
         if events & _GONE and not events & select.POLLIN:
             raise LinkClosed(f"{self.name}: the other end hung up or the device is gone")
-        return bool(events)
+        return bool(ready)
 
     def _read_some(self, size: int) -> bytes:
         """What has arrived, ``b""`` when nothing has; LinkClosed."""

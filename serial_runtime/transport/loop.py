@@ -84,6 +84,7 @@ class LoopTransport:
         self._input: deque[bytes] = deque()
         self._peer = self
         self._closed = False
+        self._interrupted = False
 
     def join(self, peer: LoopTransport) -> None:
         """Connect the two ends; once, by ``loop_pair``."""
@@ -93,6 +94,7 @@ class LoopTransport:
         """See :class:`~serial_runtime.transport.base.Transport`."""
         with self._line.changed:
             self._line.changed.wait_for(self._readable, timeout_s)
+            self._interrupted = False
             if self._closed:
                 raise LinkClosed(f"{self.name} is closed")
             if self._input:
@@ -113,6 +115,12 @@ class LoopTransport:
                 self._peer._input.append(arriving)
                 self._line.changed.notify_all()
 
+    def interrupt(self) -> None:
+        """See :class:`~serial_runtime.transport.base.Transport`."""
+        with self._line.changed:
+            self._interrupted = True
+            self._line.changed.notify_all()
+
     def close(self) -> None:
         """See :class:`~serial_runtime.transport.base.Transport`."""
         with self._line.changed:
@@ -129,7 +137,7 @@ class LoopTransport:
             self._line.changed.notify_all()
 
     def _readable(self) -> bool:
-        return bool(self._closed or self._input or self._line.closed)
+        return bool(self._closed or self._input or self._line.closed or self._interrupted)
 
 
 def loop_pair(

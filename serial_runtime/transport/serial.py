@@ -103,11 +103,12 @@ class UrlTransport:
         self._port = port
         self._on_close = on_close
         self._closing = False
+        self._interrupted = False
         self._lock = threading.Lock()
         self._reading = threading.Lock()
 
     def read(self, timeout_s: float | None) -> bytes:
-        """See ``Transport``. Notices ``close`` of another thread within 0.2 s."""
+        """See ``Transport``. Notices what another thread wants within 0.2 s."""
         limit_s = float("inf") if timeout_s is None else time.monotonic() + timeout_s
         with self._reading:
             while True:
@@ -125,8 +126,13 @@ class UrlTransport:
                         self._port.timeout = 0
                         data += self._port.read(_URL_READ_SIZE)
                     return data
-                if left_s <= 0:
+                if left_s <= 0 or self._interrupted:
+                    self._interrupted = False
                     return b""
+
+    def interrupt(self) -> None:
+        """See ``Transport``."""
+        self._interrupted = True
 
     def write(self, data: bytes) -> None:
         """See ``Transport``."""

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from serial_runtime import errors
 from serial_runtime.protocol import envelope, refusal
-from serial_runtime.protocol.client_session import ClientSession, Line
+from serial_runtime.protocol.client_session import ClientSession
 from serial_runtime.protocol.envelope import Envelope, decode, encode
 from serial_runtime.protocol.plain_session import PlainSession
-from serial_runtime.protocol.session import MAX_SESSIONS, ServerSessions
+from serial_runtime.protocol.session import MAX_SESSIONS, WINDOW, ServerSessions
+from serial_runtime.protocol.timing import Line
 
 BOOT = 0xB007
 MAX_FRAME = 4200
@@ -130,10 +131,12 @@ def test_a_call_the_client_has_given_up_is_ignored(server: ServerSessions) -> No
 
 
 def test_beyond_the_window_is_busy(server: ServerSessions) -> None:
-    for number in range(1, 5):
+    last = WINDOW + 1
+    for number in range(1, last):
         server.receive(call(number, flags=number - 1), MAX_FRAME)
-    assert status(server.receive(call(5, flags=4), MAX_FRAME)[0]) == envelope.BUSY
-    assert server.receive(call(5, flags=3), MAX_FRAME) == [call(5, flags=3)]
+    assert status(server.receive(call(last, flags=last - 1), MAX_FRAME)[0]) == envelope.BUSY
+    later = call(last, flags=last - 2)  # the first is answered
+    assert server.receive(later, MAX_FRAME) == [later]
 
 
 def test_unknown_session_and_other_boot_are_not_executed(server: ServerSessions) -> None:
@@ -232,9 +235,9 @@ def client(server: ServerSessions) -> ClientSession:
 
 
 def test_the_client_keeps_to_the_window(client: ClientSession) -> None:
-    for _ in range(6):
+    for _ in range(WINDOW + 2):
         client.submit(1, 1, b"")
-    assert len(client.send(1.0)) == 4
+    assert len(client.send(1.0)) == WINDOW
     assert client.send(1.0) == []
 
 
@@ -247,10 +250,135 @@ def test_the_client_keeps_to_the_bytes_of_the_window(client: ClientSession) -> N
 def test_repeats_after_the_line_time_doubled_each_time(client: ClientSession) -> None:
     client.submit(1, 1, bytes(970))  # 1 s of line, with envelope and frame
     client.send(10.0)
-    assert client.wake_s == pytest.approx(10 + 1.0 + 0.3 + 0.25)
+    assert client.wake_s == pytest.approx(10 + 1.0 + 0.1 + 0.25)
     assert len(client.send(client.wake_s)) == 1
-    assert client.wake_s == pytest.approx(11.55 + 1.0 + 2 * 0.55)
+    assert client.wake_s == pytest.approx(11.35 + 1.0 + 2 * 0.35)
     assert client.retransmissions == 1
+
+
+def answer(server: ServerSessions, body: bytes, took_s: float = 0.0) -> bytes:
+    """The reply of the board to a request that it executes at once."""
+    action = server.receive(decode(body), MAX_FRAME)[0]
+    assert isinstance(action, Envelope)
+    reply = server.finish(action, envelope.DONE, b"", took_s)[0]
+    assert isinstance(reply, bytes)
+    return reply
+
+
+def test_short_calls_go_before_bulk(client: ClientSession) -> None:
+    chunks = [client.submit(1, 1, bytes(900), bulk=True, ordered=True) for _ in range(5)]
+    client.send(10.0)
+    stop = client.submit(1, 2, b"")
+    client.send(10.1)
+    assert [stop.number, *(chunk.number for chunk in chunks)] == [2, 1, 0, 0, 0, 0]
+
+
+def test_bulk_is_written_when_the_line_runs_dry(client: ClientSession) -> None:
+    for _ in range(3):
+        client.submit(1, 1, bytes(970), bulk=True, ordered=True)  # 1 s each
+    assert len(client.send(10.0)) == 1
+    assert client.wake_s == pytest.approx(11.0 - 0.02)
+    assert len(client.send(10.97)) == 0
+    assert len(client.send(10.99)) == 1
+
+
+def test_bulk_waits_for_acknowledgements(client: ClientSession) -> None:
+    """However much the line seems to have taken."""
+    chunks = [client.submit(1, 1, bytes(400), bulk=True, ordered=True) for _ in range(9)]
+    for at in range(20):
+        client.send(10.0 + at)
+    assert sum(chunk.number > 0 for chunk in chunks) == 2
+
+
+def test_bulk_leaves_room_for_short_calls(client: ClientSession) -> None:
+    client = ClientSession(Line(None, 5.0), lambda: 7)
+    server = ServerSessions(BOOT)
+    opened(client, server)
+    for _ in range(WINDOW + 1):
+        client.submit(1, 1, b"", bulk=True)
+    assert len(client.send(10.0)) == WINDOW - 4
+    client.submit(1, 2, b"")
+    assert len(client.send(10.0)) == 1
+
+
+def test_the_timeout_follows_the_turnaround(client: ClientSession, server: ServerSessions) -> None:
+    """RFC 6298 without line time and the board's own work; not below the least."""
+    now_s = 10.0
+    for _ in range(50):
+        client.submit(1, 1, b"")
+        (body,) = client.send(now_s)
+        now_s += (len(body) + 6) / 1000.0 + 2.0  # line time, and the board works for 2 s
+        reply = answer(server, body, took_s=2.0)
+        now_s += 0.05 + (len(reply) + 6) / 1000.0
+        client.receive(reply, now_s)
+    client.submit(1, 1, bytes(970))
+    client.send(now_s)
+    assert 1.1 + 0.05 < client.wake_s - now_s < 1.1 + 0.1
+
+
+def test_repeated_calls_say_nothing_of_the_turnaround(server: ServerSessions) -> None:
+    line = Line(1000.0, 0.25)
+    client = ClientSession(line, lambda: 7)
+    opened(client, server)
+    client.submit(1, 1, b"")
+    client.send(10.0)
+    (body,) = client.send(11.0)
+    client.receive(answer(server, body), 12.0)
+    assert line.wait_s == 0.25
+
+
+@pytest.mark.parametrize(
+    ("rate_Bps", "lost_every", "least", "most"),
+    [
+        (11520.0, 0, 1390, 1440),  # 125 ms of line
+        (92160.0, 0, 4096, 4096),
+        (92160.0, 12_500, 650, 800),  # a bit error rate of 1e-5
+        (92160.0, 1_250, 256, 256),
+        (300.0, 0, 256, 256),
+    ],
+)
+def test_chunks_follow_line_and_loss(
+    rate_Bps: float, lost_every: int, least: int, most: int
+) -> None:
+    line, since = Line(rate_Bps, 0.25), 0
+    assert line.chunk(42) <= 1400  # until the line is known
+    for _ in range(4000):
+        line.loss.carried(500)
+        since += 500
+        if lost_every and since >= lost_every:
+            line.loss.lost()
+            since -= lost_every
+    assert least <= line.chunk(42) <= most
+
+
+def test_a_line_slower_than_its_name_is_noticed() -> None:
+    """What the acknowledgements tell corrects what the rate says."""
+    line = Line(1000.0, 0.25)
+    line.sent(bytes(994), 0.0)
+    line.sent(bytes(994), 0.0)
+    assert line.queued_s(0.0) == pytest.approx(2.0)
+    line.acknowledged(1000, 0, 1.5)  # the first took 1.5 s
+    assert line.queued_s(1.5) == pytest.approx(1.0, abs=0.1)
+    line.acknowledged(0, 0, 2.0)  # faster: all has left
+    assert line.queued_s(2.0) == 0.0
+
+
+def test_an_ordered_call_does_not_wait_for_one_without_order(server: ServerSessions) -> None:
+    slow, chunk = call(1), call(2, flags=1 | envelope.ORDERED)
+    assert status(server.receive(chunk, MAX_FRAME)[0]) == envelope.IN_PROGRESS
+    assert server.receive(slow, MAX_FRAME) == [slow, chunk]
+    assert server.finish(chunk, envelope.DONE, b"")[1:] == []
+    assert status(server.in_progress(slow)) == envelope.IN_PROGRESS
+    assert len(server.finish(slow, envelope.DONE, b"")) == 1
+
+
+def test_a_bridge_says_that_it_is_one(server: ServerSessions) -> None:
+    client = ClientSession(Line(None, 0.25), lambda: 9, bridged=True)
+    opened(client, server)
+    assert server.is_bridged(9)
+    assert not server.is_bridged(7)
+    assert not server.is_bridged(8)
+    assert server.count == 2
 
 
 def test_does_not_repeat_while_bytes_arrive(client: ClientSession) -> None:

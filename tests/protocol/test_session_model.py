@@ -2,8 +2,10 @@
 """A model of both halves over a line that loses, repeats, reorders and damages frames.
 
 What must hold whatever happens: a call that may not be repeated executes at most once, a reply is
-that of its own call, ordered calls execute in their order, and on a line that is good again every
-call ends.
+that of its own call, ordered calls execute in their order and ordered bulk ones in that of their
+submission, the board keeps no more than its window, and on a line that is good again every call
+ends. The client and the board start anew, the link closes and opens, the board forgets sessions,
+at any time.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from serial_runtime.errors import OutcomeUnknown
 from serial_runtime.protocol import envelope
-from serial_runtime.protocol.client_session import ClientSession, Line, Request
+from serial_runtime.protocol.client_session import ClientSession, Request
 from serial_runtime.protocol.envelope import Envelope
 from serial_runtime.protocol.session import MAX_SESSIONS, ServerSessions
+from serial_runtime.protocol.timing import Line
 
 ANY_SERVICE, ANY_METHOD = 1, 9
 MARGIN_S = 0.25
+RATE_BPS = 1000.0
 STEPS = ("up", "down", "send", "wait", "finish", "lose")
 
 
@@ -38,27 +42,35 @@ class Sessions(RuleBasedStateMachine):
         self.running: list[Envelope] = []
         self.idempotent: set[bytes] = set()
         self.ordered: set[bytes] = set()
+        self.in_sequence: set[bytes] = set()  # ordered and bulk
         self.requests: list[Request] = []
         self.server = ServerSessions(next(self.ids))
         self.client = self.new_client()
-        self.submit(False, False)
+        self.submit(False, False, False)
         self.flows(["send", "up", "down", "send"])
 
     def new_client(self) -> ClientSession:
-        return ClientSession(Line(None, MARGIN_S), lambda: next(self.ids))
+        return ClientSession(Line(RATE_BPS, MARGIN_S), lambda: next(self.ids))
 
     # The client.
 
-    @rule(idempotent=st.booleans(), ordered=st.booleans())
-    def submit(self, idempotent: bool, ordered: bool) -> None:
-        argument = next(self.ids).to_bytes(4, "little")
+    @rule(idempotent=st.booleans(), ordered=st.booleans(), bulk=st.booleans())
+    def submit(self, idempotent: bool, ordered: bool, bulk: bool) -> None:
+        argument = next(self.ids).to_bytes(4, "big")  # so that they rise
+        if bulk and ordered:
+            self.in_sequence.add(argument)
         if idempotent:
             self.idempotent.add(argument)
         if ordered:
             self.ordered.add(argument)
         self.requests.append(
             self.client.submit(
-                ANY_SERVICE, ANY_METHOD, argument, idempotent=idempotent, ordered=ordered
+                ANY_SERVICE,
+                ANY_METHOD,
+                argument,
+                idempotent=idempotent,
+                ordered=ordered,
+                bulk=bulk,
             )
         )
 
@@ -192,8 +204,11 @@ class Sessions(RuleBasedStateMachine):
             for session, argument in self.executed_in
             if session == call.session and argument not in [one.payload for one in self.running]
         ]
+        arrived = [argument for session, argument in self.executed_in if session == call.session]
         for request in self.client.waiting:
-            assert request.number >= call.number or request.arguments in done, "out of order"
+            if request.session == call.session and 0 < request.number < call.number:
+                below = done if request.arguments in self.ordered else arrived
+                assert request.arguments in below, "out of order"
 
     # What must hold.
 
@@ -201,6 +216,16 @@ class Sessions(RuleBasedStateMachine):
     def each_executes_at_most_once(self) -> None:
         once = [argument for argument in self.executed if argument not in self.idempotent]
         assert len(once) == len(set(once))
+
+    @invariant()
+    def bulk_executes_as_submitted(self) -> None:
+        for current in {session for session, _ in self.executed_in}:
+            sequence = [
+                argument
+                for session, argument in self.executed_in
+                if session == current and argument in self.in_sequence
+            ]
+            assert sequence == sorted(sequence)
 
     @invariant()
     def replies_are_never_stale(self) -> None:

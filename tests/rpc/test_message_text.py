@@ -53,6 +53,11 @@ def reply(status: int, payload: bytes = b"", method: int = 4) -> bytes:
             "reply ide.GetPLCstatus, number 12, session 00000abc, boot 00001000, refused, "
             "'it runs'",
         ),
+        (
+            reply(envelope.IN_PROGRESS | 25 << envelope.TOOK_SHIFT),
+            "reply ide.GetPLCstatus, number 12, session 00000abc, boot 00001000, in progress, "
+            "worked 25 ms, no arguments",
+        ),
         (b"\1\2\3", "3 bytes that are no message: 01 02 03"),
     ],
 )

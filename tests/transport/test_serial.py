@@ -329,7 +329,7 @@ def test_closed_while_lent(device: Device) -> None:
     assert isinstance(line, FdTransport)
 
     def lend() -> None:
-        with line.lent() as (fd, wake):
+        with line.lent() as (fd, wake, *_):
             line.close()
             assert select.select([wake], (), (), 0)[0]
             os.fstat(fd)
