@@ -101,17 +101,19 @@ class Link:
         reconnect_s: float,
         on_trouble: Callable[[str], object] = lambda text: None,
         bridged: bool = False,
+        recent: deque[Message] | None = None,
     ) -> None:
         """`timeout_s` is for each call, `reconnect_s` for the way back of a lost link.
 
         `on_trouble` is told, in words for the user, when a call has to wait for the link; it must
         not call the link. `bridged`: the calls are those of others, who are not at the line.
+        `recent` keeps the last messages, also when the peer does not answer at all.
         """
         self.timeout_s = timeout_s
         self.reconnect_s = reconnect_s
         self.reconnects = 0
         self.connected = True  # False while the link is lost
-        self.recent: deque[Message] = deque(maxlen=_RECENT)
+        self.recent: deque[Message] = deque(maxlen=_RECENT) if recent is None else recent
         self._open_transport = open_transport
         self._on_trouble = on_trouble
         self._troubled = False  # it was told

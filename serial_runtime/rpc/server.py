@@ -45,6 +45,7 @@ from serial_runtime.rpc.board.server import UnknownMethod as UnknownBoardMethod
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.ide.server import BeremizPLCObjectServiceService
 from serial_runtime.rpc.ide.server import UnknownMethod as UnknownIdeMethod
+from serial_runtime.rpc.served_line import ServedLine
 from serial_runtime.rpc.service import (
     About,
     BoardHandler,
@@ -53,7 +54,6 @@ from serial_runtime.rpc.service import (
     encode_status,
     plain_refusal,
 )
-from serial_runtime.rpc.served_line import ServedLine
 from serial_runtime.transport.base import FdTransport
 
 TYPE_CHECKING = False

@@ -97,7 +97,9 @@ def test_help_names_the_default_folder(run) -> None:
     assert f"default: {Profile().store.dir}," in " ".join(run("serve", "--help").out.split())
 
 
-@pytest.mark.parametrize("name", [n for n in COMMANDS if n not in ("serve", "build", "demo", "doctor")])
+@pytest.mark.parametrize(
+    "name", [n for n in COMMANDS if n not in ("serve", "build", "demo", "doctor")]
+)
 def test_without_a_uri_every_command_says_how_to_give_it(
     run, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
