@@ -2,8 +2,9 @@
 """The client: every operation a user has on a board, over any link.
 
 It works with stock eRPC servers of the IDE's service too, as far as that service goes; everything
-else raises CallUnsupported. A client is for one thread. Values travel in wire form;
-``serial_runtime.iec`` turns them into Python's.
+else raises CallUnsupported. Any number of threads may use one client; each call waits for its own
+answer, and short commands overtake uploads. Values travel in wire form; ``serial_runtime.iec``
+turns them into Python's.
 """
 
 from __future__ import annotations
@@ -65,14 +66,49 @@ def connect(
     timeout_s: float = 10.0,
     reconnect_s: float = 60.0,
     on_trouble: Callable[[str], object] = lambda text: None,
+    bridged: bool = False,
 ) -> Client:
     """Open the link and find out who is there.
 
     `timeout_s` bounds every call, `reconnect_s` the wait for a link that was lost; `on_trouble`
-    is told, in words for the user, when a call has to wait for the link. Raises UriError,
-    LinkError, LinkTimeout when nobody answers.
+    is told, in words for the user, when a call has to wait for the link. `bridged`: the calls are
+    those of others, who are not at the line. Raises UriError, LinkError, LinkTimeout when nobody
+    answers.
     """
-    return Client(lambda: open_transport(uri, timeout_s), timeout_s, reconnect_s, on_trouble)
+    return Client(
+        lambda: open_transport(uri, timeout_s), timeout_s, reconnect_s, on_trouble, bridged
+    )
+
+
+class _Table(NamedTuple):
+    """The variable table of one program, of any thread's."""
+
+    id: int
+    rows: tuple[Variable, ...]
+    places: dict[str, int]  # index by path in upper case
+
+    def indices(self, names: Iterable[str]) -> list[int]:
+        found = []
+        for name in names:
+            index = self.places.get(name.upper())
+            if index is None:
+                raise VariableError(self._unknown(name))
+            found.append(index)
+        return found
+
+    def _unknown(self, name: str) -> str:
+        import difflib
+
+        paths = [row.path for row in self.rows]
+        near = difflib.get_close_matches(name.upper(), paths, 3)
+        if not paths:
+            return f"no variable {name!r}: no program is loaded"
+        return f"no variable {name!r}; " + (
+            f"did you mean {' or '.join(near)}?" if near else f"the program has {len(paths)} others"
+        )
+
+
+_NO_TABLE = _Table(0, (), {})
 
 
 class Client:
@@ -84,15 +120,14 @@ class Client:
         timeout_s: float = 10.0,
         reconnect_s: float = 60.0,
         on_trouble: Callable[[str], object] = lambda text: None,
+        bridged: bool = False,
     ) -> None:
         """`open_transport` opens the link, and opens it again when it was lost."""
-        self.link = Link(open_transport, timeout_s, reconnect_s, on_trouble)
+        self.link = Link(open_transport, timeout_s, reconnect_s, on_trouble, bridged)
         manager = StubManager(self.link)
         self._ide = BeremizPLCObjectServiceClient(manager)
         self._board = BoardServiceClient(manager)
-        self._table: tuple[Variable, ...] = ()
-        self._table_id = 0
-        self._places: dict[str, int] = {}  # index by path in upper case
+        self._table = _NO_TABLE  # replaced as a whole
 
     @property
     def ours(self) -> bool:
@@ -205,28 +240,20 @@ class Client:
         is loaded: no index is ever used for a table it does not belong to.
         """
         info = self.program()
-        if info.table != self._table_id:
-            self._fetch(info)
-        return self._table
+        if info.table != self._table.id:
+            self._table = self._fetch(info)
+        return self._table.rows
 
     def indices(self, names: Iterable[str]) -> list[int]:
         """Indices of variables by path; VariableError names those that come near."""
-        if not self._table:
-            self.variables()
-        found = []
-        for name in names:
-            index = self._places.get(name.upper())
-            if index is None:
-                raise VariableError(self._unknown(name))
-            found.append(index)
-        return found
+        return self._known_table().indices(names)
 
     def read(self, names: Sequence[str]) -> Snapshot:
         """Values of one cycle."""
 
-        def read(indices: list[int]) -> Snapshot:
+        def read(table: int, indices: list[int]) -> Snapshot:
             tick, values = Reference(), Reference()
-            self._board.ReadVariables(self._table_id, indices, tick, values)
+            self._board.ReadVariables(table, indices, tick, values)
             return Snapshot(tick.value, values.value)
 
         return self._with_indices(names, read)
@@ -234,8 +261,8 @@ class Client:
     def force(self, values: Mapping[str, bytes]) -> None:
         """Force variables to values in wire form; others stay forced as they are."""
 
-        def force(indices: list[int]) -> None:
-            self._board.ForceVariables(self._table_id, list(map(Force, indices, values.values())))
+        def force(table: int, indices: list[int]) -> None:
+            self._board.ForceVariables(table, list(map(Force, indices, values.values())))
 
         self._with_indices(values, force)
 
@@ -250,13 +277,19 @@ class Client:
         """Paths of the forced variables."""
         table, indices = Reference(), Reference()
         self._board.GetForced(table, indices)
-        if indices.value and table.value != self._table_id:
+        if indices.value and table.value != self._table.id:
             self.variables()
-            if table.value != self._table_id:
-                return []  # the program was replaced meanwhile, and its forces went with it
-        return [self._table[index].path for index in indices.value]
+        found = self._table
+        if not indices.value or table.value != found.id:
+            return []  # the program was replaced meanwhile, and its forces went with it
+        return [found.rows[index].path for index in indices.value]
 
-    def _fetch(self, info: ProgramInfo) -> None:
+    def _known_table(self) -> _Table:
+        if not self._table.rows:
+            self.variables()
+        return self._table
+
+    def _fetch(self, info: ProgramInfo) -> _Table:
         table: list[Variable] = []
         while len(table) < info.variables:
             rows = Reference()
@@ -264,17 +297,22 @@ class Client:
             if not rows.value:
                 raise VariableError("the board sent an empty part of its variable table")
             table += rows.value
-        self._table, self._table_id = tuple(table), info.table
-        self._places = {row.path.upper(): index for index, row in enumerate(table)}
+        places = {row.path.upper(): index for index, row in enumerate(table)}
+        return _Table(info.table, tuple(table), places)
 
-    def _with_indices(self, names: Iterable[str], call: Callable[[list[int]], T]) -> T:
-        """Call with the indices of `names`; once more if the program was replaced meanwhile."""
+    def _with_indices(self, names: Iterable[str], call: Callable[[int, list[int]], T]) -> T:
+        """Call with the indices of `names` and the table they belong to.
+
+        Once more if the program was replaced meanwhile.
+        """
         names = list(names)
+        table = self._known_table()
         try:
-            return call(self.indices(names))
+            return call(table.id, table.indices(names))
         except TableChanged:
-            self._table, self._table_id = (), 0
-            return call(self.indices(names))
+            self._table = _NO_TABLE
+            table = self._known_table()
+            return call(table.id, table.indices(names))
 
     def statistics(self, reset: bool = False) -> CycleStatistics:
         """Figures of the cycle since the start or the last reset; then reset them."""
@@ -286,7 +324,7 @@ class Client:
     def trace(self, names: Sequence[str], *, poll_s: float = 0.1) -> Trace:
         """Every tick's values of these variables, from now on."""
         return self._with_indices(
-            names, lambda indices: Trace(self._board, self._table_id, indices, poll_s)
+            names, lambda table, indices: Trace(self._board, table, indices, poll_s)
         )
 
     # The log.
@@ -327,17 +365,6 @@ class Client:
     def reset_log(self) -> None:
         """Forget all lines."""
         _check("ResetLogCount", self._ide.ResetLogCount())
-
-    def _unknown(self, name: str) -> str:
-        import difflib
-
-        paths = [row.path for row in self._table]
-        near = difflib.get_close_matches(name.upper(), paths, 3)
-        if not paths:
-            return f"no variable {name!r}: no program is loaded"
-        return f"no variable {name!r}; " + (
-            f"did you mean {' or '.join(near)}?" if near else f"the program has {len(paths)} others"
-        )
 
 
 def _check(method: str, value: int) -> None:

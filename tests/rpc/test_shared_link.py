@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""One client, many threads: each gets its own answers, also while the link is lost and found."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from serial_runtime.rpc.client import Client
+from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
+
+THREADS, CALLS = 6, 60
+
+
+def run_all(jobs: list[Callable[[], None]]) -> None:
+    """Each in a thread of its own; what one raises is raised here."""
+    failures: list[BaseException] = []
+
+    def guarded(job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(job,), daemon=True) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    if failures:
+        raise failures[0]
+
+
+def reader(client: Client, number: int) -> Callable[[], None]:
+    def read() -> None:
+        for turn in range(CALLS):
+            indices = [number, turn, 7]
+            values = client.read([f"VAR{index}" for index in indices]).values
+            assert values == b"".join(index.to_bytes(4, "little") for index in indices)
+
+    return read
+
+
+def test_many_threads(client: Client) -> None:
+    client.variables()
+    run_all([reader(client, number) for number in range(THREADS)])
+
+
+def test_many_threads_and_a_link_that_is_lost(bench: Any, client: Client) -> None:
+    client.variables()
+    readers = [reader(client, number) for number in range(THREADS)]
+
+    def cut() -> None:
+        for _ in range(5):
+            client.status()
+            bench.ends[-1].cut()
+
+    run_all([*readers, cut])
+    assert client.link.reconnects >= 1
+    assert client.link.connected
+
+
+def test_a_call_of_another_thread_does_not_wait_for_one_that_waits(
+    bench: Any, plc: Any, client: Client
+) -> None:
+    """One waits for a board that works; the other's call goes out and is answered meanwhile."""
+    client.variables()
+    entered, go = threading.Event(), threading.Event()
+
+    def new_plc(*arguments: Any) -> None:
+        entered.set()
+        assert go.wait(20)
+
+    plc.new_plc = new_plc
+
+    def load() -> None:
+        arguments = bytes(4) + bytes(4) + bytes(4)
+        client.link.call(Ide.SERVICE_ID, Ide.NEWPLC_ID, arguments)
+
+    def ask() -> None:
+        assert entered.wait(20)
+        client.status()
+        go.set()
+
+    run_all([load, ask])
+
+
+def test_figures_and_recent_messages(client: Client) -> None:
+    client.status()
+    before = client.link.figures
+    client.status()
+    after = client.link.figures
+    assert after.transmissions == before.transmissions + 1
+    assert after.sent_bytes > before.sent_bytes
+    assert after.received_bytes > before.received_bytes
+    assert after.rto_s > 0
+    assert [message.direction for message in client.link.recent][-2:] == [">", "<"]
+    assert client.link.recent[-1].body[2] == 2
+
+
+def test_closing_ends_the_waiting_of_other_threads(bench: Any, plc: Any) -> None:
+    client = bench.client()
+    client.status()
+    entered, go = threading.Event(), threading.Event()
+
+    def start() -> None:
+        entered.set()
+        go.wait(20)
+
+    plc.start = start
+    failed: list[str] = []
+
+    def waits() -> None:
+        try:
+            client.start()
+        except Exception as error:
+            failed.append(type(error).__name__)
+
+    thread = threading.Thread(target=waits)
+    thread.start()
+    assert entered.wait(20)
+    client.close()
+    thread.join(20)
+    go.set()
+    assert failed == ["LinkClosed"]
