@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def _question(arguments: argparse.Namespace) -> Question:
     from serial_runtime.doctor.port import Question
-    from serial_runtime.transport.uri import SerialEndpoint, parse
+    from serial_runtime.transport.uri import DEFAULT_BAUD, SerialEndpoint, parse
 
     if len(arguments.port) > 1 or not (arguments.port or arguments.profile):
         raise UsageError("which port? Give its URI, such as ERPC:///dev/ttyUSB0, or --profile")
@@ -33,7 +33,7 @@ def _question(arguments: argparse.Namespace) -> Question:
         endpoint = parse(arguments.port[0])
         if not isinstance(endpoint, SerialEndpoint) or "://" in endpoint.device:
             raise ConfigError(f"{arguments.port[0]!r} is no serial port of this machine")
-        return question._replace(path=endpoint.device, baud=endpoint.baud)
+        return question._replace(path=endpoint.device, baud=endpoint.baud or DEFAULT_BAUD)
     if not question.path:
         raise ConfigError(f"{arguments.profile}: the profile has no serial.port to check")
     return question

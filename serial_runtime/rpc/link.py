@@ -28,6 +28,7 @@ from serial_runtime.protocol.frame import FrameCounters, FrameDecoder, encode_fr
 from serial_runtime.protocol.plain_session import PlainSession
 from serial_runtime.protocol.timing import FRAME_HEADER, Line
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
+from serial_runtime.rpc.line_rate import Call, LineRate
 from serial_runtime.transport import Transport
 
 PROBE = "serial-runtime/2?nonce="
@@ -102,12 +103,14 @@ class Link:
         on_trouble: Callable[[str], object] = lambda text: None,
         bridged: bool = False,
         recent: deque[Message] | None = None,
+        fast_baud: int = 0,
     ) -> None:
         """`timeout_s` is for each call, `reconnect_s` for the way back of a lost link.
 
         `on_trouble` is told, in words for the user, when a call has to wait for the link; it must
         not call the link. `bridged`: the calls are those of others, who are not at the line.
-        `recent` keeps the last messages, also when the peer does not answer at all.
+        `recent` keeps the last messages, also when the peer does not answer at all. `fast_baud`:
+        run a serial line at this rate while it is used (0: never).
         """
         self.timeout_s = timeout_s
         self.reconnect_s = reconnect_s
@@ -126,7 +129,9 @@ class Link:
         self._closed = False
         self._driving = False  # a thread uses the transport
         self._followers = 0  # threads that wait for the one that drives
+        self._rate = LineRate(fast_baud, self._rate_switched, on_trouble)
         self.transport = open_transport()
+        self._rate.opened(self.transport)
         try:
             self._start_decoder()
             with self._changed:
@@ -217,6 +222,9 @@ class Link:
                 self._asked_s = now_s
                 if now_s - self._used_s > _STALE_S and not self._driving:
                     self._look()
+                if self.ours and not self._driving and self._rate.is_due(now_s):
+                    self._on_the_line(self._rate.prepare)
+                    now_s = time.monotonic()
             timeout_s = self.timeout_s
             if service == Ide.SERVICE_ID and method in _SLOW:
                 timeout_s = max(timeout_s, _SLOW_S)
@@ -253,6 +261,15 @@ class Link:
     def call(self, service: int, method: int, arguments: bytes = b"") -> bytes:
         """Call and wait."""
         return self.wait(self.submit(service, method, arguments))
+
+    def run_at(self, baud: int) -> None:
+        """Agree with the board on a rate, until it is closed or unused for some seconds.
+
+        While no call is under way. Raises LinkTimeout when the line does not carry it (then it is
+        at its first rate again), CallRefused without a rate, and the board's reason to refuse it.
+        """
+        with self._changed:
+            self._on_the_line(lambda call: self._rate.run_at(baud, call))
 
     def drop(self, requests: list[Request]) -> None:
         """Lose interest in calls; those under way may still execute."""
@@ -293,6 +310,7 @@ class Link:
             wake_s = min(wake_s, decoder.deadline_s)
         if not self._troubled:
             wake_s = min(wake_s, self._asked_s + self._silent_s)
+        wake_s = min(wake_s, self._rate.lost_s)
         self._receive(session, None if wake_s == math.inf else max(0.0, wake_s - time.monotonic()))
 
     def _write(self, bodies: list[bytes]) -> None:
@@ -320,10 +338,15 @@ class Link:
                 self._on_trouble("connected again")
         elif now_s - self._asked_s >= self._silent_s and not session.idle:
             self._trouble(f"no answer from {self.transport.name} yet; still waiting")
+        if not data and now_s >= self._rate.lost_s and not session.idle:
+            self._rate.go_home()
+            return
         try:
             frames = decoder.feed(data, now_s) if data else decoder.tick(now_s)
         except ProtocolError as error:
             raise LinkClosed(f"{self.transport.name}: {error}") from error
+        if frames:
+            self._rate.heard(now_s)
         for frame in frames:
             self.recent.append(
                 Message(now_s, "<", frame.body, "" if frame.trusted else "untrusted")
@@ -340,6 +363,26 @@ class Link:
                 self._receive(self._session, 0.0)
             except LinkClosed as error:
                 self._reopen(error)
+
+    def _on_the_line(self, action: Callable[[Call], None]) -> None:
+        """Do something with calls of the link's own."""
+        with self._drives():
+            try:
+                action(self._call_within)
+            except LinkClosed as error:
+                self._reopen(error)
+
+    def _call_within(self, service: int, method: int, arguments: bytes, within_s: float) -> bytes:
+        deadline_s = time.monotonic() + within_s
+        session = self._session
+        request = session.submit(service, method, arguments, deadline_s=deadline_s, idempotent=True)
+        while not request.done:
+            self._step(session, request)
+        return request.result()
+
+    def _rate_switched(self) -> None:
+        self._start_decoder()
+        self._line.set_rate(self.transport.line_rate_Bps)
 
     def _trouble(self, text: str) -> None:
         """Tell it, once until the peer is heard again."""
@@ -363,6 +406,7 @@ class Link:
                 with self._unlocked():
                     transport = self._open_transport()
                 self.transport = transport
+                self._rate.opened(transport)
                 self._start_decoder()
                 ours = self._probe(limit_s)
                 break

@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""What a served link tells of itself to its own client (`GetLinkStatistics`)."""
+"""What a served link tells of itself (`GetLinkStatistics`), and the rate it runs at (`SetBaud`)."""
 
 from __future__ import annotations
 
+import math
+import time
+
+from serial_runtime.errors import ConfigError, LinkClosed, LinkError, StateError
+from serial_runtime.protocol.baud_switch import BoardRate
 from serial_runtime.rpc.board import common as board_types
+from serial_runtime.transport.base import RatedTransport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,23 +19,78 @@ if TYPE_CHECKING:
 
 
 class ServedLine:
-    """The figures of one link; used by whatever thread serves it."""
+    """Figures and rate of one link; used by whatever thread serves it."""
 
     def __init__(
         self, transport: Transport, counters: FrameCounters, sessions: ServerSessions
     ) -> None:
         """`counters`: of the link's decoder."""
-        self.received_bytes = 0
         self.sent_bytes = 0
+        self.session = 0  # of the call that executes
+        self._received_bytes = 0
         self._transport = transport
         self._counters = counters
         self._sessions = sessions
+        self._now_s = time.monotonic()
+        self._rate = BoardRate(0)
+        if isinstance(transport, RatedTransport):
+            self._rate = BoardRate(transport.home_baud, transport.baud, self._now_s)
+
+    def received(self, count: int, now_s: float) -> None:
+        """So many bytes have arrived, or none until now."""
+        self._received_bytes += count
+        self._now_s = now_s
+        if not count:
+            self._rate.tick(now_s)
+
+    def heard(self, session: int) -> None:
+        """They held an envelope."""
+        self._rate.heard(session, self._now_s)
+
+    def ended(self, session: int) -> None:
+        """A session was closed."""
+        self._rate.ended(session)
+
+    @property
+    def due_s(self) -> float | None:
+        """When to tell of the time though nothing arrives."""
+        return None if self._rate.due_s == math.inf else self._rate.due_s
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the line runs at an agreed rate, where plain calls are not answered."""
+        return self._rate.is_away
+
+    @property
+    def wants_switch(self) -> bool:
+        """Whether `switch_if_due` has something to do."""
+        return self._rate.wanted != self._rate.baud
+
+    def switch_if_due(self) -> None:
+        """Run the line at the agreed rate. All replies are written; waits until they have left."""
+        if not self.wants_switch:
+            return
+        assert isinstance(self._transport, RatedTransport)
+        try:
+            self._transport.switch_rate(self._rate.wanted)
+        except LinkClosed:
+            raise
+        except (ConfigError, LinkError):
+            self._rate.wanted = self._rate.baud  # it could a moment ago; the client finds back
+        self._rate.switched(time.monotonic())
+
+    def set_baud(self, baud: int) -> None:
+        """The call that executes wants another rate. StateError, ConfigError, LinkError."""
+        if not isinstance(self._transport, RatedTransport):
+            raise StateError("this link has no baud rate")
+        self._transport.check_rate(baud)
+        self._rate.ask(baud, self.session)
 
     def statistics(self) -> board_types.LinkStatistics:
         """Our end's figures since the link was opened."""
         counters = self._counters
         return board_types.LinkStatistics(
-            received_bytes=self.received_bytes,
+            received_bytes=self._received_bytes,
             sent_bytes=self.sent_bytes,
             frames=counters.frames,
             untrusted_frames=counters.untrusted,
@@ -37,7 +98,8 @@ class ServedLine:
             body_errors=counters.body_errors,
             discarded_bytes=counters.discarded_bytes,
             sessions=self._sessions.count,
-            baud=getattr(self._transport, "baud", 0),
+            baud=self._rate.baud,
+            home_baud=self._rate.home,
             driver=self._driver_counters(),
         )
 

@@ -231,6 +231,7 @@ class Link:
                 timeout_s = None if due_s is None else max(0.0, due_s - time.monotonic())
                 self._feed(transport.read(timeout_s))
                 self._restart_if_due()
+                self._line.switch_if_due()
         except SerialRuntimeError:
             pass  # gone, or not speaking eRPC on a link that does not lose bytes
         except Exception as error:
@@ -255,13 +256,15 @@ class Link:
             if rest:
                 self._write_frame(rest)
             self._restart_if_due()
+            self._line.switch_if_due()
             if self._failure is not None:
                 raise self._failure
 
     @property
     def due_s(self) -> float | None:
         """When to `serve` though nothing arrives."""
-        return self._decoder.deadline_s
+        due_s, rate_s = self._decoder.deadline_s, self._line.due_s
+        return due_s if rate_s is None else rate_s if due_s is None else min(due_s, rate_s)
 
     def serve(self) -> bool:
         """Take what the lent line has; False when the link's thread has something to do."""
@@ -272,16 +275,17 @@ class Link:
             self._failure = error
         except Exception as error:
             self._failure = self._internal(error)
-        return self._failure is None and not self._rest and not self._restarts
+        idle = not self._rest and not self._restarts and not self._line.wants_switch
+        return self._failure is None and idle
 
     def _feed(self, data: bytes) -> None:
         """Serve the calls in these bytes, or know that there were none."""
         decoder, now_s = self._decoder, time.monotonic()
-        self._line.received_bytes += len(data)
+        self._line.received(len(data), now_s)
         for frame in decoder.feed(data, now_s) if data else decoder.tick(now_s):
             if envelope.is_envelope(frame.body):
                 self._take_envelope(frame)
-            elif frame.trusted:
+            elif frame.trusted and not self._line.is_away:
                 reply = self._plain(frame.body)
                 if reply:
                     self._write(reply)
@@ -326,9 +330,11 @@ class Link:
             if not self._sessions.knows(request):
                 return
             self._decoder.confirm(frame)
+        self._line.heard(request.session)
         self._act(self._sessions.receive(request, self._limits.max_frame))
         if self._sessions.has_closed:
             for session in self._sessions.take_closed():
+                self._line.ended(session)
                 self._server.release(session)
 
     def _act(self, actions: list[Action]) -> None:
@@ -350,6 +356,7 @@ class Link:
             if call.service == Ide.SERVICE_ID:
                 self._call_ide(call.session, call.method, 0)
             elif call.service == IBoardService.SERVICE_ID:
+                self._line.session = call.session
                 self._board.dispatch(call.method, 0, codec)
             else:
                 return envelope.UNSUPPORTED, b""

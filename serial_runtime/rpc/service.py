@@ -293,6 +293,12 @@ class BoardHandler(IBoardService):
     def GetLinkStatistics(self, statistics: Reference) -> None:
         statistics.value = self._line.statistics()
 
+    def SetBaud(self, baud: int) -> None:
+        self._line.set_baud(baud)
+
+    def Echo(self, data: bytes, same: Reference) -> None:
+        same.value = bytes(data[: self._limits.reply_bytes - _REPLY_OVERHEAD])
+
 
 def _distribution(found: Distribution) -> board_types.Distribution:
     return board_types.Distribution(

@@ -14,7 +14,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from serial_runtime.errors import LinkClosed, LinkTimeout
 
@@ -57,6 +57,29 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Close; idempotent, any thread. A blocked ``read`` or ``write`` ends with LinkClosed."""
+
+
+@runtime_checkable
+class RatedTransport(Transport, Protocol):
+    """A line whose rate can be changed while it is open."""
+
+    baud: int
+    """At which it runs now."""
+
+    home_baud: int
+    """At which it was opened, and both ends begin."""
+
+    def check_rate(self, baud: int) -> None:
+        """Try whether it can run at a rate, while nothing is sent or received.
+
+        Raises ConfigError for a rate nobody has, LinkError for one that this line has not.
+        """
+
+    def switch_rate(self, baud: int) -> None:
+        """Send what was written, then run at another rate. For the thread that reads.
+
+        Bytes not read yet stay. Raises LinkClosed, and as ``check_rate``.
+        """
 
 
 class Listener(Protocol):

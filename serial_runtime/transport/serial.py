@@ -9,6 +9,7 @@ are used through pyserial's own object. pyserial is imported when the first port
 
 from __future__ import annotations
 
+import array
 import contextlib
 import errno
 import fcntl
@@ -31,11 +32,19 @@ if TYPE_CHECKING:
 _EXTRA_BAUDS = (14400, 28800, 56000, 76800, 128000, 250000, 256000, 6000000, 8000000, 12000000)
 _LOWEST_BAUD = 300
 _BITS_PER_BYTE = 10
+# What lines are run at, the likeliest first: where a client looks for a board.
+LIKELY_BAUDS = (
+    115200, 921600, 9600, 57600, 38400, 19200, 230400, 460800, 1000000, 1500000, 2000000, 3000000,
+    4800, 2400,
+)  # fmt: skip
 # Start bit to stop bit a UART tolerates about 4 % in sum, half of it on either side.
 _RATE_TOLERANCE = 0.02
 # What may still be queued before our bytes: a driver's and an adapter's buffers.
 _QUEUED = 8192
 _WRITE_BASE_S = 2.0
+# Sent by the driver and still in the chip: a short message, for more is never under way then.
+_CHIP_BYTES = 128
+_DRAIN_S = 0.01
 _FIRST_RETRY_S = 0.05
 _LONGEST_RETRY_S = 0.5
 _URL_SLICE_S = 0.2
@@ -75,15 +84,55 @@ class SerialTransport(FdTransport):
     def __init__(
         self, fd: int, port: str, baud: int, on_close: Callable[[], None] | None = None
     ) -> None:
-        rate = baud / _BITS_PER_BYTE
-        super().__init__(
-            fd,
-            f"{port} at {baud} baud",
-            reliable=False,
-            line_rate_Bps=rate,
-            write_base_s=_WRITE_BASE_S + _QUEUED / rate,
-            on_close=on_close,
-        )
+        super().__init__(fd, port, reliable=False, on_close=on_close)
+        self._port = port
+        self.home_baud = baud
+        self._set_figures(baud)
+
+    def _set_figures(self, baud: int) -> None:
+        self.baud = baud
+        self.name = f"{self._port} at {baud} baud"
+        self.line_rate_Bps = rate_Bps = baud / _BITS_PER_BYTE
+        self._write_base_s = _WRITE_BASE_S + _QUEUED / rate_Bps
+
+    def check_rate(self, baud: int) -> None:
+        """See ``RatedTransport``."""
+        with self._writing:
+            self._set_rate(baud)
+            self._set_rate(self.baud)
+
+    def switch_rate(self, baud: int) -> None:
+        """See ``RatedTransport``."""
+        with self._writing:
+            self._drain()
+            self._set_rate(baud)
+            self._set_figures(baud)
+
+    def _set_rate(self, baud: int) -> None:
+        check_baud(baud)
+        if self._closing:
+            raise LinkClosed(f"{self.name} is closed")
+        try:
+            tty_ioctl.set_baud(self._fd, baud)
+            check_rate(self._port, baud, tty_ioctl.baud_of(self._fd))
+        except OSError as error:
+            raise self._gone(error) from error
+        except LinkError:
+            tty_ioctl.set_baud(self._fd, self.baud)
+            raise
+
+    def _drain(self) -> None:
+        """Wait until what was written has left; not for ever, as ``tcdrain`` would.
+
+        What the chip or the adapter itself still holds is told by no driver, so it gets its time.
+        """
+        waiting = array.array("i", [1])
+        limit_s = time.monotonic() + self._write_base_s
+        with contextlib.suppress(OSError):
+            while waiting[0] and not self._closing and time.monotonic() < limit_s:
+                fcntl.ioctl(self._fd, termios.TIOCOUTQ, waiting)
+                time.sleep(_DRAIN_S if waiting[0] else 0.0)
+        time.sleep(_DRAIN_S + _CHIP_BYTES * _BITS_PER_BYTE / self.baud)
 
     def _before_close(self) -> None:
         with contextlib.suppress(OSError):
@@ -352,7 +401,10 @@ class SerialListener:
         transport: Transport
         if fd is not None and _is_device(fd, self._port):
             os.set_inheritable(fd, False)
-            transport = SerialTransport(fd, self._port, self._baud, self._forget)
+            # It may run at a rate that a client has agreed on with the process before.
+            baud = tty_ioctl.baud_of(fd) or self._baud
+            transport = SerialTransport(fd, self._port, baud, self._forget)
+            transport.home_baud = self._baud
         else:
             if fd is not None:
                 os.close(fd)

@@ -129,7 +129,8 @@ def test_silence_in_either_direction_ends_with_both_at_home(
     for wait_s, request_lost, reply_lost in [*steps, (SILENCE_S + 0.1, True, True)] * 2:
         now_s += wait_s
         board.tick(now_s)
-        board.switched(now_s) if board.wanted != board.baud else None
+        if board.wanted != board.baud:
+            board.switched(now_s)
         if now_s >= client.lost_s:
             client.switched(HOME, now_s)
         if not request_lost and board.baud == client.baud:

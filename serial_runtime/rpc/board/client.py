@@ -133,3 +133,18 @@ class BoardServiceClient(interface.IBoardService):
         _codec = _request.codec
         self._clientManager.perform_request(_request)
         statistics.value = common.LinkStatistics()._read(_codec)
+
+    def SetBaud(self, baud: int) -> None:
+        """Call SetBaud."""
+        _request = self._begin(self.SETBAUD_ID)
+        _codec = _request.codec
+        _codec.write_uint32(baud)
+        self._clientManager.perform_request(_request)
+
+    def Echo(self, data: bytes, same: Reference) -> None:
+        """Call Echo."""
+        _request = self._begin(self.ECHO_ID)
+        _codec = _request.codec
+        _codec.write_binary(data)
+        self._clientManager.perform_request(_request)
+        same.value = bytes(_codec.read_binary())

@@ -332,8 +332,10 @@ class LinkStatistics:
     discarded_bytes: int = 0
     #: open now, on all links
     sessions: int = 0
-    #: of the line, 0: no serial line
+    #: at which the line runs, 0: no serial line
     baud: int = 0
+    #: at which every client begins
+    home_baud: int = 0
     #: rx, tx, frame, overrun, parity, brk, buf_overrun of the UART's
     #: driver since it was loaded; empty: it keeps none
     driver: list[int] = field(default_factory=list)
@@ -348,6 +350,7 @@ class LinkStatistics:
         self.discarded_bytes = codec.read_uint64()
         self.sessions = codec.read_uint32()
         self.baud = codec.read_uint32()
+        self.home_baud = codec.read_uint32()
         self.driver = [codec.read_uint32() for _ in range(codec.start_read_list())]
         return self
 
@@ -361,6 +364,7 @@ class LinkStatistics:
         codec.write_uint64(self.discarded_bytes)
         codec.write_uint32(self.sessions)
         codec.write_uint32(self.baud)
+        codec.write_uint32(self.home_baud)
         codec.start_write_list(len(self.driver))
         for _item1 in self.driver:
             codec.write_uint32(_item1)

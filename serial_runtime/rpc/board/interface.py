@@ -28,6 +28,8 @@ class IBoardService(ABC):
     READTRACE_ID = 11
     CLOSETRACE_ID = 12
     GETLINKSTATISTICS_ID = 25
+    SETBAUD_ID = 26
+    ECHO_ID = 27
 
     @abstractmethod
     def GetCapabilities(self, capabilities: Reference) -> None:
@@ -116,4 +118,15 @@ class IBoardService(ABC):
         """Method 25 of the service.
 
         statistics: out common.LinkStatistics
+        """
+
+    @abstractmethod
+    def SetBaud(self, baud: int) -> None:
+        """Run this line at another rate, once the reply has left; see docs/link.md, "Rates"."""
+
+    @abstractmethod
+    def Echo(self, data: bytes, same: Reference) -> None:
+        """The same bytes back, to measure the line; as many as fit a reply.
+
+        same: out bytes
         """

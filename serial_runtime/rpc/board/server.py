@@ -39,6 +39,8 @@ class BoardServiceService(Service):  # type: ignore[misc]
             self._ids.READTRACE_ID: self._handle_ReadTrace,
             self._ids.CLOSETRACE_ID: self._handle_CloseTrace,
             self._ids.GETLINKSTATISTICS_ID: self._handle_GetLinkStatistics,
+            self._ids.SETBAUD_ID: self._handle_SetBaud,
+            self._ids.ECHO_ID: self._handle_Echo,
         }
 
     def dispatch(self, method_id: int, sequence: int, codec: Codec) -> None:
@@ -173,3 +175,17 @@ class BoardServiceService(Service):  # type: ignore[misc]
         if statistics.value is None:
             raise ValueError("GetLinkStatistics did not set statistics")
         statistics.value._write(_codec)
+
+    def _handle_SetBaud(self, _sequence: int, _codec: Codec) -> None:
+        baud = _codec.read_uint32()
+        self._handler.SetBaud(baud)
+        self._reply(self._ids.SETBAUD_ID, _sequence, _codec)
+
+    def _handle_Echo(self, _sequence: int, _codec: Codec) -> None:
+        data = bytes(_codec.read_binary())
+        same = Reference()
+        self._handler.Echo(data, same)
+        self._reply(self._ids.ECHO_ID, _sequence, _codec)
+        if same.value is None:
+            raise ValueError("Echo did not set same")
+        _codec.write_binary(same.value)
