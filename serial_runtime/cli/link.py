@@ -9,6 +9,7 @@ import time
 from typing import NamedTuple
 
 from serial_runtime.cli.command import (
+    BAUD,
     COUNT,
     INTERVAL_S,
     Command,
@@ -17,6 +18,7 @@ from serial_runtime.cli.command import (
     print_json,
     printable,
 )
+from serial_runtime.errors import CallUnsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from serial_runtime.rpc.link import LinkFigures
 
 _DRIVER = ("rx", "tx", "frame", "overrun", "parity", "brk", "buf_overrun")
+_LOAD = 1000  # bytes an echo call
+_LEAST_LOAD_S = 0.1
+_TRY_S = 2.0
 _LOST = ("overrun", "buf_overrun", "frame", "parity", "brk")
 
 
@@ -37,6 +42,7 @@ class Sample(NamedTuple):
     call_s: float  # the last GetPLCstatus, from call to answer
     up_Bps: float
     down_Bps: float
+    goodput_Bps: float  # of data, each way; 0 without --load
     host: LinkFigures
     board: LinkStatistics | None  # None: a stock server
 
@@ -44,8 +50,9 @@ class Sample(NamedTuple):
 class _Watcher:
     """Takes samples."""
 
-    def __init__(self, board: Client) -> None:
+    def __init__(self, board: Client, load_s: float) -> None:
         self._board = board
+        self._load_s = load_s
         self._begin_s = self._before_s = time.monotonic()
         self._before = board.link.figures
 
@@ -54,6 +61,11 @@ class _Watcher:
         begin_s = time.monotonic()
         board.status()
         call_s = time.monotonic() - begin_s
+        goodput_Bps = 0.0
+        if self._load_s:
+            from serial_runtime.rpc.line_load import echo_for
+
+            goodput_Bps = echo_for(board.link, self._load_s, _LOAD).goodput_Bps
         far = board.link_statistics() if board.ours else None
         figures, now_s = board.link.figures, time.monotonic()
         took_s = max(now_s - self._before_s, 1e-6)
@@ -62,6 +74,7 @@ class _Watcher:
             call_s,
             (figures.sent_bytes - self._before.sent_bytes) / took_s,
             (figures.received_bytes - self._before.received_bytes) / took_s,
+            goodput_Bps,
             figures,
             far,
         )
@@ -82,6 +95,7 @@ def table(name: str, sample: Sample) -> list[str]:
         f"turnaround      {_ms(host.rtt_s)} last, {_ms(host.smoothed_s)} smoothed, "
         f"sent again after {_ms(host.rto_s)}",
         f"line            {sample.up_Bps:.0f} B/s up, {sample.down_Bps:.0f} B/s down",
+        *([f"data            {sample.goodput_Bps:.0f} B/s each way"] if sample.goodput_Bps else []),
         f"sent again      {host.retransmissions} of {host.transmissions}",
         f"window          {host.window} calls, chunks of {host.chunk} bytes",
         f"reconnects      {host.reconnects}",
@@ -116,6 +130,8 @@ def line(sample: Sample) -> str:
         f"up {sample.up_Bps:.0f} B/s, down {sample.down_Bps:.0f} B/s, "
         f"discarded {host.discarded_bytes}"
     )
+    if sample.goodput_Bps:
+        text = text.replace(", discarded", f", data {sample.goodput_Bps:.0f} B/s, discarded")
     if board is not None:
         text += f"/{board.discarded_bytes} bytes"
     return f"{text}, reconnects {host.reconnects}"
@@ -135,7 +151,8 @@ def document(sample: Sample) -> dict[str, Any]:
 
 def _watch(arguments: argparse.Namespace, board: Client) -> int:
     in_place = sys.stdout.isatty() and not arguments.lines and not arguments.json
-    watcher = _Watcher(board)
+    load_s = max(arguments.interval, _LEAST_LOAD_S) if arguments.load else 0.0
+    watcher = _Watcher(board, load_s)
     shown = 0
     left = arguments.count
     due_s = time.monotonic()
@@ -158,10 +175,42 @@ def _watch(arguments: argparse.Namespace, board: Client) -> int:
         time.sleep(max(0.0, due_s - time.monotonic()))
 
 
+def _try_baud(arguments: argparse.Namespace, board: Client) -> int:
+    """Measure the line as it is, at the other rate, and leave it as it was."""
+    from serial_runtime.rpc.line_load import echo_for
+
+    home = board.link_statistics().home_baud
+    for baud in (home, int(arguments.try_baud)):
+        board.link.run_at(baud)
+        before = board.link.figures
+        carried = echo_for(board.link, _TRY_S, _LOAD)
+        after, far = board.link.figures, board.link_statistics()
+        damaged = after.discarded_bytes - before.discarded_bytes
+        answer = {
+            "baud": baud,
+            "goodput_Bps": round(carried.goodput_Bps, 1),
+            "turnaround_s": after.smoothed_s,
+            "again": carried.again,
+            "discarded_bytes": damaged,
+        }
+        if arguments.json:
+            print_json({**answer, "driver": dict(zip(_DRIVER, far.driver, strict=False))})
+        else:
+            print(
+                f"{baud:8} baud: data {carried.goodput_Bps:.0f} B/s each way, turnaround "
+                f"{_ms(after.smoothed_s)}, sent again {carried.again}, discarded {damaged} bytes",
+                flush=True,
+            )
+    board.link.run_at(home)
+    return 0
+
+
 def _run(arguments: argparse.Namespace) -> int:
     try:
         with open_board(arguments) as board:
-            return _watch(arguments, board)
+            if (arguments.try_baud or arguments.load) and not board.ours:
+                raise CallUnsupported("the peer is a stock server, which has no call for this")
+            return (_try_baud if arguments.try_baud else _watch)(arguments, board)
     except KeyboardInterrupt:
         if arguments.count is None:  # the way to end it
             return 0
@@ -178,6 +227,16 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lines", action="store_true", help="one line a sample, also on a terminal"
     )
+    parser.add_argument(
+        "--load", action="store_true", help="keep the line full meanwhile, and show what it carries"
+    )
+    parser.add_argument(
+        "--try-baud",
+        type=BAUD,
+        default=0,
+        metavar="N",
+        help="instead: measure the line as it is and at N baud, and leave it as it was",
+    )
     json_option(parser, "print one JSON document a line")
 
 
@@ -186,8 +245,10 @@ LINK = Command(
     description="Watch the link to a board: round-trip time and when a call is repeated, calls "
     "sent again, bytes a second, window and chunk size, reconnects, and for both ends what "
     "arrived damaged or was lost. Each sample makes two calls. On a terminal the view "
-    "refreshes in place; elsewhere each sample is a line.",
+    "refreshes in place; elsewhere each sample is a line. A higher rate that --try-baud finds "
+    "good is used for a whole session with ?fast=N behind the URI.",
     example="  serial-runtime link ERPC:///dev/ttyUSB0:115200\n"
-    "  serial-runtime link ERPC:///dev/ttyUSB0:115200 --json --count 60 > link.jsonl\n",
+    "  serial-runtime link ERPC:///dev/ttyUSB0:115200 --json --count 60 > link.jsonl\n"
+    "  serial-runtime link ERPC:///dev/ttyUSB0:115200 --try-baud 921600\n",
     options=_options,
 )

@@ -39,8 +39,9 @@ def check_port(machine: Machine, question: Question) -> list[Finding]:
         return [_missing(path, error)]
     if not node.is_character_device:
         return [problem("device", f"{path} is no device but a file", "name a tty")]
-    name = os.path.basename(machine.resolve(path))
-    findings = [ok("device", f"{path} is there" + (f" ({name})" if name not in path else ""))]
+    device = machine.resolve(path)
+    name = os.path.basename(device)
+    findings = [ok("device", f"{path} is there" + (f" ({device})" if device != path else ""))]
     findings.append(_permission(machine, path, node))
     owners = machine.owners(path)
     findings += _owners(machine, path, owners)

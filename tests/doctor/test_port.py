@@ -121,7 +121,7 @@ def test_programs_that_probe_usb_adapters(machine) -> None:
 def test_a_name_of_udev_is_followed(machine) -> None:
     machine.link("/dev/serial/by-id/adapter", "/dev/ttyS1")
     found = finding(machine, "device", Question("/dev/serial/by-id/adapter", 9600))
-    assert found.text.endswith("is there (ttyS1)")
+    assert found.text.endswith("is there (/dev/ttyS1)")
 
 
 @pytest.mark.parametrize(
