@@ -71,20 +71,21 @@ class _Job:
 
 
 class JobQueue:
-    """First in, first out. A queue with priorities replaces this class and nothing else.
+    """Short jobs before bulk ones; each kind first in, first out.
 
     `put` and `wake` may be called from any thread, `wake` also from a signal handler.
     """
 
     def __init__(self) -> None:
         self._jobs: deque[_Job] = deque()
+        self._bulk: deque[_Job] = deque()
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)  # readable after a `wake`
 
     def __len__(self) -> int:
-        return len(self._jobs)
+        return len(self._jobs) + len(self._bulk)
 
-    def put(self, job: _Job) -> None:
-        self._jobs.append(job)
+    def put(self, job: _Job, bulk: bool = False) -> None:
+        (self._bulk if bulk else self._jobs).append(job)
         self.wake()
 
     def wake(self) -> None:
@@ -97,7 +98,8 @@ class JobQueue:
 
     def pop(self) -> _Job | None:
         """The next job if there is one."""
-        return self._jobs.popleft() if self._jobs else None
+        queue = self._jobs or self._bulk
+        return queue.popleft() if queue else None
 
 
 class Worker:
@@ -204,12 +206,19 @@ class Worker:
         """True once no job will be taken any more."""
         return self._closed
 
-    def call(self, function: Callable[..., R], *args: Any, deadline_s: float | None = None) -> R:
+    def call(
+        self,
+        function: Callable[..., R],
+        *args: Any,
+        deadline_s: float | None = None,
+        bulk: bool = False,
+    ) -> R:
         """Run ``function(*args)`` on the worker and return its result or raise its exception.
 
-        Runs directly when already on the worker. `deadline_s` (on the ``time.monotonic()``
-        clock) ends waiting in the queue with `WorkerBusy`, the job is then never executed; a
-        started job is waited for. `WorkerStopped` when the worker has ended or ends first.
+        Runs directly when already on the worker. `bulk` lets all other jobs go first. `deadline_s`
+        (on the ``time.monotonic()`` clock) ends waiting in the queue with `WorkerBusy`, the job is
+        then never executed; a started job is waited for. `WorkerStopped` when the worker has ended
+        or ends first.
         """
         if threading.get_ident() == self._thread:
             return function(*args)
@@ -219,7 +228,7 @@ class Worker:
         with self._door:
             if self._closed:
                 raise WorkerStopped("the runtime is shutting down")
-            self._queue.put(job)
+            self._queue.put(job, bulk)
         if deadline_s is None:
             job.done.acquire()
         elif not job.done.acquire(timeout=_left_s(deadline_s)):
@@ -275,6 +284,21 @@ def serialized(
             return worker.call(lambda: method(self, *args, **kwargs))
         return worker.call(method, self, *args)
 
+    return _named_like(method, wrapper)
+
+
+def serialized_bulk(
+    method: Callable[Concatenate[S, P], R],
+) -> Callable[Concatenate[S, P], R]:
+    """Decorator like `serialized`, for methods that let all others go first: data of uploads."""
+
+    def wrapper(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.worker.call(lambda: method(self, *args, **kwargs), bulk=True)
+
+    return _named_like(method, wrapper)
+
+
+def _named_like(method: Callable[P, R], wrapper: Callable[P, R]) -> Callable[P, R]:
     wrapper.__name__ = method.__name__
     wrapper.__qualname__ = method.__qualname__
     wrapper.__doc__ = method.__doc__

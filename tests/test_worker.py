@@ -345,3 +345,31 @@ def test_a_job_that_stops_the_worker_is_the_last_thing_it_does() -> None:
     thread.join(LONG_S)
     assert outcome == [None]
     assert kept == []
+
+
+def test_short_jobs_go_before_bulk_ones(running: Running) -> None:
+    order: list[str] = []
+    entered, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        entered.set()
+        go.wait(10)
+
+    def submit(name: str, bulk: bool) -> threading.Thread:
+        job = threading.Thread(
+            target=lambda: running.worker.call(lambda: order.append(name), bulk=bulk)
+        )
+        before = len(running.worker._queue)
+        job.start()
+        while len(running.worker._queue) == before:
+            threading.Event().wait(0.001)
+        return job
+
+    holding = threading.Thread(target=lambda: running.worker.call(hold))
+    holding.start()
+    assert entered.wait(10)
+    jobs = [submit("chunk 1", True), submit("chunk 2", True), submit("stop", False)]
+    go.set()
+    for job in [holding, *jobs]:
+        job.join(10)
+    assert order == ["stop", "chunk 1", "chunk 2"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Brings programs from the store into the board and out again. Worker thread only.
+"""Brings programs from the store into the board and out again. Worker thread only, but `prepare`.
 
 A new program disturbs the present one only after its digest, ELF header and a trial load in a
 child process were right. If the board refuses it then, the one before stays loaded, stopped. The
@@ -9,18 +9,28 @@ survive that, and a start resets its variables anyway.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from serial_runtime.board import BoardState
 from serial_runtime.errors import ProgramFault, SerialRuntimeError
 from serial_runtime.plc import elf
 from serial_runtime.plc.log import CRITICAL, Log
+from serial_runtime.plc.program_store import StoredProgram
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from serial_runtime.board import Board, Image
-    from serial_runtime.plc.program_store import ProgramStore, StoredProgram
+    from serial_runtime.plc.program_store import ProgramStore
     from serial_runtime.plc.watch import Watch
+
+
+class Prepared(NamedTuple):
+    """A program that was verified and stored, and can be loaded."""
+
+    program: StoredProgram
+    path: str  # of the copy to load, "" for the program that is loaded already
 
 
 class Loader:
@@ -44,29 +54,40 @@ class Loader:
         self.loaded: StoredProgram | None = None
         self.broken = ""  # why the stored program could not be loaded, else ""
 
-    def install(self, md5: str, program: str, files: Sequence[tuple[str, str]]) -> bool:
-        """Store a new program and its extra files (name, source) and load it.
+    def prepare(
+        self, md5: str, program: str, files: Sequence[tuple[str, str]], same: bool
+    ) -> Prepared:
+        """Verify and store a new program and its extra files (name, source), for `install`.
 
-        False: the process is tainted; the program is stored for the next one to load. StoreError,
-        ImageError: the program before is stored and loaded as it was, and runs on unless the
-        failure came as late as the load itself.
+        `same`: it `is_loaded`. Any thread, but one at a time. Takes as long as the disk and the
+        trial load do; the present program runs on, and is untouched by StoreError, ImageError.
         """
-        same = self.loaded is not None and self.loaded.md5 == md5 and not self._board.tainted
         candidate = self._store.prepare(program, md5, files, None if same else self._check)
-        # Whatever needs the disk comes first; from the halt on only the load itself can fail.
-        path = "" if same else self._store.copy_to_run(candidate)
+        return Prepared(candidate, "" if same else self._store.copy_to_run(candidate))
+
+    def is_loaded(self, md5: str) -> bool:
+        """Whether this very program is in the board, unharmed."""
+        return self.loaded is not None and self.loaded.md5 == md5 and not self._board.tainted
+
+    def install(self, prepared: Prepared) -> bool:
+        """Load what was prepared.
+
+        False: the process is tainted; the program is stored for the next one to load. ImageError,
+        StoreError: the program before is loaded as it was, but stopped.
+        """
+        candidate, path = prepared
         self.halt()
         if self._board.tainted:  # long ago, or while this program was verified
             if path:
                 self._store.drop_from_run(path)
             self._store.leave_pending(candidate)
             return False
-        if same:
+        if path:
+            self._switch(candidate, path)
+        else:
             self._watch.forget(tainted=False)
             self._store.commit(candidate)
             self.loaded = candidate
-        else:
-            self._switch(candidate, path)
         return True
 
     def load_stored(self) -> bool:

@@ -28,6 +28,7 @@ from serial_runtime.errors import (
     StoreError,
     TableChanged,
     TraceError,
+    WorkerStopped,
 )
 from serial_runtime.plc.answers import BoardStatus, PlcStatus, ProgramInfo, RestartPlan, TraceBatch
 from serial_runtime.plc.blobs import Blobs
@@ -37,13 +38,14 @@ from serial_runtime.plc.program_store import check_names
 from serial_runtime.plc.trace import Trace
 from serial_runtime.plc.trial import load_on_trial
 from serial_runtime.plc.watch import INVALID, SUSPENDED, Watch
-from serial_runtime.worker import serialized
+from serial_runtime.worker import serialized, serialized_bulk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from serial_runtime.board import Board, Image, LogRecord, Statistics, Variable
+    from serial_runtime.plc.loader import Prepared
     from serial_runtime.plc.program_store import ProgramStore
     from serial_runtime.worker import Worker
 
@@ -59,7 +61,8 @@ class PLC:
     """One PLC: a board, a program store, and what clients do with them.
 
     Any thread may call any method; they run on `worker`, but for `get_traces`, `read_trace` and
-    `log`, which never wait and run where they are called. It owns board and store: `close`.
+    `log`, which never wait and run where they are called, and the slow part of `new_plc`. It owns
+    board and store: `close`.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class PLC:
         self._log = Log()
         self._watch = Watch(board, Trace(board, trace_buffer_bytes))
         self._loader = Loader(board, store, self._watch, self._log, trial)
+        self._installing = False  # claimed by one `new_plc` at a time
         self._fault_told = False
         self._log_drops_told = 0
         self._born_ns = time.monotonic_ns()
@@ -145,7 +149,7 @@ class PLC:
         """Begin an upload; returns its id. BlobError."""
         return self._blobs.seed(owner, seed)
 
-    @serialized
+    @serialized_bulk
     def append_chunk(self, owner: Hashable, data: bytes, blob_id: bytes) -> bytes:
         """Add to an upload; returns its new id. BlobError: unknown id, quota."""
         return self._blobs.append(owner, data, blob_id)
@@ -168,7 +172,6 @@ class PLC:
         except StoreError:
             return False  # damaged: whatever it is, it must be loaded again
 
-    @serialized
     def new_plc(
         self,
         owner: Hashable,
@@ -178,22 +181,56 @@ class PLC:
     ) -> None:
         """Install uploads as the program and its extra files (name, blob id), and load it.
 
-        StoreError, BlobError, ImageError: refused. The uploads are used up on success only.
+        What waits for the disk and the trial load is done on the calling thread: the worker goes
+        on serving. StoreError, BlobError, ImageError: refused. StateError: another program is
+        being installed. The uploads are used up on success only.
         """
+        program, files, same = self._claim_install(owner, md5, blob_id, extra_files)
+        try:
+            prepared = self._loader.prepare(md5, program, files, same)
+            self._install(prepared, md5)
+            self._discard_blobs(owner, [blob_id, *(file_id for _, file_id in extra_files)])
+        except WorkerStopped:
+            raise
+        except SerialRuntimeError as error:
+            self._refuse_program(error)
+            raise
+        finally:
+            self._installing = False
+
+    @serialized
+    def _claim_install(
+        self, owner: Hashable, md5: str, blob_id: bytes, extra_files: Sequence[tuple[str, bytes]]
+    ) -> tuple[str, list[tuple[str, str]], bool]:
+        """The paths of the uploads, and whether the program is loaded already."""
         self.housekeeping()
         try:
+            if self._installing:
+                raise StateError("another program is being loaded: try again when that is done")
             check_names([name for name, _ in extra_files])
             program = self._blobs.path(owner, blob_id)
             files = [(name, self._blobs.path(owner, file_id)) for name, file_id in extra_files]
-            loaded = self._loader.install(md5, program, files)
         except SerialRuntimeError as error:
-            self._note(WARNING, f"new program refused: {error}")
+            self._refuse_program(error)
             raise
-        self._blobs.discard(owner, [blob_id, *(file_id for _, file_id in extra_files)])
-        if loaded:
+        self._installing = True
+        return program, files, self._loader.is_loaded(md5)
+
+    @serialized
+    def _install(self, prepared: Prepared, md5: str) -> None:
+        self.housekeeping()
+        if self._loader.install(prepared):
             self._log.add(INFO, f"program {md5} loaded")
         else:
             self._plan_restart(start=False, reason="a program was loaded after a program fault")
+
+    @serialized
+    def _discard_blobs(self, owner: Hashable, blob_ids: Sequence[bytes]) -> None:
+        self._blobs.discard(owner, blob_ids)
+
+    @serialized
+    def _refuse_program(self, error: SerialRuntimeError) -> None:
+        self._note(WARNING, f"new program refused: {error}")
 
     @serialized
     def start(self) -> None:
@@ -225,6 +262,8 @@ class PLC:
         try:
             if self._status() is PlcStatus.STARTED:
                 raise StateError("the PLC is started: stop it first (repair deletes the program)")
+            if self._installing:
+                raise StateError("a program is being loaded: repair when that is done")
             self._store.erase()
         except SerialRuntimeError as error:
             self._note(WARNING, f"repair refused: {error}")

@@ -19,7 +19,8 @@ Every load gets a copy with a name and an inode never used before in this proces
 takes a library for loaded already when either is the same, and one with unique symbols is never
 unmapped. So extra names of the slot's file would not do.
 
-Worker thread only.
+Worker thread only. While `prepare` and `copy_to_run` run on another thread, the worker may read
+the store, and changes nothing in it.
 """
 
 from __future__ import annotations

@@ -96,41 +96,30 @@ class BoardRate:
 
 
 class ClientRate:
-    """The client's end. `fast` 0: it stays at home."""
+    """The client's end. `fast` 0: it stays at home. `heard_s`: when a frame came from the board."""
 
     def __init__(self, home: int, fast: int = 0) -> None:
         self.home = home
         self.fast = fast
-        self.baud = home
-        self._heard_s = 0.0
+        self.baud = home  # at which the line runs now
         self._again_s = -math.inf
 
     @property
     def is_away(self) -> bool:
-        """Whether the line runs at the fast rate."""
+        """Whether the line runs at another rate than home."""
         return self.baud != self.home
 
     def wants_fast(self, now_s: float) -> bool:
         """Whether to ask for the fast rate, before a call when none is under way."""
         return bool(self.fast) and not self.is_away and now_s >= self._again_s
 
-    def is_forgotten(self, now_s: float) -> bool:
+    def is_forgotten(self, now_s: float, heard_s: float) -> bool:
         """Whether the board may have gone home, as it heard nothing; when no call is under way."""
-        return self.is_away and now_s >= self._heard_s + IDLE_S
+        return self.is_away and now_s >= heard_s + IDLE_S
 
-    @property
-    def lost_s(self) -> float:
+    def lost_s(self, heard_s: float) -> float:
         """When to go home, while calls are under way and nothing is heard."""
-        return self._heard_s + SILENCE_S if self.is_away else math.inf
-
-    def heard(self, now_s: float) -> None:
-        """A frame of the board has arrived."""
-        self._heard_s = now_s
-
-    def switched(self, baud: int, now_s: float) -> None:
-        """The line runs at this rate now."""
-        self.baud = baud
-        self._heard_s = now_s
+        return heard_s + SILENCE_S if self.is_away else math.inf
 
     def failed(self, now_s: float) -> None:
         """The fast rate was refused or did not work: not again for a while."""

@@ -155,11 +155,11 @@ class ClientSession:
     @property
     def wake_s(self) -> float:
         """When `send` has something to do though nothing arrives."""
-        if self.idle:
-            return FOREVER_S
         wake_s = FOREVER_S
         for request in self._flying.values():
             wake_s = min(wake_s, request.deadline_s, self._due_s(request))
+        if not (self._short or self._bulk):
+            return wake_s if self.opened or not self._flying else min(wake_s, self._hello_due_s)
         for request in chain(self._short, self._bulk):
             wake_s = min(wake_s, request.deadline_s)
         if not self.opened:
@@ -172,15 +172,19 @@ class ClientSession:
         """The bodies to transmit now."""
         if self.idle:
             return []
-        for request in self.waiting:
-            if now_s >= request.deadline_s:
-                self.give_up(request, _timeout(request.transmissions))
+        late = [
+            r
+            for r in chain(self._flying.values(), self._short, self._bulk)
+            if now_s >= r.deadline_s
+        ]
+        for request in late:
+            self.give_up(request, _timeout(request.transmissions))
         if self._strays:
             for request in list(self._flying.values()):
                 if self._is_elsewhere(request) and now_s >= self._due_s(request):
                     self._lost_with_its_session(request)
             self._strays = any(map(self._is_elsewhere, self._flying.values()))
-        if self.idle:
+        if late and self.idle:
             return []
         if not self.opened:
             return [self._say_hello(now_s)] if now_s >= self._hello_due_s else []
@@ -189,7 +193,9 @@ class ClientSession:
                 self._reopen()
                 return [self._say_hello(now_s)]
             return self._repeat(now_s)
-        bodies = self._repeat(now_s)
+        bodies = self._repeat(now_s) if self._flying else []
+        if not (self._short or self._bulk):
+            return bodies
         count, size = self._under_way()
         while self._short and self._short_fits(count, size):
             count, size = count + 1, size + self._short[0].size
@@ -337,6 +343,8 @@ class ClientSession:
         if request.transmissions != 1 or request.acknowledged or took_ms == envelope.MOST_TOOK_MS:
             return  # which transmission is answered, or how long the board worked, is not known
         self._line.answered(request.left_s, reply_bytes, took_ms / 1000, now_s)
+        if not self._line.paced:
+            return
         behind = sum(r.size for r in self._flying.values() if r.order > request.order)
         self._line.acknowledged(behind, reply_bytes, now_s)
 

@@ -59,6 +59,7 @@ BACK = 0x0FFF  # this number less the lowest request number the client still awa
 BRIDGED = 0x0001  # the caller is not at the line: a bridge speaks for others
 
 _HEADER = Struct("<IIIIIBBH")
+_CALLED = Struct("<BBH")
 _BEFORE_CRC = slice(0, 16)
 _AFTER_CRC = slice(20, None)
 _NO_CRC = bytes(4)
@@ -110,6 +111,12 @@ def encode(
 def is_envelope(body: bytes) -> bool:
     """Whether a frame body claims to be an envelope (service 2, any method and type)."""
     return len(body) >= 4 and body[2] == SERVICE and body[3] == 1
+
+
+def holds_result(body: bytes) -> bool:
+    """Whether an encoded reply is that of a call that was executed (not a HELLO's)."""
+    service, method, status = _CALLED.unpack_from(body, 20)
+    return status & STATUS in (DONE, REFUSED) and (service, method) != (SERVICE, HELLO)
 
 
 def decode(body: bytes) -> Envelope:

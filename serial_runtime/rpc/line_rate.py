@@ -35,31 +35,26 @@ class LineRate:
         self._tell = tell
         self._transport: RatedTransport | None = None
         self._rate = ClientRate(0)
+        self.active = False  # else nothing below is ever due
+        self.heard_s = 0.0  # when a frame of the board arrived last
 
     def opened(self, transport: Transport) -> None:
         """The link was opened, at its home rate."""
         self._transport = transport if isinstance(transport, RatedTransport) else None
-        if self._transport is not None:
-            self._rate = ClientRate(self._transport.baud, self._fast)
+        self._rate = ClientRate(self._transport.baud if self._transport else 0, self._fast)
+        self.active = self._fast > 0 and self._transport is not None
 
     @property
     def lost_s(self) -> float:
         """When `go_home` is due, if nothing is heard while calls are under way."""
-        return self._rate.lost_s
-
-    def heard(self, now_s: float) -> None:
-        """A frame of the board has arrived."""
-        self._rate.heard(now_s)
-
-    def is_due(self, now_s: float) -> bool:
-        """Whether `prepare` has something to do."""
-        return self._rate.wants_fast(now_s) or self._rate.is_forgotten(now_s)
+        return self._rate.lost_s(self.heard_s)
 
     def prepare(self, call: Call) -> None:
         """Before a call, while none is under way: agree on the rate, or again. LinkClosed."""
-        if self._rate.is_away:
+        now_s = time.monotonic()
+        if self._rate.is_forgotten(now_s, self.heard_s):
             self.go_home()
-        if not self._rate.wants_fast(time.monotonic()):
+        if not self._rate.wants_fast(now_s):
             return
         try:
             self.run_at(self._fast, call)
@@ -103,5 +98,7 @@ class LineRate:
         assert self._transport is not None
         if baud != self._transport.baud:
             self._transport.switch_rate(baud)
-        self._rate.switched(baud, time.monotonic())
+        self.heard_s = time.monotonic()
+        self._rate.baud = baud
+        self.active = self._fast > 0 or self._rate.is_away
         self._switched()

@@ -14,9 +14,8 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from erpc.client import RequestContext
 
@@ -30,6 +29,8 @@ from serial_runtime.protocol.timing import FRAME_HEADER, Line
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.line_rate import Call, LineRate
 from serial_runtime.transport import Transport
+
+T = TypeVar("T")
 
 PROBE = "serial-runtime/2?nonce="
 _PROBE_MARGIN_S = 0.25  # before the first repetition on a line; TCP loses nothing, so it has time
@@ -222,7 +223,7 @@ class Link:
                 self._asked_s = now_s
                 if now_s - self._used_s > _STALE_S and not self._driving:
                     self._look()
-                if self.ours and not self._driving and self._rate.is_due(now_s):
+                if self._rate.active and self.ours and not self._driving:
                     self._on_the_line(self._rate.prepare)
                     now_s = time.monotonic()
             timeout_s = self.timeout_s
@@ -251,11 +252,13 @@ class Link:
                     self._changed.wait()
                     self._followers -= 1
                     continue
-                with self._drives():
-                    try:
-                        self._step(self._session, request)
-                    except LinkClosed as error:
-                        self._reopen(error)
+                self._driving = True
+                try:
+                    self._step(self._session, request)
+                except LinkClosed as error:
+                    self._reopen(error)
+                finally:
+                    self._end_of_drive()
         return request.result()
 
     def call(self, service: int, method: int, arguments: bytes = b"") -> bytes:
@@ -263,7 +266,7 @@ class Link:
         return self.wait(self.submit(service, method, arguments))
 
     def run_at(self, baud: int) -> None:
-        """Agree with the board on a rate, until it is closed or unused for some seconds.
+        """Agree with the board on a rate, until the link is closed or unused for some seconds.
 
         While no call is under way. Raises LinkTimeout when the line does not carry it (then it is
         at its first rate again), CallRefused without a rate, and the board's reason to refuse it.
@@ -278,23 +281,12 @@ class Link:
                 if not request.done:
                     self._session.give_up(request, LinkTimeout("the call was given up"))
 
-    @contextmanager
-    def _drives(self) -> Iterator[None]:
-        """This thread uses the transport; holds the lock, but for `_unlocked` parts."""
-        self._driving = True
-        try:
-            yield
-        finally:
-            self._driving = False
-            self._changed.notify_all()
+    # What follows belongs to the thread that drives. It holds the lock, but while it waits.
 
-    @contextmanager
-    def _unlocked(self) -> Iterator[None]:
-        self._changed.release()
-        try:
-            yield
-        finally:
-            self._changed.acquire()
+    def _end_of_drive(self) -> None:
+        self._driving = False
+        if self._followers:
+            self._changed.notify_all()
 
     def _step(self, session: ClientSession | PlainSession, request: Request) -> None:
         """Send what is due, then wait for bytes or for the next time to send."""
@@ -310,24 +302,33 @@ class Link:
             wake_s = min(wake_s, decoder.deadline_s)
         if not self._troubled:
             wake_s = min(wake_s, self._asked_s + self._silent_s)
-        wake_s = min(wake_s, self._rate.lost_s)
+        if self._rate.active:
+            wake_s = min(wake_s, self._rate.lost_s)
         self._receive(session, None if wake_s == math.inf else max(0.0, wake_s - time.monotonic()))
 
     def _write(self, bodies: list[bytes]) -> None:
         now_s = time.monotonic()
-        self.recent.extend([Message(now_s, ">", body, "") for body in bodies])
-        data = b"".join([encode_frame(body) for body in bodies])
+        frames = []
+        for body in bodies:
+            self.recent.append(Message(now_s, ">", body, ""))
+            frames.append(encode_frame(body))
+        data = b"".join(frames)
         self._sent_bytes += len(data)
-        with self._unlocked():
-            try:
-                self.transport.write(data)
-            except LinkTimeout:
-                return  # the line is stuck; the session repeats until the deadline
+        self._changed.release()
+        try:
+            self.transport.write(data)
+        except LinkTimeout:
+            return  # the line is stuck; the session repeats until the deadline
+        finally:
+            self._changed.acquire()
 
     def _receive(self, session: ClientSession | PlainSession, timeout_s: float | None) -> None:
         decoder = self._decoder
-        with self._unlocked():
+        self._changed.release()  # as `_unlocked`, which costs more
+        try:
             data = self.transport.read(timeout_s)
+        finally:
+            self._changed.acquire()
         now_s = time.monotonic()
         if data:
             self._received_bytes += len(data)
@@ -338,7 +339,7 @@ class Link:
                 self._on_trouble("connected again")
         elif now_s - self._asked_s >= self._silent_s and not session.idle:
             self._trouble(f"no answer from {self.transport.name} yet; still waiting")
-        if not data and now_s >= self._rate.lost_s and not session.idle:
+        if self._rate.active and not data and now_s >= self._rate.lost_s and not session.idle:
             self._rate.go_home()
             return
         try:
@@ -346,7 +347,7 @@ class Link:
         except ProtocolError as error:
             raise LinkClosed(f"{self.transport.name}: {error}") from error
         if frames:
-            self._rate.heard(now_s)
+            self._rate.heard_s = now_s
         for frame in frames:
             self.recent.append(
                 Message(now_s, "<", frame.body, "" if frame.trusted else "untrusted")
@@ -358,23 +359,27 @@ class Link:
 
     def _look(self) -> None:
         """Notice that the link has closed before a call is trusted to it."""
-        with self._drives():
-            try:
-                self._receive(self._session, 0.0)
-            except LinkClosed as error:
-                self._reopen(error)
+        self._driving = True
+        try:
+            self._receive(self._session, 0.0)
+        except LinkClosed as error:
+            self._reopen(error)
+        finally:
+            self._end_of_drive()
 
     def _on_the_line(self, action: Callable[[Call], None]) -> None:
         """Do something with calls of the link's own."""
-        with self._drives():
-            try:
-                action(self._call_within)
-            except LinkClosed as error:
-                self._reopen(error)
+        self._driving = True
+        try:
+            action(self._call_within)
+        except LinkClosed as error:
+            self._reopen(error)
+        finally:
+            self._end_of_drive()
 
     def _call_within(self, service: int, method: int, arguments: bytes, within_s: float) -> bytes:
-        deadline_s = time.monotonic() + within_s
         session = self._session
+        deadline_s = time.monotonic() + within_s
         request = session.submit(service, method, arguments, deadline_s=deadline_s, idempotent=True)
         while not request.done:
             self._step(session, request)
@@ -403,10 +408,8 @@ class Link:
             if time.monotonic() - lost_s >= patience_s:
                 self._trouble(f"connection lost: {cause}; trying to reconnect")
             try:
-                with self._unlocked():
-                    transport = self._open_transport()
-                self.transport = transport
-                self._rate.opened(transport)
+                self.transport = self._unlocked(self._open_transport)
+                self._rate.opened(self.transport)
                 self._start_decoder()
                 ours = self._probe(limit_s)
                 break
@@ -414,14 +417,20 @@ class Link:
                 self.transport.close()
                 if time.monotonic() >= limit_s or self._closed:
                     raise LinkClosed(f"{cause}; and not back: {error}") from error
-                with self._unlocked():
-                    time.sleep(_RETRY_S)
+                self._unlocked(lambda: time.sleep(_RETRY_S))
         if ours != self.ours:
             self.transport.close()
             raise LinkClosed(f"{self.transport.name}: another kind of peer has taken the place")
         self.connected = True
         self.reconnects += 1
         self._session.link_lost(time.monotonic() - lost_s)
+
+    def _unlocked(self, wait: Callable[[], T]) -> T:
+        self._changed.release()
+        try:
+            return wait()
+        finally:
+            self._changed.acquire()
 
     def _probe(self, limit_s: float) -> bool:
         """Whether the peer is ours. Any stock server says, harmlessly, that it is not."""

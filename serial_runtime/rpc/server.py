@@ -13,8 +13,10 @@ Nothing a client sends ends a thread but the end of its link. What becomes of ba
 - a frame that is not trusted (see ``protocol.frame``): ignored, unless it is an envelope of a
   known session;
 - a damaged envelope, a reply, a message of another codec version: ignored, it has no sender;
-- a service 1 call that fails: `service.plain_refusal`, and the reason in the PLC's log;
-- a call in an envelope that fails: a refusal with the reason.
+- a call that fails: see ``calls``.
+
+A call that waits for the disk or a trial load (`calls.is_slow`) has a thread of its own: the client
+is told that it is in progress, the link goes on, and takes the reply when it is there.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Hashable
-from struct import Struct
+from functools import partial
 
 from serial_runtime.errors import (
     LinkClosed,
@@ -35,25 +37,11 @@ from serial_runtime.errors import (
     WorkerStopped,
 )
 from serial_runtime.protocol import envelope
-from serial_runtime.protocol.codec import Codec
 from serial_runtime.protocol.frame import Frame, FrameDecoder, encode_frame
-from serial_runtime.protocol.refusal import encode_refusal
 from serial_runtime.protocol.session import Action, ServerSessions
-from serial_runtime.rpc.board.interface import IBoardService
-from serial_runtime.rpc.board.server import BoardServiceService
-from serial_runtime.rpc.board.server import UnknownMethod as UnknownBoardMethod
-from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
-from serial_runtime.rpc.ide.server import BeremizPLCObjectServiceService
-from serial_runtime.rpc.ide.server import UnknownMethod as UnknownIdeMethod
+from serial_runtime.rpc.calls import Calls, is_slow, log_internal
 from serial_runtime.rpc.served_line import ServedLine
-from serial_runtime.rpc.service import (
-    About,
-    BoardHandler,
-    IdeHandler,
-    Limits,
-    encode_status,
-    plain_refusal,
-)
+from serial_runtime.rpc.service import About, Limits
 from serial_runtime.transport.base import FdTransport
 
 TYPE_CHECKING = False
@@ -73,30 +61,17 @@ _LINE_REPLY_S = 0.3
 _LEAST_REPLY = 300  # or nothing fits at 300 baud
 _LONGEST = 65535
 _IDLE_S = 0.1
-
-_MESSAGE = Struct("<II")
-_CODEC_VERSION = 1
-_INVOCATION, _ONEWAY, _REPLY = 0, 1, 2
-_CRITICAL, _WARNING = 0, 1  # log levels
-_UNKNOWN = plain_refusal(0)  # there is no method 0
-_MAY_RESTART = (Ide.NEWPLC_ID, Ide.REPAIRPLC_ID, Ide.STARTPLC_ID)
-# A refusal of these is nothing to tell anybody, or the PLC object has logged it.
-_SILENT = (
-    Ide.GETPLCID_ID,
-    Ide.GETLOGMESSAGE_ID,
-    Ide.GETTRACEVARIABLES_ID,
-    Ide.NEWPLC_ID,
-    Ide.REPAIRPLC_ID,
-    Ide.STARTPLC_ID,
-    Ide.STOPPLC_ID,
-)
+# What a long reply costs beside its data: envelope and request, and the pause before the next one.
+_REPLY_COST, _REPLY_GAP_S = 80.0, 0.005
+_CRITICAL = 0  # log level
 
 
 def limits_of(line_rate_Bps: float | None, reliable: bool) -> Limits:
     """What a link of this rate (None: not paced) bears."""
     if reliable or line_rate_Bps is None:
         return Limits(_LONGEST, _LONGEST)
-    return Limits(max(_LEAST_REPLY, min(_LONGEST, int(line_rate_Bps * _LINE_REPLY_S))), _LINE_FRAME)
+    most = max(_LEAST_REPLY, min(_LONGEST, int(line_rate_Bps * _LINE_REPLY_S)))
+    return Limits(most, _LINE_FRAME, _REPLY_COST + line_rate_Bps * _REPLY_GAP_S)
 
 
 class Server:
@@ -204,20 +179,18 @@ class Link:
         self.fds: tuple[int, ...] = ()  # for `Worker.attend`
         self._lent: FdTransport | None = None  # while the worker serves
         self._rest = b""  # of a frame that the line did not take at once
-        self._restarts = False  # one of our calls was answered by a restart of the runtime
         self._failure: SerialRuntimeError | None = None  # why the worker gave it back
         self._server = server
         self._sessions = server.sessions
-        self._limits = limits_of(transport.line_rate_Bps, transport.reliable)
+        self.limits = limits_of(transport.line_rate_Bps, transport.reliable)
         # On a serial line nothing marks a new client, so what it owns stays with the line.
         self._owner: Hashable = id(self) if transport.reliable else ("line", transport.name)
-        self._ide_handler = IdeHandler(server.plc, self._limits)
-        self._ide = BeremizPLCObjectServiceService(self._ide_handler)
-        self._codec = Codec()
-        self._decoder = FrameDecoder(self._limits.max_frame, _IDLE_S, resync=not transport.reliable)
-        self._line = ServedLine(transport, self._decoder.counters, server.sessions)
-        board_handler = BoardHandler(server.plc, self._limits, server.about, self._line)
-        self._board = BoardServiceService(board_handler)
+        self.decoder = FrameDecoder(self.limits.max_frame, _IDLE_S, resync=not transport.reliable)
+        self._line = ServedLine(transport, self.decoder.counters, server.sessions)
+        self._calls = self._new_calls()
+        # What slow calls leave to do here; None once this link has ended.
+        self._posted: deque[tuple[list[Action], bool]] | None = deque()
+        self._posting = threading.Lock()  # protects the above
 
     def run(self) -> None:
         """Serve until the link closes; on the link's thread."""
@@ -235,7 +208,8 @@ class Link:
         except SerialRuntimeError:
             pass  # gone, or not speaking eRPC on a link that does not lose bytes
         except Exception as error:
-            self._internal(error)
+            log_internal(self._server.plc, error)
+        self._end()
         if transport.reliable:
             self._server.release(self._owner)
         self._restart_if_due()  # the peer did not wait for our reply
@@ -263,7 +237,7 @@ class Link:
     @property
     def due_s(self) -> float | None:
         """When to `serve` though nothing arrives."""
-        due_s, rate_s = self._decoder.deadline_s, self._line.due_s
+        due_s, rate_s = self.decoder.deadline_s, self._line.due_s
         return due_s if rate_s is None else rate_s if due_s is None else min(due_s, rate_s)
 
     def serve(self) -> bool:
@@ -274,35 +248,41 @@ class Link:
         except SerialRuntimeError as error:
             self._failure = error
         except Exception as error:
-            self._failure = self._internal(error)
-        idle = not self._rest and not self._restarts and not self._line.wants_switch
-        return self._failure is None and idle
+            self._failure = log_internal(self._server.plc, error)
+        leaves = self._rest or self._calls.restarts or self._line.wants_switch
+        return self._failure is None and not leaves
 
     def _feed(self, data: bytes) -> None:
         """Serve the calls in these bytes, or know that there were none."""
-        decoder, now_s = self._decoder, time.monotonic()
+        while self._posted:
+            actions, restarts = self._posted.popleft()
+            self._calls.restarts |= restarts
+            self._act(actions)
+            if restarts:
+                return
+        decoder, now_s = self.decoder, time.monotonic()
         self._line.received(len(data), now_s)
         for frame in decoder.feed(data, now_s) if data else decoder.tick(now_s):
             if envelope.is_envelope(frame.body):
                 self._take_envelope(frame)
             elif frame.trusted and not self._line.is_away:
-                reply = self._plain(frame.body)
-                if reply:
-                    self._write(reply)
-            if self._restarts:
+                self._take_plain(frame.body)
+            if self._calls.restarts:
                 return  # what follows is for the next process
 
     def _restart_if_due(self) -> None:
         """Our reply is written; nobody else may end the process before."""
-        if self._restarts:
+        if self._calls.restarts:
             self._server.on_restart()
 
     def _write(self, body: bytes) -> None:
         try:
             frame = encode_frame(body)
         except ProtocolError as error:
-            self._internal(error)  # a reply beyond 65535 bytes, which the limits prevent
+            # A reply beyond 65535 bytes, which the limits prevent.
+            log_internal(self._server.plc, error)
             return
+        self.limits.loss.carried(len(frame))
         self._line.sent_bytes += len(frame)
         if self._lent is None:
             self._write_frame(frame)
@@ -319,8 +299,6 @@ class Link:
             if self.transport.reliable:
                 raise
 
-    # Calls in envelopes.
-
     def _take_envelope(self, frame: Frame) -> None:
         try:
             request = envelope.decode(frame.body)
@@ -329,9 +307,12 @@ class Link:
         if not frame.trusted:
             if not self._sessions.knows(request):
                 return
-            self._decoder.confirm(frame)
+            self.decoder.confirm(frame)
         self._line.heard(request.session)
-        self._act(self._sessions.receive(request, self._limits.max_frame))
+        actions = self._sessions.receive(request, self.limits.max_frame)
+        if actions and isinstance(actions[0], bytes) and envelope.holds_result(actions[0]):
+            self.limits.loss.lost()  # asked for again: the reply did not arrive
+        self._act(actions)
         if self._sessions.has_closed:
             for session in self._sessions.take_closed():
                 self._line.ended(session)
@@ -341,82 +322,58 @@ class Link:
         for action in actions:
             if isinstance(action, bytes):
                 self._write(action)
+            elif is_slow(action.service, action.method):
+                self._write(self._sessions.in_progress(action))
+                self._aside(partial(self._execute, call=action))
             else:
-                status, payload = self._execute(action)
                 # At most the reply and one call that waited: no deeper than the window.
-                self._act(self._sessions.finish(action, status, payload))
+                self._act(self._execute(self._calls, action))
 
-    def _execute(self, call: envelope.Envelope) -> tuple[int, bytes]:
-        """Run a call; return the status and the payload of its reply."""
-        codec = self._codec
-        codec.buffer = call.payload
-        try:
-            if call.method == Ide.GETPLCSTATUS_ID and call.service == Ide.SERVICE_ID:
-                return envelope.DONE, encode_status(self._server.plc)
-            if call.service == Ide.SERVICE_ID:
-                self._call_ide(call.session, call.method, 0)
-            elif call.service == IBoardService.SERVICE_ID:
-                self._line.session = call.session
-                self._board.dispatch(call.method, 0, codec)
-            else:
-                return envelope.UNSUPPORTED, b""
-        except (UnknownIdeMethod, UnknownBoardMethod):
-            return envelope.UNSUPPORTED, b""
-        except SerialRuntimeError as error:
-            return envelope.REFUSED, encode_refusal(error)
-        except Exception as error:
-            return envelope.REFUSED, encode_refusal(self._internal(error))
-        status = envelope.DONE | envelope.RESTARTS if self._restarts else envelope.DONE
-        return status, bytes(codec.buffer[_MESSAGE.size :])
+    def _execute(self, calls: Calls, call: envelope.Envelope) -> list[Action]:
+        began_s = time.monotonic()
+        status, payload = calls.execute(call)
+        return self._sessions.finish(call, status, payload, time.monotonic() - began_s)
 
-    def _call_ide(self, owner: Hashable, method: int, sequence: int) -> None:
-        self._ide_handler.owner = owner
-        self._ide.dispatch(method, sequence, self._codec)
-        self._restarts |= method in _MAY_RESTART and self._server.plc.restart is not None
+    def _take_plain(self, body: bytes) -> None:
+        if self._lent is not None and len(body) > 2 and is_slow(body[2], body[1]):
+            self._aside(lambda calls: list(filter(None, [calls.execute_plain(body)])))
+        elif reply := self._calls.execute_plain(body):
+            self._write(reply)
 
-    # Plain calls, of service 1 only.
+    # Calls that take long, each on a thread of its own.
 
-    def _plain(self, body: bytes) -> bytes:
-        """Run a plain call; return the reply, or nothing where none is due."""
-        if len(body) < _MESSAGE.size:
-            return b""
-        word, sequence = _MESSAGE.unpack_from(body)
-        kind, method, service = word & 0xFF, word >> 8 & 0xFF, word >> 16 & 0xFF
-        if word >> 24 != _CODEC_VERSION or kind not in (_INVOCATION, _ONEWAY):
-            return b""
-        codec = self._codec
-        codec.buffer = body[_MESSAGE.size :]
-        try:
-            if service != Ide.SERVICE_ID:
-                raise UnknownIdeMethod(f"there is no service {service}")
-            self._call_ide(self._owner, method, sequence)
-            reply = bytes(codec.buffer)
-        except UnknownIdeMethod as error:
-            refusal = _UNKNOWN
-            self._note(f"a client called what is not there: {error.args[0]}")
-        except ProtocolError as error:
-            refusal = plain_refusal(method, malformed=True)
-            self._note(f"a client sent wrong arguments for method {method}: {error}")
-        except SerialRuntimeError as error:
-            refusal = plain_refusal(method)
-            if method not in _SILENT:
-                self._note(str(error))
-        except Exception as error:
-            refusal = plain_refusal(method)
-            self._internal(error)
-        else:
-            return b"" if kind == _ONEWAY else reply
-        head = _MESSAGE.pack(word & 0xFFFFFF00 | _REPLY, sequence)
-        return b"" if kind == _ONEWAY else head + refusal
+    def _new_calls(self) -> Calls:
+        return Calls(self._server.plc, self.limits, self._server.about, self._owner, self._line)
 
-    def _note(self, text: str) -> None:
-        self._server.plc.log(_WARNING, text)
+    def _aside(self, job: Callable[[Calls], list[Action]]) -> None:
+        def run() -> None:
+            calls = self._new_calls()
+            actions = job(calls)
+            if not self._post(actions, calls.restarts):
+                self._act_unheard(calls, actions)
+                if calls.restarts:
+                    self._server.on_restart()
 
-    def _internal(self, error: Exception) -> SerialRuntimeError:
-        """An error that should not be: a bug. Where it happened goes to the log."""
-        import traceback
+        threading.Thread(target=run, name="rpc-slow", daemon=True).start()
 
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        text = f"internal error: {type(error).__name__}: {error} ({place.name}:{place.lineno})"
-        self._server.plc.log(_CRITICAL, text)
-        return SerialRuntimeError(text)
+    def _act_unheard(self, calls: Calls, actions: list[Action]) -> None:
+        """Nobody is there for the replies, which the session has; the calls that waited go on."""
+        while actions:
+            waited = [action for action in actions if not isinstance(action, bytes)]
+            actions = [one for call in waited for one in self._execute(calls, call)]
+
+    def _post(self, actions: list[Action], restarts: bool) -> bool:
+        """Leave these to the thread that serves; False if there is none any more."""
+        with self._posting:
+            if self._posted is None:
+                return False
+            self._posted.append((actions, restarts))
+        self.transport.interrupt()
+        return True
+
+    def _end(self) -> None:
+        with self._posting:
+            posted, self._posted = self._posted, None
+        for actions, restarts in posted or ():
+            self._calls.restarts |= restarts
+            self._act_unheard(self._calls, actions)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from erpc import Reference
 
 from serial_runtime.errors import CallUnsupported, VariableError
+from serial_runtime.protocol.timing import LossMeter
 from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.interface import IBoardService
 from serial_runtime.rpc.ide import common as ide_types
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 PROBE = "serial-runtime/2?nonce="  # begins the digest that no program has; our answer is True
 _REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
+_LEAST_LONG_REPLY = 512
 _ROW_BYTES = 12  # of a variable on the wire, beside its two texts
 _STATUS = Struct("<i4II")
 _UNSUPPORTED, _FAILED, _INVALID = 2, 1, 22  # return values; 2 keeps the IDE connected
@@ -69,11 +71,28 @@ def plain_refusal(method: int, *, malformed: bool = False) -> bytes:
     return outputs + pack("<I", value)
 
 
-class Limits(NamedTuple):
-    """What one link bears."""
+class Limits:
+    """What one link bears.
 
-    reply_bytes: int  # longest reply, frame header not counted
-    max_frame: int  # longest request the board takes
+    `max_frame` is the longest request the board takes. Replies of variable length keep to
+    `reply_bytes`, frame header not counted: at most `most_reply`, and less on a line that damages
+    long ones, see `loss`.
+    """
+
+    def __init__(self, most_reply: int, max_frame: int, reply_cost: float = 0.0) -> None:
+        """`reply_cost`: the bytes of line that a reply takes beside its data; 0: loses nothing."""
+        self.max_frame = max_frame
+        self.loss = LossMeter()
+        self._most_reply = most_reply
+        self._reply_cost = reply_cost
+
+    @property
+    def reply_bytes(self) -> int:
+        """The longest reply at present."""
+        if not self._reply_cost:
+            return self._most_reply
+        best = self.loss.best_bytes(self._reply_cost)
+        return max(min(_LEAST_LONG_REPLY, self._most_reply), min(self._most_reply, best))
 
 
 class About(NamedTuple):

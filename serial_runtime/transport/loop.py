@@ -16,53 +16,8 @@ import threading
 import zlib
 from collections import deque
 
+from serial_runtime.damage import Damage
 from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout
-
-
-class Damage:
-    """Faults to come on one direction. Any thread; positions count the bytes written from now."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._sent = 0
-        self._flips: dict[int, int] = {}
-        self._drops: set[int] = set()
-        self._inserts: dict[int, bytes] = {}
-        self.muted = False
-        """While true, everything written is lost."""
-
-    def flip(self, at: int, mask: int = 0x01) -> None:
-        """Exclusive-or byte ``at`` with ``mask``."""
-        with self._lock:
-            self._flips[self._sent + at] = mask
-
-    def drop(self, at: int, count: int = 1) -> None:
-        """Lose ``count`` bytes from byte ``at`` on."""
-        with self._lock:
-            self._drops.update(range(self._sent + at, self._sent + at + count))
-
-    def insert(self, at: int, data: bytes) -> None:
-        """Put ``data`` before byte ``at``."""
-        with self._lock:
-            self._inserts[self._sent + at] = data
-
-    def apply(self, data: bytes) -> bytes:
-        """Return what becomes of ``data``, and forget the faults that were spent on it."""
-        with self._lock:
-            first, self._sent = self._sent, self._sent + len(data)
-            if self.muted:
-                return b""
-            if not (self._flips or self._drops or self._inserts):
-                return bytes(data)
-            result = bytearray()
-            for place, value in enumerate(data, first):
-                result += self._inserts.pop(place, b"")
-                mask = self._flips.pop(place, 0)
-                if place in self._drops:
-                    self._drops.remove(place)
-                else:
-                    result.append(value ^ mask)
-            return bytes(result)
 
 
 class _Line:

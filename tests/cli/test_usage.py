@@ -38,7 +38,7 @@ def test_help_teaches(run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"example:\n  serial-runtime {name}" in result.out
     assert "exit codes:\n  0  done" in result.out
     assert max(map(len, result.out.splitlines())) <= 100
-    talks = name not in ("serve", "build", "demo", "doctor")
+    talks = name not in ("serve", "build", "doctor", "line", "demo")
     assert ("3  no connection" in result.out) == talks
     assert ("SERIAL_RUNTIME_URI" in result.out) == talks
 
@@ -98,7 +98,7 @@ def test_help_names_the_default_folder(run) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in COMMANDS if n not in ("serve", "build", "demo", "doctor")]
+    "name", [n for n in COMMANDS if n not in ("serve", "build", "doctor", "line", "demo")]
 )
 def test_without_a_uri_every_command_says_how_to_give_it(
     run, name: str, monkeypatch: pytest.MonkeyPatch
@@ -231,7 +231,8 @@ def python(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+# The options of `line` come from its dataclasses, and it never runs on a board.
+@pytest.mark.parametrize("name", [n for n in COMMANDS if n != "line"])
 def test_help_needs_no_heavy_library(name: str) -> None:
     code = f"import sys, serial_runtime.cli as c; c.main([{name!r}, '--help']); print(*sys.modules)"
     modules = set(python("-S", "-c", code).stdout.splitlines()[-1].split())

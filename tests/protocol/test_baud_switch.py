@@ -89,20 +89,19 @@ def test_a_process_that_takes_a_fast_line_over() -> None:
 def test_a_client_without_a_fast_rate_stays() -> None:
     client = ClientRate(HOME)
     assert not client.wants_fast(1e9)
-    assert client.lost_s == math.inf
+    assert client.lost_s(0.0) == math.inf
 
 
 def test_a_client_goes_fast_and_comes_back() -> None:
     client = ClientRate(HOME, FAST)
     assert client.wants_fast(0.0)
-    client.switched(FAST, 10.0)
+    client.baud = FAST
     assert client.is_away
     assert not client.wants_fast(10.0)
-    assert not client.is_forgotten(10.0 + IDLE_S - 0.1)
-    assert client.is_forgotten(10.0 + IDLE_S)
-    client.heard(12.0)
-    assert client.lost_s == 12.0 + SILENCE_S
-    client.switched(HOME, 20.0)
+    assert not client.is_forgotten(10.0 + IDLE_S - 0.1, 10.0)
+    assert client.is_forgotten(10.0 + IDLE_S, 10.0)
+    assert client.lost_s(12.0) == 12.0 + SILENCE_S
+    client.baud = HOME
     assert client.wants_fast(20.0)
     client.failed(20.0)
     assert not client.wants_fast(21.0)
@@ -124,17 +123,17 @@ def test_silence_in_either_direction_ends_with_both_at_home(
     board, client = BoardRate(HOME), ClientRate(HOME, FAST)
     board.ask(FAST, SESSION)
     board.switched(0.0)
-    client.switched(FAST, 0.0)
-    now_s = 0.0
+    client.baud = FAST
+    now_s = heard_s = 0.0
     for wait_s, request_lost, reply_lost in [*steps, (SILENCE_S + 0.1, True, True)] * 2:
         now_s += wait_s
         board.tick(now_s)
         if board.wanted != board.baud:
             board.switched(now_s)
-        if now_s >= client.lost_s:
-            client.switched(HOME, now_s)
+        if now_s >= client.lost_s(heard_s):
+            client.baud = HOME
         if not request_lost and board.baud == client.baud:
             board.heard(SESSION, now_s)
             if not reply_lost:
-                client.heard(now_s)
+                heard_s = now_s
     assert (board.baud, client.baud) == (HOME, HOME)

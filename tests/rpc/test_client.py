@@ -18,7 +18,7 @@ def test_says_what_is_there(client: Any, plc: Any) -> None:
     assert client.ours
     assert client.status().status == Status.Empty
     assert client.plc_id() == "bench-1"
-    assert client.capabilities().window == 4
+    assert client.capabilities().window == 16
     assert client.board_status().scheduling == "fake"
     assert client.program().tasks[0].interval_ns == 1_000_000
     assert client.statistics().wakeup.bins == [0, 1]

@@ -15,6 +15,7 @@ from serial_runtime.errors import LinkClosed, LinkTimeout, OutcomeUnknown
 from serial_runtime.protocol.frame import FrameDecoder, encode_frame
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
+from serial_runtime.rpc.server import limits_of
 from serial_runtime.transport.loop import LoopTransport
 
 REQUEST_BYTES = 6 + 24  # of a call without arguments, in its envelope
@@ -269,7 +270,32 @@ def test_trace_replies_take_at_most_0_3_s_of_a_line(
         while len(ticks) < 3000:
             ticks += [snapshot.tick for snapshot in trace.poll()]
     assert ticks == list(range(3000))
-    assert most - 100 < max(sizes) <= most
+    assert most / 5 < max(sizes) <= most
+
+
+def test_replies_grow_on_a_clean_line_and_shrink_on_a_bad_one() -> None:
+    limits = limits_of(92160.0, False)
+    first = limits.reply_bytes
+    for _ in range(1000):
+        limits.loss.carried(5000)
+    assert limits.reply_bytes == 27648 > first
+    for _ in range(3000):
+        limits.loss.carried(1250)
+        limits.loss.lost()
+    assert 512 <= limits.reply_bytes < first
+    assert limits_of(30.0, False).reply_bytes == 300
+    assert limits_of(None, True).reply_bytes == 65535
+
+
+def test_a_reply_that_was_lost_makes_the_next_ones_shorter(bench: Any, quick: Client) -> None:
+    bench.rate_Bps = 11520.0
+    with bench.client() as client:
+        client.status()
+        (link,) = [one for one in bench.server._links if one.transport is bench.ends[-1]._peer]
+        before = link.limits.reply_bytes
+        bench.ends[-1]._peer.damage.flip(20)
+        client.status()
+        assert link.limits.reply_bytes < before
 
 
 def test_the_user_is_told_of_a_lost_link(bench: Any) -> None:

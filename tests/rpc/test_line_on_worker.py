@@ -198,3 +198,22 @@ def test_a_bug_does_not_end_the_serving_of_the_line(line: Line) -> None:
             other.status()
     assert "RuntimeError: a bug" in line.plc.logged[0]
     works(line)
+
+
+def test_a_program_on_trial_does_not_hold_up_the_line(line: Line) -> None:
+    """A plain NewPLC works beside; a status is answered meanwhile, and then the program."""
+    works(line)
+    entered, go = threading.Event(), threading.Event()
+
+    def new_plc(*arguments: Any) -> None:
+        entered.set()
+        assert go.wait(LONG_S)
+
+    line.plc.new_plc = new_plc
+    line.send(Ide.NEWPLC_ID, bytes(12))
+    assert entered.wait(LONG_S)
+    line.send(Ide.GETPLCSTATUS_ID)
+    assert line.receive()[1] == Ide.GETPLCSTATUS_ID
+    go.set()
+    assert line.receive()[1] == Ide.NEWPLC_ID
+    works(line)

@@ -125,3 +125,57 @@ def test_closing_ends_the_waiting_of_other_threads(bench: Any, plc: Any) -> None
     thread.join(20)
     go.set()
     assert failed == ["LinkClosed"]
+
+
+def test_a_slow_call_ends_though_its_link_has_gone(bench: Any, plc: Any, client: Client) -> None:
+    """It executes once; its reply waits in the session for the link that comes."""
+    client.status()
+    entered, go = threading.Event(), threading.Event()
+
+    def new_plc(*arguments: Any) -> None:
+        plc.calls.append("new_plc")
+        entered.set()
+        assert go.wait(20)
+
+    plc.new_plc = new_plc
+
+    def load() -> None:
+        assert client.link.call(Ide.SERVICE_ID, Ide.NEWPLC_ID, bytes(12))[:1] == b"\1"
+
+    def upset() -> None:
+        assert entered.wait(20)
+        bench.ends[-1].cut()
+        client.status()  # the link is back
+        go.set()
+
+    run_all([load, upset])
+    assert plc.calls == ["new_plc"]
+    assert client.link.reconnects == 1
+
+
+def test_calls_that_waited_for_a_slow_one_execute_though_the_link_has_gone(
+    bench: Any, plc: Any, client: Client
+) -> None:
+    client.status()
+    entered, go, appended = threading.Event(), threading.Event(), threading.Event()
+
+    def new_plc(*arguments: Any) -> None:
+        entered.set()
+        assert go.wait(20)
+
+    def append_chunk(*arguments: Any) -> bytes:
+        appended.set()
+        return b""
+
+    plc.new_plc, plc.append_chunk = new_plc, append_chunk
+    link = client.link
+    slow = link.submit(Ide.SERVICE_ID, Ide.NEWPLC_ID, bytes(12), ordered=True)
+    held = link.submit(Ide.SERVICE_ID, Ide.APPENDCHUNKTOBLOB_ID, bytes(8), ordered=True)
+    client.status()  # so both are on their way
+    assert entered.wait(20)
+    bench.ends[-1].cut()
+    bench.join()
+    go.set()
+    assert appended.wait(20)
+    link.wait(slow)
+    link.wait(held)

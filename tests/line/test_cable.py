@@ -8,18 +8,14 @@ the benchmarks.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError
-from serial_runtime.line import VirtualCable, _Direction, main
+from serial_runtime.line import Conditions, VirtualCable
 from serial_runtime.transport import Transport
 from serial_runtime.transport.serial import open_serial
 
@@ -178,101 +174,6 @@ def test_rates_that_make_no_sense(baud: float, tmp_path: Path) -> None:
         VirtualCable(baud, tmp_path)
 
 
-# The pace, without a clock
-
-
-def test_a_byte_takes_ten_bit_times() -> None:
-    line = _Direction(1000.0)
-    line.put(b"abcde", 5.0)
-    assert [line.due(5.0 + ms / 1000) for ms in (0, 0.9, 1.1, 2.1, 4.9, 5.1, 100)] == [
-        0, 0, 1, 2, 4, 5, 5
-    ]  # fmt: skip
-    assert line.next_s() == pytest.approx(5.001)
-
-
-def test_an_idle_line_starts_anew_and_a_busy_one_goes_on() -> None:
-    line = _Direction(1000.0)
-    line.put(b"ab", 1.0)
-    line.take(line.due(1.0021))
-    line.put(b"cd", 7.0)
-    assert line.next_s() == pytest.approx(7.001)
-    line.put(b"ef", 7.0015)
-    assert line.due(7.0041) == 4
-
-
-@given(
-    st.sampled_from([960.0, 11520.0, 92160.0, 300000.0]),
-    st.lists(st.floats(0.00001, 0.02), min_size=5, max_size=60),
-)
-def test_the_rate_is_exact_however_late_the_cable_wakes(rate: float, naps: list[float]) -> None:
-    line = _Direction(rate)
-    now_s, delivered, start_s = 100.0, 0, 100.0
-    for nap in naps:
-        room = line.room - len(line.queue) + line.due(now_s)
-        if room > 0:
-            line.put(bytes(room), now_s)
-        due = line.due(now_s)
-        line.take(due)
-        delivered += due
-        now_s += nap
-    carried = (now_s - naps[-1] - start_s) * rate
-    assert carried - 1.01 <= delivered <= carried + 0.01
-
-
-def test_a_full_end_stops_the_line() -> None:
-    line = _Direction(1000.0)
-    line.put(b"abcdef", 1.0)
-    line.take(2)
-    line.hold(1.0041)
-    assert line.due(1.0045) == 0
-    assert line.due(1.0052) == 1
-
-
-# As a process
-
-
-def test_as_a_process(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "serial_runtime.line", "--baud", "0", "--dir", str(tmp_path)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        paths = [process.stdout.readline().strip() for _ in range(3)]
-        assert paths == [str(tmp_path / "board"), str(tmp_path / "host"), "READY"]
-        board, host = (open_serial(path, 115200) for path in paths[:2])
-        answered(host, board)
-        for command_line, answer in (
-            ("unplug host", "OK"),
-            ("plug host", "OK"),
-            ("unplug", "OK"),
-            ("kick", "commands: plug [board|host], unplug [board|host]"),
-        ):
-            process.stdin.write(f"{command_line}\n")
-            process.stdin.flush()
-            assert process.stdout.readline().strip() == answer
-        for end in (board, host):
-            with pytest.raises(LinkClosed):
-                end.read(LONG_S)
-            end.close()
-        process.stdin.close()
-        assert process.wait(LONG_S) == 0
-    assert os.listdir(tmp_path) == []
-
-
-def test_sigterm_ends_the_process(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "serial_runtime.line", "--dir", str(tmp_path)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout
-        while process.stdout.readline().strip() != "READY":
-            assert process.poll() is None
-        process.terminate()
-        assert process.wait(LONG_S) == 0
-    assert os.listdir(tmp_path) == []
-
-
 def test_a_second_cable_does_not_take_the_ends_of_the_first(tmp_path: Path) -> None:
     with VirtualCable(None, tmp_path) as cable:
         device = os.readlink(cable.host_end)
@@ -282,9 +183,105 @@ def test_a_second_cable_does_not_take_the_ends_of_the_first(tmp_path: Path) -> N
     VirtualCable(None, tmp_path).close()
 
 
-@pytest.mark.parametrize("words", [["--baud", "-5"], ["--baud", "nan"], ["--baud", "inf"]])
-def test_a_wrong_rate_is_wrong_usage(tmp_path: Path, capsys, words: list[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(["--dir", str(tmp_path), *words])
-    assert end.value.code == 2
-    assert "give a positive rate" in capsys.readouterr().err
+# Bad lines
+
+
+def test_faults_of_one_direction(cable: VirtualCable) -> None:
+    board, host = both(cable)
+    cable.set_conditions("to-board", Conditions(duplicate=1.0))
+    answer = b"as it is"
+    host.write(b"twice")
+    board.write(answer)
+    assert read(board, 10) == b"ttwwiiccee"
+    assert read(host, len(answer)) == answer
+    assert cable.counters("to-board").duplicated == 5
+    assert cable.counters("to-host").faults == 0
+    assert cable.conditions("to-board").duplicate == 1.0
+    cable.set_conditions("both", Conditions())
+    answered(host, board)
+    board.close()
+    host.close()
+
+
+def test_the_same_seed_meets_the_same_faults(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 20
+
+    def through(seed: int) -> bytes:
+        with VirtualCable(None, tmp_path, seed) as cable:
+            board, host = both(cable)
+            cable.set_conditions("to-board", Conditions(ber=1e-3, insert=1e-2))
+            host.write(data)
+            # What is dropped would be missed by a reader that counts; inserted bytes are not.
+            got = read(board, len(data))
+            board.close()
+            host.close()
+            return got[: len(data)]
+
+    assert through(1) == through(1) != through(2)
+
+
+def test_an_exact_fault(cable: VirtualCable) -> None:
+    board, host = both(cable)
+    answered(host, board)
+    cable.damage("to-host").flip(2, 0xFF)
+    cable.damage("to-host").drop(0)
+    board.write(b"ab\x00d")
+    assert read(host, 3) == b"b\xffd"
+    board.close()
+    host.close()
+
+
+def test_a_reader_too_slow_for_an_overrun_loses_bytes(tmp_path: Path) -> None:
+    with VirtualCable(None, tmp_path) as cable:
+        board, host = both(cable)
+        cable.set_conditions("to-board", Conditions(overrun_bytes=1000))
+        data = os.urandom(100_000)
+        host.write(data)  # nothing pushes back
+        while cable.counters("to-board").carried < len(data):
+            pass
+        cable.set_conditions("to-board", Conditions())
+        host.write(b"end")
+        got = b""
+        while not got.endswith(b"end"):
+            got += board.read(LONG_S)
+        assert got[:1000] == data[:1000]
+        counters = cable.counters("to-board")
+        assert counters.overrun > 0
+        assert counters.delivered + counters.overrun == counters.carried
+        board.close()
+        host.close()
+
+
+def test_disconnects_of_one_end(cable: VirtualCable) -> None:
+    board, host = both(cable)
+    answered(host, board)
+    cable.set_conditions("to-host", Conditions(disconnects_per_s=200.0, disconnect_s=0.001))
+    with pytest.raises(LinkClosed):
+        host.read(LONG_S)
+    host.close()
+    cable.set_conditions("to-host", Conditions())
+    assert cable.counters("to-host").disconnects > 0
+    assert cable.counters("to-board").disconnects == 0
+    cable.plug()
+    host = open_serial(cable.host_end, 115200)
+    answered(board, host)
+    board.close()
+    host.close()
+
+
+def test_a_direction_that_is_none(cable: VirtualCable) -> None:
+    with pytest.raises(ConfigError, match="there are to-board, to-host"):
+        cable.set_conditions("up", Conditions())
+    with pytest.raises(ConfigError, match="'both' is no direction"):
+        cable.counters("both")
+
+
+def test_another_rate_while_it_runs(cable: VirtualCable) -> None:
+    board, host = both(cable)
+    cable.set_baud(57600)
+    assert cable.baud == 57600
+    answered(board, host)
+    with pytest.raises(ConfigError, match="give a positive rate"):
+        cable.set_baud(0)
+    board.close()
+    host.close()
