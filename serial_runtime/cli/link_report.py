@@ -37,7 +37,7 @@ def report(sentence: str, uri: str, recent: Iterable[tuple[float, str, bytes, st
             file.write("\n".join([*head, "", *shown, ""]))
     except OSError:
         return ""  # the error itself matters more
-    return f"; the last messages are in {path}"
+    return f" (the last messages: {path})"
 
 
 def _directory() -> str:
