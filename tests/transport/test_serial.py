@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout, WorkerStopped
-from serial_runtime.transport import Transport, connect
-from serial_runtime.transport.base import FdTransport
+from serial_runtime.transport import Transport, connect, tty_ioctl
+from serial_runtime.transport.base import FdTransport, RatedTransport
 from serial_runtime.transport.serial import (
     SerialListener,
     SerialTransport,
@@ -95,6 +95,26 @@ def test_the_rate_is_set(device: Device, baud: int) -> None:
     assert int.from_bytes(state[40:44], sys.byteorder) == baud
     assert transport.line_rate_Bps == baud / 10
     transport.close()
+
+
+def test_the_rate_changes_while_it_is_open(device: Device) -> None:
+    transport = open_serial(device.path, 115200)
+    assert isinstance(transport, RatedTransport)
+    transport.write(b"before")
+    os.read(device.master, 100)  # as a line does
+    transport.switch_rate(921600)
+    assert tty_ioctl.baud_of(device.slave) == 921600
+    assert (transport.baud, transport.home_baud) == (921600, 115200)
+    assert transport.line_rate_Bps == 92160
+    assert transport.name == f"{device.path} at 921600 baud"
+    transport.check_rate(9600)
+    assert tty_ioctl.baud_of(device.slave) == 921600
+    with pytest.raises(ConfigError, match="unknown baud rate 12345"):
+        transport.switch_rate(12345)
+    assert transport.baud == 921600
+    transport.close()
+    with pytest.raises(LinkClosed):
+        transport.switch_rate(9600)
 
 
 def test_the_device_is_raw(device: Device) -> None:
@@ -251,6 +271,7 @@ listener = SerialListener(sys.argv[1], 230400)
 transport = listener.accept(10)
 transport.write(b"1")
 assert transport.read(10) == b"a"
+transport.switch_rate(460800)  # as a client may have agreed
 transport.write(b"2")
 sys.stdin.read(1)  # until bytes wait in the tty
 os.set_inheritable(listener.fd, True)
@@ -261,6 +282,7 @@ import sys
 from serial_runtime.transport.serial import SerialListener
 listener = SerialListener(sys.argv[1], 230400, int(sys.argv[2]))
 transport = listener.accept(10)
+assert (transport.baud, transport.home_baud) == (460800, 230400)
 data = b""
 while len(data) < 7:
     data += transport.read(10)

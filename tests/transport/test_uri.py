@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serial_runtime.errors import UriError
-from serial_runtime.transport.uri import LoopEndpoint, SerialEndpoint, TcpEndpoint, parse
+from serial_runtime.transport.uri import AUTO_BAUD, LoopEndpoint, SerialEndpoint, TcpEndpoint, parse
 
 BY_PATH = "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0"
 
@@ -30,6 +30,12 @@ BY_PATH = "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0"
         ("ERPC:///dev/odd%3A7:300", SerialEndpoint("/dev/odd:7", 300)),
         ("ERPC:///dev/tty-größe%C3%9F", SerialEndpoint("/dev/tty-größeß", 115200)),
         ("ERPC:///dev/50%25", SerialEndpoint("/dev/50%", 115200)),
+        ("ERPC:///dev/ttyUSB0:auto", SerialEndpoint("/dev/ttyUSB0", AUTO_BAUD)),
+        ("/dev/ttyUSB0?fast=921600", SerialEndpoint("/dev/ttyUSB0", 115200, 921600)),
+        ("/dev/ttyUSB0:auto?fast=9600", SerialEndpoint("/dev/ttyUSB0", AUTO_BAUD, 9600)),
+        ("/dev/odd%3Ffast=1", SerialEndpoint("/dev/odd?fast=1", 115200)),
+        ("ERPC://:COM4:9600?fast=57600", SerialEndpoint("COM4", 9600, 57600)),
+        ("COM4:auto", SerialEndpoint("COM4", AUTO_BAUD)),
         ("ERPC://:COM4", SerialEndpoint("COM4", 115200)),
         ("ERPC://:COM4:57600", SerialEndpoint("COM4", 57600)),
         ("/dev/ttyUSB0", SerialEndpoint("/dev/ttyUSB0", 115200)),
@@ -57,6 +63,12 @@ def test_accepted(uri: str, endpoint: object) -> None:
         ("ERPC://plc:65536", "port '65536' is not"),
         ("ERPC://plc:+1", r"port '\+1' is not"),
         ("ERPC://plc:\u0663", "port .* is not"),
+        ("/dev/ttyUSB0?", "'' is no option of a serial line"),
+        ("/dev/ttyUSB0?slow=9600", "no option of a serial line; there is fast=BAUD"),
+        ("/dev/ttyUSB0?fast", "'' is not a baud rate"),
+        ("/dev/ttyUSB0?fast=0", "'0' is not a baud rate"),
+        ("/dev/ttyUSB0?fast=auto", "the fast rate must be a number"),
+        ("/dev/ttyUSB0?fast=9600&x=1", "'9600&x=1' is not a baud rate"),
         ("ERPC://::1", "IPv6 addresses go in brackets"),
         ("ERPC://fe80::1", "IPv6 addresses go in brackets"),
         ("ERPC://[::1", "no IPv6 address in the brackets"),
