@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("startup", "roundtrip", "download", "trace", "work", "latency")
+ALL = ("startup", "roundtrip", "download", "stop", "faults", "trace", "work", "latency")
 
 
 def main(arguments: list[str]) -> int:

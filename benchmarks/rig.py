@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 
 def cpu_seconds(pid: int) -> float:
@@ -23,24 +24,49 @@ def resident_mb(pid: int) -> float:
     raise ValueError(f"process {pid} has no resident set")
 
 
+class Cable(NamedTuple):
+    """A virtual serial cable in a process of its own (`serial-runtime line`)."""
+
+    board_end: str
+    host_end: str
+    process: subprocess.Popen[str]
+
+    def tell(self, command: str) -> str:
+        """One of its commands; the answer."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(command, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline().strip()
+        if answer.startswith("error"):
+            raise ValueError(f"{command}: {answer}")
+        return answer
+
+
 @contextlib.contextmanager
-def cable(folder: Path, baud: int | None = None) -> Iterator[tuple[str, str]]:
-    """A virtual serial cable; the paths of its board end and its host end."""
+def line(folder: Path, baud: int | None = None, *options: str) -> Iterator[Cable]:
+    """A virtual serial cable with faults and delays as `options` say."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "serial_runtime.line", "--dir", str(folder)]
-    command += ["--baud", str(baud or 0)]
+    command += ["--baud", str(baud or 0), *options]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         ends = []
-        for line in process.stdout:
-            if line.startswith("READY"):
+        for text in process.stdout:
+            if text.startswith("READY"):
                 break
-            ends.append(line.strip())
-        yield ends[0], ends[1]
+            ends.append(text.strip())
+        yield Cable(ends[0], ends[1], process)
     finally:
         process.terminate()
         process.communicate()
+
+
+@contextlib.contextmanager
+def cable(folder: Path, baud: int | None = None, *options: str) -> Iterator[tuple[str, str]]:
+    """The same, if nothing is to be told to it: the paths of its board end and its host end."""
+    with line(folder, baud, *options) as laid:
+        yield laid.board_end, laid.host_end
 
 
 @contextlib.contextmanager
