@@ -286,12 +286,14 @@ class Link:
         self._line.sent_bytes += len(frame)
         if self._lent is None:
             self._write_frame(frame)
-        elif self._rest:
+        elif self._rest or self.transport.turnaround_s is not None:
             self._rest += frame
         else:
             self._rest = frame[self._lent.offer(frame) :]
 
     def _write_frame(self, frame: bytes) -> None:
+        if self.transport.turnaround_s:
+            time.sleep(self.transport.turnaround_s)
         try:
             self.transport.write(frame)
         except LinkTimeout:
@@ -309,7 +311,9 @@ class Link:
                 return
             self.decoder.confirm(frame)
         self._line.heard(request.session)
-        actions = self._sessions.receive(request, self.limits.max_frame)
+        # Where the ends take turns, a second request would meet the reply to the first.
+        window = 0 if self.transport.turnaround_s is None else 1
+        actions = self._sessions.receive(request, self.limits.max_frame, window)
         if actions and isinstance(actions[0], bytes) and envelope.holds_result(actions[0]):
             self.limits.loss.lost()  # asked for again: the reply did not arrive
         self._act(actions)

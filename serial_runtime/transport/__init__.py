@@ -31,9 +31,13 @@ def connect(uri: str, timeout_s: float = 5.0) -> Transport:
 
     endpoint = parse(uri)
     if isinstance(endpoint, SerialEndpoint):
-        from serial_runtime.transport.serial import open_serial
+        from serial_runtime.transport.serial import HalfDuplex, open_serial
+        from serial_runtime.transport.tty_ioctl import Rs485
 
-        return open_serial(endpoint.device, endpoint.baud or DEFAULT_BAUD)
+        turns = None
+        if endpoint.rs485:
+            turns = HalfDuplex(driver=Rs485.switched_by_rts(endpoint.rs485 == "high"))
+        return open_serial(endpoint.device, endpoint.baud or DEFAULT_BAUD, half_duplex=turns)
     if isinstance(endpoint, TcpEndpoint):
         from serial_runtime.transport.tcp import open_tcp
 

@@ -38,6 +38,13 @@ class Transport(Protocol):
     def reliable(self) -> bool:
         """Whether bytes arrive unchanged and in order or not at all (TCP), or may be damaged."""
 
+    @property
+    def turnaround_s(self) -> float | None:
+        """None where both ends may send at a time.
+
+        Else (RS-485) one sends while the other listens, and lets so many seconds pass first.
+        """
+
     def read(self, timeout_s: float | None) -> bytes:
         """Return at least one byte as soon as there is any, ``b""`` after ``timeout_s`` seconds.
 
@@ -127,6 +134,7 @@ class FdTransport:
         self.name = name
         self.reliable = reliable
         self.line_rate_Bps = line_rate_Bps
+        self.turnaround_s: float | None = None
         self._fd = fd
         self._write_base_s = write_base_s
         self._on_close = on_close

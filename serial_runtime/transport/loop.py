@@ -35,6 +35,7 @@ class LoopTransport:
         self.name = name
         self.reliable = reliable
         self.line_rate_Bps = line_rate_Bps
+        self.turnaround_s: float | None = None
         self.damage = Damage()
         self._line = line
         self._input: deque[bytes] = deque()

@@ -19,11 +19,12 @@ import termios
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout
 from serial_runtime.transport import tty_ioctl
 from serial_runtime.transport.base import FdTransport
+from serial_runtime.transport.tty_ioctl import Rs485
 
 if TYPE_CHECKING:
     from serial_runtime.transport.base import Transport
@@ -78,13 +79,29 @@ def check_baud(baud: int) -> None:
         )
 
 
+class HalfDuplex(NamedTuple):
+    """How the ends of an RS-485 line take turns."""
+
+    turnaround_s: float = 0.0
+    """Silence before sending, so that the other end has time to let go of the line."""
+
+    driver: Rs485 | None = None
+    """How the driver switches the transmitter; None: the adapter does it by itself."""
+
+
 class SerialTransport(FdTransport):
     """An open serial device; takes over ``fd``, which is configured and locked."""
 
     def __init__(
-        self, fd: int, port: str, baud: int, on_close: Callable[[], None] | None = None
+        self,
+        fd: int,
+        port: str,
+        baud: int,
+        on_close: Callable[[], None] | None = None,
+        half_duplex: HalfDuplex | None = None,
     ) -> None:
         super().__init__(fd, port, reliable=False, on_close=on_close)
+        self.turnaround_s = half_duplex.turnaround_s if half_duplex else None
         self._port = port
         self.home_baud = baud
         self._set_figures(baud)
@@ -149,6 +166,7 @@ class UrlTransport:
     ) -> None:
         self.name = name
         self.line_rate_Bps: float | None = baud / _BITS_PER_BYTE
+        self.turnaround_s: float | None = None
         self._port = port
         self._on_close = on_close
         self._closing = False
@@ -210,24 +228,29 @@ class UrlTransport:
 
 
 def open_serial(
-    port: str, baud: int, on_close: Callable[[], None] | None = None
+    port: str,
+    baud: int,
+    on_close: Callable[[], None] | None = None,
+    half_duplex: HalfDuplex | None = None,
 ) -> SerialTransport | UrlTransport:
     """Open ``port`` (a device path, or one of pyserial's URLs) at ``baud``, exclusively.
 
     Raises ConfigError for an unknown rate, LinkError when the port is missing, in use, not
-    permitted, no serial device, or cannot run at this rate.
+    permitted, no serial device, cannot run at this rate, or lacks the RS-485 mode asked for.
     """
     check_baud(baud)
     if "://" in port:
+        if half_duplex is not None:
+            raise ConfigError(f"{port}: an RS-485 line must be a device of this machine")
         return _open_url(port, baud, on_close)
     try:
-        fd = _open_device(port, baud)
+        fd = _open_device(port, baud, half_duplex.driver if half_duplex else None)
     except (OSError, ValueError, termios.error) as error:
         raise _explain(port, error) from error
-    return SerialTransport(fd, port, baud, on_close)
+    return SerialTransport(fd, port, baud, on_close, half_duplex)
 
 
-def _open_device(port: str, baud: int) -> int:
+def _open_device(port: str, baud: int, rs485: Rs485 | None) -> int:
     import serial
 
     if not stat.S_ISCHR(os.stat(port).st_mode):
@@ -246,6 +269,8 @@ def _open_device(port: str, baud: int) -> int:
             with contextlib.suppress(ValueError, OSError, AttributeError):
                 opened.set_low_latency_mode(True)
         check_rate(port, baud, tty_ioctl.baud_of(fd))
+        if rs485 is not None:
+            _set_rs485(port, fd, rs485)
     except BaseException:
         os.close(fd)
         raise
@@ -261,6 +286,19 @@ def check_rate(port: str, asked: int, actual: int) -> None:
             f"{port} cannot run at {asked} baud, the nearest it offers is {actual}; "
             "choose a rate both ends have"
         )
+
+
+def _set_rs485(port: str, fd: int, asked: Rs485) -> None:
+    try:
+        found = tty_ioctl.set_rs485(fd, asked)
+    except OSError as error:
+        raise LinkError(
+            f"{port}: its driver has no RS-485 mode ({error.strerror}); if the adapter switches "
+            'its transmitter by itself, say so (serial.rs485 = "adapter", no rs485 in a URI)'
+        ) from error
+    if not found.enabled or found.rts_on_send != asked.rts_on_send:
+        level = "high" if asked.rts_on_send else "low"
+        raise LinkError(f"{port}: its driver cannot set RTS {level} while sending; try the other")
 
 
 def _is_pty(fd: int) -> bool:
@@ -336,6 +374,7 @@ class SerialListener:
         baud: int,
         inherited_fd: int | None = None,
         on_wait: Callable[[str], None] = lambda reason: None,
+        half_duplex: HalfDuplex | None = None,
     ) -> None:
         check_baud(baud)
         self.name = f"{port} at {baud} baud"
@@ -344,6 +383,7 @@ class SerialListener:
         self._baud = baud
         self._inherited_fd = inherited_fd
         self._on_wait = on_wait
+        self._half_duplex = half_duplex
         self._changed = threading.Condition()
         self._current: Transport | None = None
         self._opened_before = inherited_fd is not None
@@ -403,12 +443,12 @@ class SerialListener:
             os.set_inheritable(fd, False)
             # It may run at a rate that a client has agreed on with the process before.
             baud = tty_ioctl.baud_of(fd) or self._baud
-            transport = SerialTransport(fd, self._port, baud, self._forget)
+            transport = SerialTransport(fd, self._port, baud, self._forget, self._half_duplex)
             transport.home_baud = self._baud
         else:
             if fd is not None:
                 os.close(fd)
-            transport = open_serial(self._port, self._baud, self._forget)
+            transport = open_serial(self._port, self._baud, self._forget, self._half_duplex)
         self._current = transport
         self._opened_before = True
         self.waiting_for = ""

@@ -73,6 +73,11 @@ class Rs485(NamedTuple):
     delay_before_ms: int = 0
     delay_after_ms: int = 0
 
+    @classmethod
+    def switched_by_rts(cls, high: bool) -> Rs485:
+        """RTS at this level while sending, at the other one else."""
+        return cls(True, rts_on_send=high, rts_after_send=not high)
+
 
 def baud_of(fd: int, ioctl: Ioctl = fcntl.ioctl) -> int:
     """The rate the driver says it runs at, 0 when it does not say."""

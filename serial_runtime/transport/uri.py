@@ -10,6 +10,7 @@
 ``socket://…``, ``rfc2217://…``    pyserial's own URLs, passed on to it
 ``host:port``, ``/dev/ttyX[:baud]``, ``COM4[:baud]``   short for the ERPC forms
 ``…?fast=BAUD``                    behind a serial form: run the line at that rate while it is used
+``…?rs485``, ``…?rs485=low``       RS-485: the driver sets RTS high (or low) while it sends
 =================================  ============================================
 
 The scheme's case does not matter. On a device only a final ``:[0-9]+`` or ``:auto`` is the baud
@@ -35,6 +36,7 @@ FORMS = (
 
 _LATER = ("ERPCS", "WAMP", "WAMPS", "PYRO", "PYROS", "LOCAL")
 _PYSERIAL = ("SOCKET", "RFC2217", "HWGREP", "SPY", "ALT")
+_RS485 = {"rs485": "high", "rs485=low": "low"}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _BAUD = re.compile(r"(.+):([0-9]+|auto)", re.DOTALL)
 _PORT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
@@ -51,6 +53,7 @@ class SerialEndpoint(NamedTuple):
     device: str
     baud: int  # AUTO_BAUD: to be found
     fast: int = 0  # 0: none
+    rs485: str = ""  # "high" or "low": RTS while sending
 
 
 class TcpEndpoint(NamedTuple):
@@ -113,7 +116,7 @@ def _parse_device(uri: str, text: str) -> SerialEndpoint:
     path = os.fsdecode(_ESCAPE.sub(lambda hit: bytes([int(hit[1], 16)]), os.fsencode(path)))
     if "\0" in path or path.endswith("/"):
         raise _wrong(uri, "that is no device path")
-    return SerialEndpoint(path, baud, _parse_options(uri, options) if mark else 0)
+    return _with_options(uri, SerialEndpoint(path, baud), options if mark else None)
 
 
 def _parse_port_name(uri: str, text: str) -> SerialEndpoint:
@@ -121,18 +124,28 @@ def _parse_port_name(uri: str, text: str) -> SerialEndpoint:
     name, colon, baud = text.partition(":")
     if not _PORT_NAME.fullmatch(name):
         raise _wrong(uri, "a port name such as COM4 follows '://:'; IPv6 addresses go in brackets")
-    fast = _parse_options(uri, options) if mark else 0
-    return SerialEndpoint(name, _parse_baud(uri, baud) if colon else DEFAULT_BAUD, fast)
+    endpoint = SerialEndpoint(name, _parse_baud(uri, baud) if colon else DEFAULT_BAUD)
+    return _with_options(uri, endpoint, options if mark else None)
 
 
-def _parse_options(uri: str, text: str) -> int:
-    name, _, value = text.partition("=")
-    if name != "fast":
-        raise _wrong(uri, f"{text!r} is no option of a serial line; there is fast=BAUD")
-    fast = _parse_baud(uri, value)
-    if fast == AUTO_BAUD:
-        raise _wrong(uri, "the fast rate must be a number")
-    return fast
+def _with_options(uri: str, endpoint: SerialEndpoint, text: str | None) -> SerialEndpoint:
+    """``fast=BAUD``, ``rs485``, ``rs485=low``, joined by ``&``; each once."""
+    for option in text.split("&") if text is not None else ():
+        name, _, value = option.partition("=")
+        if name == "fast" and not endpoint.fast:
+            fast = _parse_baud(uri, value)
+            if fast == AUTO_BAUD:
+                raise _wrong(uri, "the fast rate must be a number")
+            endpoint = endpoint._replace(fast=fast)
+        elif option in _RS485 and not endpoint.rs485:
+            endpoint = endpoint._replace(rs485=_RS485[option])
+        else:
+            raise _wrong(
+                uri,
+                f"{option!r} is no option of a serial line, or there twice; there are fast=BAUD, "
+                "rs485 and rs485=low",
+            )
+    return endpoint
 
 
 def _parse_host(uri: str, text: str) -> TcpEndpoint:
