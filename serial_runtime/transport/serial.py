@@ -4,7 +4,8 @@
 pyserial opens and configures a port (raw, 8N1, no flow control) and takes its lock; then a device
 is read and written through its descriptor, for pyserial's cost per call is several times that of
 the system calls. Ports named by one of pyserial's URLs (``socket://``, ``rfc2217://``, ``loop://``)
-are used through pyserial's own object. pyserial is imported when the first port is opened.
+are used through pyserial's own object (``serial_url``). pyserial is imported when the first port is
+opened.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout
 from serial_runtime.transport import tty_ioctl
@@ -28,6 +29,7 @@ from serial_runtime.transport.tty_ioctl import Rs485
 
 if TYPE_CHECKING:
     from serial_runtime.transport.base import Transport
+    from serial_runtime.transport.serial_url import UrlTransport
 
 # Rates without a termios constant that real adapters and UARTs are run at.
 _EXTRA_BAUDS = (14400, 28800, 56000, 76800, 128000, 250000, 256000, 6000000, 8000000, 12000000)
@@ -48,8 +50,6 @@ _CHIP_BYTES = 128
 _DRAIN_S = 0.01
 _FIRST_RETRY_S = 0.05
 _LONGEST_RETRY_S = 0.5
-_URL_SLICE_S = 0.2
-_URL_READ_SIZE = 4096
 
 _PTY_MAJORS = range(136, 144)
 _ABSENT = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO, errno.ENOTDIR)
@@ -156,77 +156,6 @@ class SerialTransport(FdTransport):
             fcntl.ioctl(self._fd, termios.TIOCNXCL)
 
 
-class UrlTransport:
-    """A port behind one of pyserial's URL handlers; see ``Transport``."""
-
-    reliable = False
-
-    def __init__(
-        self, port: Any, name: str, baud: int, on_close: Callable[[], None] | None = None
-    ) -> None:
-        self.name = name
-        self.line_rate_Bps: float | None = baud / _BITS_PER_BYTE
-        self.turnaround_s: float | None = None
-        self._port = port
-        self._on_close = on_close
-        self._closing = False
-        self._interrupted = False
-        self._lock = threading.Lock()
-        self._reading = threading.Lock()
-
-    def read(self, timeout_s: float | None) -> bytes:
-        """See ``Transport``. Notices what another thread wants within 0.2 s."""
-        limit_s = float("inf") if timeout_s is None else time.monotonic() + timeout_s
-        with self._reading:
-            while True:
-                self._check_open()
-                left_s = limit_s - time.monotonic()
-                try:
-                    self._port.timeout = max(0.0, min(left_s, _URL_SLICE_S))
-                    data: bytes = self._port.read(1)
-                except OSError as error:
-                    raise LinkClosed(f"{self.name}: {error}") from error
-                if data:
-                    # Not in_waiting: for some handlers that is never more than 1. What this read
-                    # finds broken the next one will find broken again.
-                    with contextlib.suppress(OSError):
-                        self._port.timeout = 0
-                        data += self._port.read(_URL_READ_SIZE)
-                    return data
-                if left_s <= 0 or self._interrupted:
-                    self._interrupted = False
-                    return b""
-
-    def interrupt(self) -> None:
-        """See ``Transport``."""
-        self._interrupted = True
-
-    def write(self, data: bytes) -> None:
-        """See ``Transport``."""
-        self._check_open()
-        try:
-            self._port.write(data)
-        except OSError as error:
-            if type(error).__name__ == "SerialTimeoutException":
-                raise LinkTimeout(f"{self.name}: the line does not take the bytes") from error
-            raise LinkClosed(f"{self.name}: {error}") from error
-
-    def close(self) -> None:
-        """See ``Transport``."""
-        with self._lock:
-            if self._closing:
-                return
-            self._closing = True
-        with self._reading:
-            self._port.close()
-        if self._on_close:
-            self._on_close()
-
-    def _check_open(self) -> None:
-        if self._closing:
-            raise LinkClosed(f"{self.name} is closed")
-
-
 def open_serial(
     port: str,
     baud: int,
@@ -305,10 +234,10 @@ def _is_pty(fd: int) -> bool:
     return os.major(os.fstat(fd).st_rdev) in _PTY_MAJORS
 
 
-def _open_url(
-    url: str, baud: int, on_close: Callable[[], None] | None
-) -> UrlTransport | SerialTransport:
+def _open_url(url: str, baud: int, on_close: Callable[[], None] | None) -> UrlTransport:
     import serial
+
+    from serial_runtime.transport.serial_url import UrlTransport
 
     try:
         port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=_WRITE_BASE_S)
