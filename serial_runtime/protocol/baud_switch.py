@@ -34,6 +34,7 @@ Sans-IO; times are seconds of any monotonic clock.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
 TRIAL_S = 3.0
 CONFIRM_S = 1.5
@@ -51,7 +52,7 @@ class BoardRate:
         self.baud = baud or home
         self.wanted = self.baud
         """The rate to switch to as soon as all replies are written."""
-        self._session = 0
+        self._session: Hashable = 0
         self._confirmed = True
         self._heard_s = now_s
 
@@ -67,7 +68,7 @@ class BoardRate:
             return math.inf
         return self._heard_s + (SILENCE_S if self._confirmed else TRIAL_S)
 
-    def ask(self, baud: int, session: int) -> None:
+    def ask(self, baud: int, session: Hashable) -> None:
         """A client asks for a rate that the line can run at."""
         self.wanted = baud
         self._session = session

@@ -153,6 +153,11 @@ class ClientSession:
         return not (self._flying or self._short or self._bulk)
 
     @property
+    def queued_bytes(self) -> int:
+        """Of the calls under way, frames included."""
+        return sum(r.size for r in chain(self._flying.values(), self._short, self._bulk))
+
+    @property
     def wake_s(self) -> float:
         """When `send` has something to do though nothing arrives."""
         wake_s = FOREVER_S

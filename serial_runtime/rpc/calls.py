@@ -50,8 +50,13 @@ _SILENT = (
     Ide.STARTPLC_ID,
     Ide.STOPPLC_ID,
 )
-# These wait for the disk or a trial load, off the worker.
-_SLOW = frozenset({(Ide.SERVICE_ID, Ide.NEWPLC_ID)})
+# These decode, wait for the disk or for a trial load, off the worker.
+_SLOW = frozenset(
+    {
+        (Ide.SERVICE_ID, Ide.NEWPLC_ID),
+        (IBoardService.SERVICE_ID, IBoardService.FINISHUPLOAD_ID),
+    }
+)
 
 
 def is_slow(service: int, method: int) -> bool:
@@ -71,8 +76,8 @@ class Calls:
         self._owner = owner
         self._ide_handler = IdeHandler(plc, limits)
         self._ide = BeremizPLCObjectServiceService(self._ide_handler)
-        self._board = BoardServiceService(BoardHandler(plc, limits, about, line))
-        self._line = line
+        self._board_handler = BoardHandler(plc, limits, about, line)
+        self._board = BoardServiceService(self._board_handler)
         self._codec = Codec()
 
     def execute(self, call: envelope.Envelope) -> tuple[int, bytes]:
@@ -85,7 +90,7 @@ class Calls:
             if call.service == Ide.SERVICE_ID:
                 self._call_ide(call.session, call.method, 0)
             elif call.service == IBoardService.SERVICE_ID:
-                self._line.session = call.session
+                self._board_handler.owner = call.session
                 self._board.dispatch(call.method, 0, codec)
             else:
                 return envelope.UNSUPPORTED, b""

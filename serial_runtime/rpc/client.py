@@ -37,15 +37,16 @@ from serial_runtime.rpc.board.common import (
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
+from serial_runtime.rpc.image_cache import ImageCache
 from serial_runtime.rpc.link import PROBE, Link, Message, StubManager
 from serial_runtime.rpc.trace import Snapshot, Trace
-from serial_runtime.rpc.upload import Upload
+from serial_runtime.rpc.upload import Sent, Target, Upload
 from serial_runtime.transport import Transport
 from serial_runtime.transport import connect as open_transport
 from serial_runtime.transport.base import RatedTransport
 from serial_runtime.transport.uri import AUTO_BAUD, Endpoint, SerialEndpoint, parse
 
-__all__ = ["Client", "LogLine", "Snapshot", "Trace", "connect"]
+__all__ = ["Client", "LogLine", "Sent", "Snapshot", "Trace", "connect"]
 
 T = TypeVar("T")
 _STATUS = struct.Struct("<i4II")  # state, messages per level, return value
@@ -251,13 +252,24 @@ class Client:
         md5: str = "",
         extra_files: Sequence[tuple[str, bytes]] = (),
         progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> None:
+        whole: bool = False,
+    ) -> Sent:
         """Replace the program. `progress` is told bytes done and bytes in total.
 
-        Goes on after the link was lost, and begins again after the board restarted.
+        A board of ours gets as little as will do: a patch of the program it has, if this user has
+        downloaded that one too, unless `whole`. Goes on after the link was lost or the board
+        restarted, and from where an earlier download of the same image was broken off.
         """
-        most = self.capabilities().max_program if self.ours else 0
-        Upload(self.link, self._ide, progress, most).run(image, md5, extra_files)
+        target, cache = Target(), ImageCache()
+        if self.ours:
+            board = self.capabilities()
+            base = b"" if whole else cache.get(self.program().md5)
+            target = Target(board.max_program, board.codings, base)
+        upload = Upload(self.link, self._ide, self._board, progress, target)
+        sent = upload.run(image, md5, extra_files)
+        if self.ours:
+            cache.put(image)
+        return sent
 
     def start(self) -> None:
         """Start the PLC."""

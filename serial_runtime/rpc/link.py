@@ -26,6 +26,7 @@ from serial_runtime.protocol.envelope import OVERHEAD
 from serial_runtime.protocol.frame import FrameCounters, FrameDecoder, encode_frame
 from serial_runtime.protocol.plain_session import PlainSession
 from serial_runtime.protocol.timing import FRAME_HEADER, Line
+from serial_runtime.rpc.board.interface import IBoardService as Board
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.line_rate import Call, LineRate
 from serial_runtime.transport import Transport
@@ -59,8 +60,16 @@ _NOT_TWICE_STOCK = _NOT_TWICE | {
     (Ide.SERVICE_ID, Ide.APPENDCHUNKTOBLOB_ID),
     (Ide.SERVICE_ID, Ide.GETTRACEVARIABLES_ID),
 }
-# These wait for disk, a trial load, or a program's init.
-_SLOW = (Ide.NEWPLC_ID, Ide.REPAIRPLC_ID, Ide.STARTPLC_ID, Ide.STOPPLC_ID)
+# These decode, or wait for disk, a trial load, or a program's init.
+_SLOW = frozenset(
+    {
+        (Ide.SERVICE_ID, Ide.NEWPLC_ID),
+        (Ide.SERVICE_ID, Ide.REPAIRPLC_ID),
+        (Ide.SERVICE_ID, Ide.STARTPLC_ID),
+        (Ide.SERVICE_ID, Ide.STOPPLC_ID),
+        (Board.SERVICE_ID, Board.FINISHUPLOAD_ID),
+    }
+)
 _SLOW_S = 60.0
 
 
@@ -227,8 +236,10 @@ class Link:
                     self._on_the_line(self._rate.prepare)
                     now_s = time.monotonic()
             timeout_s = self.timeout_s
-            if service == Ide.SERVICE_ID and method in _SLOW:
+            if (service, method) in _SLOW:
                 timeout_s = max(timeout_s, _SLOW_S)
+            if bulk:  # what is ahead of it takes its time, on a bad line several times that
+                timeout_s += 3 * self._line.time_s(self._session.queued_bytes + len(arguments))
             not_twice = _NOT_TWICE if self.ours else _NOT_TWICE_STOCK
             request = self._session.submit(
                 service,

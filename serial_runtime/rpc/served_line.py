@@ -13,6 +13,8 @@ from serial_runtime.transport.base import RatedTransport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from serial_runtime.protocol.frame import FrameCounters
     from serial_runtime.protocol.session import ServerSessions
     from serial_runtime.transport.base import Transport
@@ -26,7 +28,6 @@ class ServedLine:
     ) -> None:
         """`counters`: of the link's decoder."""
         self.sent_bytes = 0
-        self.session = 0  # of the call that executes
         self._received_bytes = 0
         self._transport = transport
         self._counters = counters
@@ -79,12 +80,12 @@ class ServedLine:
             self._rate.wanted = self._rate.baud  # it could a moment ago; the client finds back
         self._rate.switched(time.monotonic())
 
-    def set_baud(self, baud: int) -> None:
-        """The call that executes wants another rate. StateError, ConfigError, LinkError."""
+    def set_baud(self, baud: int, session: Hashable) -> None:
+        """A call of this session wants another rate. StateError, ConfigError, LinkError."""
         if not isinstance(self._transport, RatedTransport):
             raise StateError("this link has no baud rate")
         self._transport.check_rate(baud)
-        self._rate.ask(baud, self.session)
+        self._rate.ask(baud, session)
 
     def statistics(self) -> board_types.LinkStatistics:
         """Our end's figures since the link was opened."""

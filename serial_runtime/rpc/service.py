@@ -17,6 +17,7 @@ from typing import NamedTuple
 from erpc import Reference
 
 from serial_runtime.errors import CallUnsupported, VariableError
+from serial_runtime.plc.coding import UploadPlan, codings
 from serial_runtime.protocol.timing import LossMeter
 from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.interface import IBoardService
@@ -197,9 +198,10 @@ class IdeHandler(Ide):
 
 
 class BoardHandler(IBoardService):
-    """Service 2."""
+    """Service 2. `owner` names whose uploads the calls mean; it is set before each call."""
 
     def __init__(self, plc: PLC, limits: Limits, about: About, line: ServedLine) -> None:
+        self.owner: Hashable = None
         self._plc = plc
         self._limits = limits
         self._about = about
@@ -214,6 +216,7 @@ class BoardHandler(IBoardService):
             max_frame=self._limits.max_frame,
             window=self._about.window,
             max_program=self._about.max_program,
+            codings=codings(),
         )
 
     def GetBoardStatus(self, status: Reference) -> None:
@@ -309,11 +312,23 @@ class BoardHandler(IBoardService):
     def CloseTrace(self, token: int) -> None:
         self._plc.close_trace(token)
 
+    def OpenUpload(self, plan: board_types.UploadPlan, offset: Reference, held: Reference) -> None:
+        wanted = UploadPlan(
+            plan.md5, plan.size, plan.coding, plan.base, plan.digest, plan.coded_size
+        )
+        offset.value, held.value = self._plc.open_upload(self.owner, wanted)
+
+    def WriteUpload(self, offset: int, data: bytes) -> None:
+        self._plc.write_upload(self.owner, offset, data)
+
+    def FinishUpload(self) -> None:
+        self._plc.finish_upload(self.owner)
+
     def GetLinkStatistics(self, statistics: Reference) -> None:
         statistics.value = self._line.statistics()
 
     def SetBaud(self, baud: int) -> None:
-        self._line.set_baud(baud)
+        self._line.set_baud(baud, self.owner)
 
     def Echo(self, data: bytes, same: Reference) -> None:
         same.value = bytes(data[: self._limits.reply_bytes - _REPLY_OVERHEAD])

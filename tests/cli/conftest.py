@@ -25,7 +25,7 @@ from serial_runtime.rpc.board.common import (
     Task,
     Variable,
 )
-from serial_runtime.rpc.client import LogLine, Snapshot
+from serial_runtime.rpc.client import LogLine, Sent, Snapshot
 from serial_runtime.rpc.ide.common import PlcStatus, Status
 from serial_runtime.rpc.link import LinkFigures
 
@@ -156,12 +156,17 @@ class FakeBoard:
         return ProgramInfo(bool(self.table), "m" * 32, "TANK", "b" * 32, len(self.table), 1, tasks)
 
     def download(
-        self, image: bytes, md5: str = "", progress: Callable[[int, int], None] = lambda *_: None
-    ) -> None:
+        self,
+        image: bytes,
+        md5: str = "",
+        progress: Callable[[int, int], None] = lambda *_: None,
+        whole: bool = False,
+    ) -> Sent:
         for done in range(0, len(image), 1000):
             progress(done, len(image))
         progress(len(image), len(image))
         self.image = image
+        return Sent(len(image), "as it is") if whole else Sent(321, "patch")
 
     def start(self) -> None:
         if not self.table:

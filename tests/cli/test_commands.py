@@ -92,7 +92,7 @@ def test_build_passes_the_compilers_words_on(tmp_path: Path, run) -> None:
     assert "bad.c:1:9: error: expected expression" in result.err
 
 
-def test_load_prints_a_line_a_quarter_and_the_rate(board, run, image: Path) -> None:
+def test_load_prints_a_line_a_quarter_and_what_was_sent(board, run, image: Path) -> None:
     result = run("load", str(image), "--start")
     assert result.status == 0
     assert board.image == image.read_bytes()
@@ -100,15 +100,21 @@ def test_load_prints_a_line_a_quarter_and_the_rate(board, run, image: Path) -> N
     lines = result.out.splitlines()
     assert [line[:5] for line in lines[3:4]] == ["100 %"]
     assert lines[-2].startswith(f"loaded {len(board.image)} bytes in ")
-    assert lines[-2].endswith("kB/s)")
+    assert lines[-2].endswith(" s: 321 bytes sent (patch)")
     assert lines[-1] == "started"
 
 
 def test_load_as_json(board, run, image: Path) -> None:
     answer = json.loads(run("load", str(image), "--json").out)
     assert answer["bytes"] == len(board.image)
+    assert (answer["bytes_sent"], answer["coding"]) == (321, "patch")
     assert answer["started"] is False
     assert board.state == Status.Stopped
+
+
+def test_load_whole_sends_no_patch(board, run, image: Path) -> None:
+    answer = json.loads(run("load", str(image), "--whole", "--json").out)
+    assert (answer["bytes_sent"], answer["coding"]) == (len(board.image), "as it is")
 
 
 def test_load_refuses_the_wrong_machine_before_the_download(board, run, image: Path) -> None:
@@ -136,7 +142,7 @@ def test_load_interrupted_tells_what_the_board_has(
     board, run, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted_at(done: int) -> Callable[..., None]:
-        def download(image: bytes, progress: Callable[[int, int], None]) -> None:
+        def download(image: bytes, progress: Callable[[int, int], None], whole: bool) -> None:
             progress(done, 10)
             raise KeyboardInterrupt
 
@@ -146,7 +152,7 @@ def test_load_interrupted_tells_what_the_board_has(
     result = run("load", str(image))
     assert (result.status, result.err) == (
         130,
-        "interrupted; the board keeps the program it had\n",
+        "interrupted; the board keeps the program it had, and goes on with this one next time\n",
     )
     monkeypatch.setattr(board, "download", interrupted_at(10))
     assert "`status` tells" in run("load", str(image)).err

@@ -127,6 +127,28 @@ class BoardServiceClient(interface.IBoardService):
         _codec.write_uint32(token)
         self._clientManager.perform_request(_request)
 
+    def OpenUpload(self, plan: common.UploadPlan, offset: Reference, held: Reference) -> None:
+        """Call OpenUpload."""
+        _request = self._begin(self.OPENUPLOAD_ID)
+        _codec = _request.codec
+        plan._write(_codec)
+        self._clientManager.perform_request(_request)
+        offset.value = _codec.read_uint32()
+        held.value = bytes(_codec.read_binary())
+
+    def WriteUpload(self, offset: int, data: bytes) -> None:
+        """Call WriteUpload."""
+        _request = self._begin(self.WRITEUPLOAD_ID)
+        _codec = _request.codec
+        _codec.write_uint32(offset)
+        _codec.write_binary(data)
+        self._clientManager.perform_request(_request)
+
+    def FinishUpload(self) -> None:
+        """Call FinishUpload."""
+        _request = self._begin(self.FINISHUPLOAD_ID)
+        self._clientManager.perform_request(_request)
+
     def GetLinkStatistics(self, statistics: Reference) -> None:
         """Call GetLinkStatistics."""
         _request = self._begin(self.GETLINKSTATISTICS_ID)

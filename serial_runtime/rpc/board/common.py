@@ -82,6 +82,8 @@ class Capabilities:
     window: int = 0
     #: bytes of the longest program it takes
     max_program: int = 0
+    #: codings of an UploadPlan it takes, a bit for each: 1 << coding
+    codings: int = 0
 
     def _read(self, codec: Codec) -> Self:
         self.id = codec.read_string()
@@ -91,6 +93,7 @@ class Capabilities:
         self.max_frame = codec.read_uint32()
         self.window = codec.read_uint32()
         self.max_program = codec.read_uint32()
+        self.codings = codec.read_uint8()
         return self
 
     def _write(self, codec: Codec) -> None:
@@ -101,6 +104,42 @@ class Capabilities:
         codec.write_uint32(self.max_frame)
         codec.write_uint32(self.window)
         codec.write_uint32(self.max_program)
+        codec.write_uint8(self.codings)
+
+
+@dataclass(slots=True)
+class UploadPlan:
+    """A file to upload, and the stream of bytes it is sent as."""
+
+    #: of the file, hexadecimal
+    md5: str = ""
+    #: of the file
+    size: int = 0
+    #: 0 as it is, 1 zstd, 2 patch against `base` (docs/link.md)
+    coding: int = 0
+    #: MD5 of the stored program a patch is for, else ""
+    base: str = ""
+    #: SHA-256 of the stream
+    digest: bytes = b""
+    #: bytes of the stream
+    coded_size: int = 0
+
+    def _read(self, codec: Codec) -> Self:
+        self.md5 = codec.read_string()
+        self.size = codec.read_uint32()
+        self.coding = codec.read_uint8()
+        self.base = codec.read_string()
+        self.digest = bytes(codec.read_binary())
+        self.coded_size = codec.read_uint32()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_string(self.md5)
+        codec.write_uint32(self.size)
+        codec.write_uint8(self.coding)
+        codec.write_string(self.base)
+        codec.write_binary(self.digest)
+        codec.write_uint32(self.coded_size)
 
 
 @dataclass(slots=True)
