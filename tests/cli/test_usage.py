@@ -211,7 +211,7 @@ def test_serve_hands_its_options_to_the_daemon(
     words = ("--baud", "57600", "--tcp", "127.0.0.1:0", "--dir", "plc", "--autostart")
     assert run("serve", "--profile", str(profile), *words).status == 0
     (given,) = profiles
-    assert given.serial == ("/dev/ttyS1", 57600)
+    assert given.serial[:2] == ("/dev/ttyS1", 57600)
     assert given.tcp.listen == ("127.0.0.1", 0)
     assert (given.rt.cpu, given.store.dir, given.store.autostart) == (1, "plc", True)
     profile.write_text("[serial]\nbaut = 9600\n")
