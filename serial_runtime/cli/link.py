@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from serial_runtime.rpc.link import LinkFigures
 
 _DRIVER = ("rx", "tx", "frame", "overrun", "parity", "brk", "buf_overrun")
-_LOAD = 1000  # bytes an echo call
 _LEAST_LOAD_S = 0.1
 _TRY_S = 2.0
 _LOST = ("overrun", "buf_overrun", "frame", "parity", "brk")
@@ -63,9 +62,9 @@ class _Watcher:
         call_s = time.monotonic() - begin_s
         goodput_Bps = 0.0
         if self._load_s:
-            from serial_runtime.rpc.line_load import echo_for
+            from serial_runtime.rpc.line_load import echo_for, echo_size
 
-            goodput_Bps = echo_for(board.link, self._load_s, _LOAD).goodput_Bps
+            goodput_Bps = echo_for(board.link, self._load_s, echo_size(board.link)).goodput_Bps
         far = board.link_statistics() if board.ours else None
         figures, now_s = board.link.figures, time.monotonic()
         took_s = max(now_s - self._before_s, 1e-6)
@@ -177,13 +176,13 @@ def _watch(arguments: argparse.Namespace, board: Client) -> int:
 
 def _try_baud(arguments: argparse.Namespace, board: Client) -> int:
     """Measure the line as it is, at the other rate, and leave it as it was."""
-    from serial_runtime.rpc.line_load import echo_for
+    from serial_runtime.rpc.line_load import echo_for, echo_size
 
     home = board.link_statistics().home_baud
     for baud in (home, int(arguments.try_baud)):
         board.link.run_at(baud)
         before = board.link.figures
-        carried = echo_for(board.link, _TRY_S, _LOAD)
+        carried = echo_for(board.link, _TRY_S, echo_size(board.link))
         after, far = board.link.figures, board.link_statistics()
         damaged = after.discarded_bytes - before.discarded_bytes
         answer = {

@@ -15,6 +15,8 @@ from serial_runtime.rpc.board.interface import IBoardService
 from serial_runtime.rpc.link import Link
 
 _UNDER_WAY = 3  # keeps both directions busy
+_MOST, _LEAST = 1000, 100
+_CALL_S = 0.2  # less than what bounds a reply
 
 
 class Carried(NamedTuple):
@@ -30,8 +32,16 @@ class Carried(NamedTuple):
         return self.bytes / self.took_s
 
 
+def echo_size(link: Link) -> int:
+    """How many bytes an echo call of this link should have: both ways alike."""
+    rate_Bps = link.transport.line_rate_Bps
+    return _MOST if rate_Bps is None else max(_LEAST, min(_MOST, int(rate_Bps * _CALL_S)))
+
+
 def echo_for(link: Link, seconds: float, size: int) -> Carried:
     """Send random data and have it sent back for at least so long, `size` bytes a call.
+
+    Fewer bytes a call where a reply has no room for so many.
 
     Raises ProtocolError when other data comes back, else as a call does.
     """
@@ -51,8 +61,10 @@ def echo_for(link: Link, seconds: float, size: int) -> Carried:
         request, data = waiting.popleft()
         codec = Codec()
         codec.buffer = link.wait(request)
-        if codec.read_binary() != data:
+        same = codec.read_binary()
+        if not same or not data.startswith(same):
             raise ProtocolError("the board sent other data back than it was sent")
-        done += size
+        done += len(same)
+        size = min(size, len(same))
     took_s = time.monotonic() - begin_s
     return Carried(done, took_s, link.figures.retransmissions - again)

@@ -13,7 +13,7 @@ from serial_runtime.transport.base import RatedTransport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from serial_runtime.protocol.frame import FrameCounters
     from serial_runtime.protocol.session import ServerSessions
@@ -24,9 +24,14 @@ class ServedLine:
     """Figures and rate of one link; used by whatever thread serves it."""
 
     def __init__(
-        self, transport: Transport, counters: FrameCounters, sessions: ServerSessions
+        self,
+        transport: Transport,
+        counters: FrameCounters,
+        sessions: ServerSessions,
+        switched: Callable[[], object],
     ) -> None:
-        """`counters`: of the link's decoder."""
+        """`counters`: of the link's decoder. `switched`: the transport runs at another rate."""
+        self._switched = switched
         self.sent_bytes = 0
         self._received_bytes = 0
         self._transport = transport
@@ -79,6 +84,7 @@ class ServedLine:
         except (ConfigError, LinkError):
             self._rate.wanted = self._rate.baud  # it could a moment ago; the client finds back
         self._rate.switched(time.monotonic())
+        self._switched()
 
     def set_baud(self, baud: int, session: Hashable) -> None:
         """A call of this session wants another rate. StateError, ConfigError, LinkError."""

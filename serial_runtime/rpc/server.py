@@ -186,7 +186,9 @@ class Link:
         # On a serial line nothing marks a new client, so what it owns stays with the line.
         self._owner: Hashable = id(self) if transport.reliable else ("line", transport.name)
         self.decoder = FrameDecoder(self.limits.max_frame, _IDLE_S, resync=not transport.reliable)
-        self._line = ServedLine(transport, self.decoder.counters, server.sessions)
+        self._line = ServedLine(
+            transport, self.decoder.counters, server.sessions, self._rate_switched
+        )
         self._calls = self._new_calls()
         # What slow calls leave to do here; None once this link has ended.
         self._posted: deque[tuple[list[Action], bool]] | None = deque()
@@ -213,6 +215,9 @@ class Link:
         if transport.reliable:
             self._server.release(self._owner)
         self._restart_if_due()  # the peer did not wait for our reply
+
+    def _rate_switched(self) -> None:
+        self.limits.become(limits_of(self.transport.line_rate_Bps, self.transport.reliable))
 
     def _run_on_worker(self, line: FdTransport, worker: Worker) -> None:
         """The worker serves the line itself, as far as that needs no waiting.

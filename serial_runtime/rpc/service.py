@@ -87,6 +87,10 @@ class Limits:
         self._most_reply = most_reply
         self._reply_cost = reply_cost
 
+    def become(self, other: Limits) -> None:
+        """The line runs at another rate now, which bears this."""
+        self._most_reply, self._reply_cost = other._most_reply, other._reply_cost
+
     @property
     def reply_bytes(self) -> int:
         """The longest reply at present."""

@@ -63,7 +63,7 @@ class FakeLink:
     """A link with prepared figures; each look at them finds 100 bytes more on the line."""
 
     def __init__(self) -> None:
-        self.transport = SimpleNamespace(name="/dev/fake at 115200 baud")
+        self.transport = SimpleNamespace(name="/dev/fake", line_rate_Bps=11520.0)
         self.bauds: list[int] = []
         self._bytes = 0
 

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import pytest
+from erpc import Reference
 
 from serial_runtime.errors import ProtocolError
 from serial_runtime.rpc.line_load import echo_for
+from serial_runtime.rpc.service import BoardHandler
 
 
 def test_both_ends_count_the_same(bench, client) -> None:
@@ -35,6 +37,16 @@ def test_echo_measures_the_line(client) -> None:
 
 
 def test_an_echo_is_cut_to_the_longest_reply(bench) -> None:
-    bench.rate_Bps = 30.0
-    with bench.client() as client, pytest.raises(ProtocolError, match="other data back"):
+    bench.rate_Bps = 30.0  # no wait: a loop passes bytes on at once
+    with bench.client() as client:
+        carried = echo_for(client.link, 0.05, 3000)
+        assert carried.bytes % (300 - 64) == 0
+
+
+def test_another_echo_is_an_error(client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def turned(self: BoardHandler, data: bytes, same: Reference) -> None:
+        same.value = bytes(data)[::-1]
+
+    monkeypatch.setattr(BoardHandler, "Echo", turned)
+    with pytest.raises(ProtocolError, match="other data back"):
         echo_for(client.link, 0.05, 300)
