@@ -41,8 +41,9 @@ class LineRate:
     def opened(self, transport: Transport) -> None:
         """The link was opened, at its home rate."""
         self._transport = transport if isinstance(transport, RatedTransport) else None
-        self._rate = ClientRate(self._transport.baud if self._transport else 0, self._fast)
-        self.active = self._fast > 0 and self._transport is not None
+        home = self._transport.baud if self._transport else 0
+        self._rate = ClientRate(home, self._fast if home and home != self._fast else 0)
+        self.active = self._rate.fast > 0
 
     @property
     def lost_s(self) -> float:
@@ -100,5 +101,5 @@ class LineRate:
             self._transport.switch_rate(baud)
         self.heard_s = time.monotonic()
         self._rate.baud = baud
-        self.active = self._fast > 0 or self._rate.is_away
+        self.active = self._rate.fast > 0 or self._rate.is_away
         self._switched()

@@ -88,6 +88,13 @@ def test_a_client_uses_the_fast_rate_and_leaves_the_line_as_it_was(lay, wait_for
     assert cable.told == []
 
 
+def test_a_fast_rate_that_is_the_home_rate(lay) -> None:
+    cable = lay(FAST)
+    with cable.client(FAST) as client:
+        client.status()
+        assert cable.rates == []
+
+
 def test_a_rate_the_board_has_not(lay) -> None:
     cable = lay()
     cable.far.lacks.add(FAST)
@@ -151,7 +158,7 @@ def test_the_board_comes_home_when_it_hears_nothing(
 def test_a_client_that_was_idle_agrees_anew(lay, monkeypatch: pytest.MonkeyPatch) -> None:
     cable = lay()
     monkeypatch.setattr(baud_switch, "IDLE_S", 0.0)
-    monkeypatch.setattr(baud_switch, "SILENCE_S", 0.3)
+    monkeypatch.setattr(baud_switch, "SILENCE_S", 0.8)
     with cable.client(FAST) as client:
         client.status()
         client.status()
