@@ -350,9 +350,6 @@ class Link:
                 self._on_trouble("connected again")
         elif now_s - self._asked_s >= self._silent_s and not session.idle:
             self._trouble(f"no answer from {self.transport.name} yet; still waiting")
-        if self._rate.active and not data and now_s >= self._rate.lost_s and not session.idle:
-            self._rate.go_home()
-            return
         try:
             frames = decoder.feed(data, now_s) if data else decoder.tick(now_s)
         except ProtocolError as error:
@@ -367,6 +364,8 @@ class Link:
                 session.receive(frame.body, now_s)
             elif isinstance(session, ClientSession) and session.receive(frame.body, now_s):
                 decoder.confirm(frame)
+        if self._rate.active and now_s >= self._rate.lost_s and not session.idle:
+            self._rate.go_home()
 
     def _look(self) -> None:
         """Notice that the link has closed before a call is trusted to it."""

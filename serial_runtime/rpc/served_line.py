@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, StateError
@@ -46,21 +45,23 @@ class ServedLine:
         """So many bytes have arrived, or none until now."""
         self._received_bytes += count
         self._now_s = now_s
-        if not count:
-            self._rate.tick(now_s)
 
     def heard(self, session: int) -> None:
         """They held an envelope."""
         self._rate.heard(session, self._now_s)
+
+    def tick(self) -> None:
+        """They are all looked at."""
+        self._rate.tick(self._now_s)
 
     def ended(self, session: int) -> None:
         """A session was closed."""
         self._rate.ended(session)
 
     @property
-    def due_s(self) -> float | None:
-        """When to tell of the time though nothing arrives."""
-        return None if self._rate.due_s == math.inf else self._rate.due_s
+    def due_s(self) -> float:
+        """When to `tick` though nothing arrives, while it is away."""
+        return self._rate.due_s
 
     @property
     def is_away(self) -> bool:

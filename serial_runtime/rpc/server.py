@@ -242,8 +242,10 @@ class Link:
     @property
     def due_s(self) -> float | None:
         """When to `serve` though nothing arrives."""
-        due_s, rate_s = self.decoder.deadline_s, self._line.due_s
-        return due_s if rate_s is None else rate_s if due_s is None else min(due_s, rate_s)
+        due_s = self.decoder.deadline_s
+        if self._line.is_away:
+            return self._line.due_s if due_s is None else min(due_s, self._line.due_s)
+        return due_s
 
     def serve(self) -> bool:
         """Take what the lent line has; False when the link's thread has something to do."""
@@ -274,6 +276,8 @@ class Link:
                 self._take_plain(frame.body)
             if self._calls.restarts:
                 return  # what follows is for the next process
+        if self._line.is_away:
+            self._line.tick()
 
     def _restart_if_due(self) -> None:
         """Our reply is written; nobody else may end the process before."""

@@ -155,6 +155,20 @@ def test_the_board_comes_home_when_it_hears_nothing(
         assert client.status().status == 0  # and the client follows
 
 
+def test_noise_does_not_keep_the_board_away(lay, wait_for, monkeypatch: pytest.MonkeyPatch) -> None:
+    cable = lay()
+    monkeypatch.setattr(baud_switch, "SILENCE_S", 0.3)
+    with cable.client() as client:
+        client.link.run_at(FAST)
+        cable.near.switch_rate(HOME)
+
+        def noise() -> bool:
+            cable.near.write(b"noise")
+            return cable.far.baud == HOME
+
+        wait_for(noise)
+
+
 def test_a_client_that_was_idle_agrees_anew(lay, monkeypatch: pytest.MonkeyPatch) -> None:
     cable = lay()
     monkeypatch.setattr(baud_switch, "IDLE_S", 0.0)
