@@ -35,7 +35,7 @@ from serial_runtime.plc.blobs import Blobs
 from serial_runtime.plc.loader import Loader
 from serial_runtime.plc.log import CRITICAL, INFO, WARNING, Log
 from serial_runtime.plc.program_store import check_names
-from serial_runtime.plc.trace import Trace
+from serial_runtime.plc.trace import ALL_TICKS, Trace, TraceOptions
 from serial_runtime.plc.trial import load_on_trial
 from serial_runtime.plc.uploads import Uploads
 from serial_runtime.plc.watch import INVALID, SUSPENDED, Watch
@@ -426,13 +426,23 @@ class PLC:
         return self._board.statistics(reset)
 
     @serialized
-    def open_trace(self, indices: Sequence[int], table: int | None = None) -> int:
-        """Trace these variables every tick; returns a token. VariableError, TraceError."""
-        return self._watch.open(self._require_usable("trace", table), indices)
+    def open_trace(
+        self,
+        indices: Sequence[int],
+        table: int | None = None,
+        options: TraceOptions = ALL_TICKS,
+    ) -> int:
+        """Trace these variables; returns a token. VariableError, TraceError."""
+        return self._watch.open(self._require_usable("trace", table), indices, options)
 
-    def read_trace(self, token: int, cursor: int, max_bytes: int) -> TraceBatch:
-        """Samples from `cursor` (first 0) on; earlier ones are acknowledged. TraceError."""
-        batch = self._watch.trace.read(token, cursor, max_bytes)
+    def read_trace(
+        self, token: int, cursor: int, max_bytes: int, longest_bytes: int = 0
+    ) -> TraceBatch:
+        """Samples from `cursor` (first 0) on; earlier ones are acknowledged. TraceError.
+
+        A sample that is alone longer than `max_bytes` may have `longest_bytes`.
+        """
+        batch = self._watch.trace.read(token, cursor, max_bytes, longest_bytes)
         return TraceBatch(self._status(), *batch)
 
     @serialized

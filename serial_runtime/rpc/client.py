@@ -23,6 +23,7 @@ from serial_runtime.errors import (
     TableChanged,
     VariableError,
 )
+from serial_runtime.plc.trigger import Condition, Mode
 from serial_runtime.protocol.codec import Codec
 from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.board.common import (
@@ -32,6 +33,7 @@ from serial_runtime.rpc.board.common import (
     Force,
     LinkStatistics,
     ProgramInfo,
+    TraceTrigger,
     Variable,
 )
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
@@ -39,14 +41,25 @@ from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.image_cache import ImageCache
 from serial_runtime.rpc.link import PROBE, Link, Message, StubManager
-from serial_runtime.rpc.trace import Snapshot, Trace
+from serial_runtime.rpc.trace import Capture, Snapshot, Trace, Trigger
 from serial_runtime.rpc.upload import Sent, Target, Upload
 from serial_runtime.transport import Transport
 from serial_runtime.transport import connect as open_transport
 from serial_runtime.transport.base import RatedTransport
 from serial_runtime.transport.uri import AUTO_BAUD, Endpoint, SerialEndpoint, parse
 
-__all__ = ["Client", "LogLine", "Sent", "Snapshot", "Trace", "connect"]
+__all__ = [
+    "Capture",
+    "Client",
+    "Condition",
+    "LogLine",
+    "Mode",
+    "Sent",
+    "Snapshot",
+    "Trace",
+    "Trigger",
+    "connect",
+]
 
 T = TypeVar("T")
 _STATUS = struct.Struct("<i4II")  # state, messages per level, return value
@@ -376,11 +389,33 @@ class Client:
         found: CycleStatistics = statistics.value
         return found
 
-    def trace(self, names: Sequence[str], *, poll_s: float = 0.1) -> Trace:
-        """Every tick's values of these variables, from now on."""
-        return self._with_indices(
-            names, lambda table, indices: Trace(self._board, table, indices, poll_s)
-        )
+    def trace(
+        self,
+        names: Sequence[str],
+        *,
+        poll_s: float = 0.1,
+        every: int = 0,
+        trigger: Trigger | None = None,
+    ) -> Trace:
+        """Every tick's values of these variables, from now on.
+
+        `every`: ticks that it divides; 1: all, and those that the line cannot take are lost; 0:
+        all, or fewer when the line is too slow. With a trigger only what surrounds it.
+        VariableError, TraceError.
+        """
+        places = {name.upper(): place for place, name in enumerate(names)}
+        if trigger is not None and trigger.name.upper() not in places:
+            raise VariableError(f"the trigger's variable {trigger.name} is not among those traced")
+
+        def trace(table: int, indices: list[int]) -> Trace:
+            known = self._table
+            if known.id != table:  # another thread's call found another program
+                raise TableChanged("the program was replaced: ask for its variables again")
+            kinds = [known.rows[index].iec_type for index in indices]
+            order = trigger.order(places[trigger.name.upper()]) if trigger else TraceTrigger()
+            return Trace(self._board, table, indices, kinds, poll_s, every, order)
+
+        return self._with_indices(names, trace)
 
     # The log.
 

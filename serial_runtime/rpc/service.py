@@ -18,6 +18,8 @@ from erpc import Reference
 
 from serial_runtime.errors import CallUnsupported, VariableError
 from serial_runtime.plc.coding import UploadPlan, codings
+from serial_runtime.plc.trace import TraceOptions
+from serial_runtime.plc.trigger import TriggerOrder
 from serial_runtime.protocol.timing import LossMeter
 from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.interface import IBoardService
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 PROBE = "serial-runtime/2?nonce="  # begins the digest that no program has; our answer is True
 _REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
+_BATCH_OVERHEAD = 80  # the same of ReadTrace
 _LEAST_LONG_REPLY = 512
 _ROW_BYTES = 12  # of a variable on the wire, beside its two texts
 _STATUS = Struct("<i4II")
@@ -84,7 +87,7 @@ class Limits:
         """`reply_cost`: the bytes of line that a reply takes beside its data; 0: loses nothing."""
         self.max_frame = max_frame
         self.loss = LossMeter()
-        self._most_reply = most_reply
+        self.most_reply = most_reply
         self._reply_cost = reply_cost
 
     def become(self, other: Limits) -> None:
@@ -95,9 +98,9 @@ class Limits:
     def reply_bytes(self) -> int:
         """The longest reply at present."""
         if not self._reply_cost:
-            return self._most_reply
+            return self.most_reply
         best = self.loss.best_bytes(self._reply_cost)
-        return max(min(_LEAST_LONG_REPLY, self._most_reply), min(self._most_reply, best))
+        return max(min(_LEAST_LONG_REPLY, self.most_reply), min(self.most_reply, best))
 
 
 class About(NamedTuple):
@@ -299,18 +302,43 @@ class BoardHandler(IBoardService):
             shim=_distribution(found.shim),
         )
 
-    def OpenTrace(self, table: int, indices: list[int], token: Reference) -> None:
-        token.value = self._plc.open_trace(indices, table)
+    def OpenTrace(
+        self, table: int, indices: list[int], options: board_types.TraceOptions, token: Reference
+    ) -> None:
+        asked = options.trigger
+        trigger = None
+        if asked.mode:
+            trigger = TriggerOrder(
+                asked.mode,
+                asked.position,
+                asked.condition,
+                asked.value,
+                asked.pre,
+                asked.post,
+                asked.timeout,
+            )
+        wanted = TraceOptions(options.compressors, options.every, trigger)
+        token.value = self._plc.open_trace(indices, table, wanted)
 
     def ReadTrace(self, token: int, cursor: int, max_bytes: int, batch: Reference) -> None:
-        room = min(max_bytes, self._limits.reply_bytes - _REPLY_OVERHEAD)
-        found = self._plc.read_trace(token, cursor, room)
+        room = min(max_bytes, self._limits.reply_bytes - _BATCH_OVERHEAD)
+        longest = min(max_bytes, self._limits.most_reply - _BATCH_OVERHEAD)
+        found = self._plc.read_trace(token, cursor, room, longest)
         batch.value = board_types.TraceBatch(
             plc=found.plc,
             next_cursor=found.next_cursor,
-            lost=found.lost,
-            samples=found.samples,
             more=found.more,
+            done=found.done,
+            lost=found.lost,
+            decimated=found.decimated,
+            every=found.every,
+            since=found.since,
+            capture=found.capture,
+            trigger_tick=found.trigger_tick,
+            timed_out=found.timed_out,
+            coding=found.coding,
+            records=found.records,
+            samples=found.samples,
         )
 
     def CloseTrace(self, token: int) -> None:

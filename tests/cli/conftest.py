@@ -40,7 +40,10 @@ class FakeTrace:
         self._names = names
         self._batches = list(board.trace_batches)
         self.plc = int(Status.Started)
-        self.lost = 0
+        self.lost = self.decimated = self.since = 0
+        self.decimation = 1
+        self.capture = self.trigger_tick = 0
+        self.timed_out = self.complete = self.done = False
         self.closed = False
         board.traces.append(self)
 
@@ -48,6 +51,9 @@ class FakeTrace:
         if not self._batches and self._board.trace_end:
             raise self._board.trace_end
         batch = self._batches.pop(0) if self._batches else []
+        if isinstance(batch, tuple):  # with what the trace says of it
+            batch, said = batch
+            vars(self).update(said)
         if not batch:
             self.plc = int(Status.Stopped)
         return [Snapshot(tick, self._board.packed(self._names)) for tick in batch]
@@ -98,7 +104,8 @@ class FakeBoard:
         self.image = b""
         self.tick = 100
         self.fault = ""
-        self.trace_batches: list[list[int]] = []
+        self.trace_batches: list[list[int] | tuple[list[int], dict[str, object]]] = []
+        self.trace_options: dict[str, object] = {}
         self.trace_end: BaseException | None = None  # behind the batches
         self.after_read: Callable[[], None] = lambda: None
         self.uptime_s = 61
@@ -213,7 +220,8 @@ class FakeBoard:
     def log(self, levels: Sequence[int], first: Sequence[int]) -> list[LogLine]:
         return [e for e in self.lines if e.level in levels and e.number >= first[e.level]]
 
-    def trace(self, names: Sequence[str]) -> FakeTrace:
+    def trace(self, names: Sequence[str], **options: object) -> FakeTrace:
+        self.trace_options = options
         return FakeTrace(self, names)
 
 

@@ -235,12 +235,13 @@ class FakePLC:
                 tick.to_bytes(4, "little") + len(values).to_bytes(4, "little") + values
             )
 
-    def open_trace(self, indices: list[int], table: int) -> int:
+    def open_trace(self, indices: list[int], table: int, options: Any = None) -> int:
         self.check(table)
+        self.options = options
         self.token += 1
         return self.token
 
-    def read_trace(self, token: int, cursor: int, max_bytes: int) -> Any:
+    def read_trace(self, token: int, cursor: int, max_bytes: int, longest: int = 0) -> Any:
         if token != self.token:
             raise TraceError("another trace was opened")
         with self.lock:
@@ -252,8 +253,10 @@ class FakePLC:
                     break
                 taken.append(sample)
             return SimpleNamespace(
-                plc=self.state, next_cursor=cursor + len(taken), lost=0,
-                samples=b"".join(taken), more=len(taken) < len(self.samples),
+                plc=self.state, next_cursor=cursor + len(taken), lost=0, decimated=0,
+                more=len(taken) < len(self.samples), done=False, every=1, since=0, capture=0,
+                trigger_tick=0, timed_out=False, coding=0, records=len(taken),
+                samples=b"".join(taken),
             )  # fmt: skip
 
     def close_trace(self, token: int) -> None:

@@ -99,7 +99,9 @@ class BoardServiceClient(interface.IBoardService):
         self._clientManager.perform_request(_request)
         statistics.value = common.CycleStatistics()._read(_codec)
 
-    def OpenTrace(self, table: int, indices: list[int], token: Reference) -> None:
+    def OpenTrace(
+        self, table: int, indices: list[int], options: common.TraceOptions, token: Reference
+    ) -> None:
         """Call OpenTrace."""
         _request = self._begin(self.OPENTRACE_ID)
         _codec = _request.codec
@@ -107,6 +109,7 @@ class BoardServiceClient(interface.IBoardService):
         _codec.start_write_list(len(indices))
         for _item1 in indices:
             _codec.write_uint32(_item1)
+        options._write(_codec)
         self._clientManager.perform_request(_request)
         token.value = _codec.read_uint32()
 

@@ -326,33 +326,130 @@ class Force:
 
 
 @dataclass(slots=True)
-class TraceBatch:
+class TraceTrigger:
+    """Begins a capture; see docs/link.md."""
+
+    #: 0 none, the rest is ignored; 1 single, 2 normal, 3 auto
+    mode: int = 0
+    #: of the variable in the list of the trace
+    position: int = 0
+    #: 1 rising, 2 falling, then: > >= < <= = <>
+    condition: int = 0
+    #: wire form of the variable's type
+    value: bytes = b""
+    #: samples before the trigger's, at most
+    pre: int = 0
+    #: samples after it
+    post: int = 0
+    #: mode auto: capture after so many samples without a trigger
+    timeout: int = 0
+
+    def _read(self, codec: Codec) -> Self:
+        self.mode = codec.read_uint8()
+        self.position = codec.read_uint32()
+        self.condition = codec.read_uint8()
+        self.value = bytes(codec.read_binary())
+        self.pre = codec.read_uint32()
+        self.post = codec.read_uint32()
+        self.timeout = codec.read_uint32()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_uint8(self.mode)
+        codec.write_uint32(self.position)
+        codec.write_uint8(self.condition)
+        codec.write_binary(self.value)
+        codec.write_uint32(self.pre)
+        codec.write_uint32(self.post)
+        codec.write_uint32(self.timeout)
+
+
+@dataclass(slots=True)
+class TraceOptions:
     """A struct."""
+
+    #: those the client has: bit 1 zlib, bit 2 zstd
+    compressors: int = 0
+    #: keep ticks that it divides; 1: all; 0: the board decides
+    every: int = 0
+    trigger: TraceTrigger = field(default_factory=TraceTrigger)
+
+    def _read(self, codec: Codec) -> Self:
+        self.compressors = codec.read_uint8()
+        self.every = codec.read_uint32()
+        self.trigger = TraceTrigger()._read(codec)
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_uint8(self.compressors)
+        codec.write_uint32(self.every)
+        self.trigger._write(codec)
+
+
+@dataclass(slots=True)
+class TraceBatch:
+    """Samples of one factor of decimation, and of one capture."""
 
     plc: int = 0
     #: pass it in the next ReadTrace: acknowledges this batch
     next_cursor: int = 0
-    #: ticks lost so far
-    lost: int = 0
-    #: records: u32 tick, u32 length, values packed as in service 1
-    samples: bytes = b""
     #: more is buffered now
     more: bool = False
+    #: single trigger: nothing more will come
+    done: bool = False
+    #: ticks lost so far
+    lost: int = 0
+    #: ticks left out on purpose before the last sample
+    decimated: int = 0
+    #: the samples are of those ticks that it divides
+    every: int = 0
+    #: tick from which that holds
+    since: int = 0
+    #: number of the capture, from 1; 0: no trigger
+    capture: int = 0
+    #: its tick
+    trigger_tick: int = 0
+    #: mode auto: captured without a trigger
+    timed_out: bool = False
+    #: bits 0, 1: 0 raw, 1 zlib, 2 zstd; 2: columns; 3: follows
+    coding: int = 0
+    #: how many `samples` has
+    records: int = 0
+    #: a record: u32 tick, u32 length, values packed as in service 1
+    samples: bytes = b""
 
     def _read(self, codec: Codec) -> Self:
         self.plc = codec.read_uint8()
         self.next_cursor = codec.read_uint32()
-        self.lost = codec.read_uint64()
-        self.samples = bytes(codec.read_binary())
         self.more = codec.read_bool()
+        self.done = codec.read_bool()
+        self.lost = codec.read_uint64()
+        self.decimated = codec.read_uint64()
+        self.every = codec.read_uint32()
+        self.since = codec.read_uint32()
+        self.capture = codec.read_uint32()
+        self.trigger_tick = codec.read_uint32()
+        self.timed_out = codec.read_bool()
+        self.coding = codec.read_uint8()
+        self.records = codec.read_uint32()
+        self.samples = bytes(codec.read_binary())
         return self
 
     def _write(self, codec: Codec) -> None:
         codec.write_uint8(self.plc)
         codec.write_uint32(self.next_cursor)
-        codec.write_uint64(self.lost)
-        codec.write_binary(self.samples)
         codec.write_bool(self.more)
+        codec.write_bool(self.done)
+        codec.write_uint64(self.lost)
+        codec.write_uint64(self.decimated)
+        codec.write_uint32(self.every)
+        codec.write_uint32(self.since)
+        codec.write_uint32(self.capture)
+        codec.write_uint32(self.trigger_tick)
+        codec.write_bool(self.timed_out)
+        codec.write_uint8(self.coding)
+        codec.write_uint32(self.records)
+        codec.write_binary(self.samples)
 
 
 @dataclass(slots=True)

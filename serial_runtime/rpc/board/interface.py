@@ -99,8 +99,10 @@ class IBoardService(ABC):
         """
 
     @abstractmethod
-    def OpenTrace(self, table: int, indices: list[int], token: Reference) -> None:
-        """Trace these variables every tick; the token dies with the next OpenTrace of anybody.
+    def OpenTrace(
+        self, table: int, indices: list[int], options: common.TraceOptions, token: Reference
+    ) -> None:
+        """Trace these variables; the token dies with the next OpenTrace of anybody.
 
         token: out int
         """

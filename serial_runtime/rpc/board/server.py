@@ -148,8 +148,9 @@ class BoardServiceService(Service):  # type: ignore[misc]
     def _handle_OpenTrace(self, _sequence: int, _codec: Codec) -> None:
         table = _codec.read_uint32()
         indices = [_codec.read_uint32() for _ in range(_codec.start_read_list())]
+        options = common.TraceOptions()._read(_codec)
         token = Reference()
-        self._handler.OpenTrace(table, indices, token)
+        self._handler.OpenTrace(table, indices, options, token)
         self._reply(self._ids.OPENTRACE_ID, _sequence, _codec)
         if token.value is None:
             raise ValueError("OpenTrace did not set token")
