@@ -92,7 +92,7 @@ class Limits:
 
     def become(self, other: Limits) -> None:
         """The line runs at another rate now, which bears this."""
-        self._most_reply, self._reply_cost = other._most_reply, other._reply_cost
+        self.most_reply, self._reply_cost = other.most_reply, other._reply_cost
 
     @property
     def reply_bytes(self) -> int:
