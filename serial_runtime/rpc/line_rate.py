@@ -95,6 +95,11 @@ class LineRate:
         """Run at the rate that the board falls back to. LinkClosed."""
         self._switch(self._rate.home)
 
+    def leave(self) -> None:
+        """Nothing more is sent: let it leave, and the port be as it was. LinkClosed."""
+        if self._rate.is_away:
+            self.go_home()
+
     def _switch(self, baud: int) -> None:
         assert self._transport is not None
         if baud != self._transport.baud:

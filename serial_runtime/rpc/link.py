@@ -207,6 +207,7 @@ class Link:
                 bodies = self._session.bye()
             for body in bodies:
                 self.transport.write(encode_frame(body))
+            self._rate.leave()
         except LinkError:
             pass  # the board forgets the session by itself in time
         finally:
