@@ -77,6 +77,12 @@ class Line:
         self._known = False
         self._free_s = 0.0
 
+    def set_rate(self, rate_Bps: float | None) -> None:
+        """The line runs at another rate now, and nothing is on its way."""
+        self.paced = rate_Bps is not None
+        self._rate_Bps = rate_Bps or math.inf
+        self._free_s = 0.0
+
     def sent(self, body: bytes, now_s: float) -> float:
         """A body was written; returns when it will have left."""
         self._free_s = max(self._free_s, now_s) + self.time_s(len(body))

@@ -32,6 +32,7 @@ from serial_runtime.rpc.service import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.plc.plc_object import PLC
+    from serial_runtime.rpc.served_line import ServedLine
 
 _MESSAGE = Struct("<II")
 _CODEC_VERSION = 1
@@ -66,14 +67,16 @@ def is_slow(service: int, method: int) -> bool:
 class Calls:
     """Executes the calls of one link. For one thread at a time."""
 
-    def __init__(self, plc: PLC, limits: Limits, about: About, owner: Hashable) -> None:
+    def __init__(
+        self, plc: PLC, limits: Limits, about: About, owner: Hashable, line: ServedLine
+    ) -> None:
         """`owner`: whose blobs plain calls mean; those in envelopes mean their session's."""
         self.restarts = False  # a call was answered by a restart of the runtime
         self._plc = plc
         self._owner = owner
         self._ide_handler = IdeHandler(plc, limits)
         self._ide = BeremizPLCObjectServiceService(self._ide_handler)
-        self._board_handler = BoardHandler(plc, limits, about)
+        self._board_handler = BoardHandler(plc, limits, about, line)
         self._board = BoardServiceService(self._board_handler)
         self._codec = Codec()
 

@@ -10,6 +10,7 @@ turns them into Python's.
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -30,6 +31,7 @@ from serial_runtime.rpc.board.common import (
     Capabilities,
     CycleStatistics,
     Force,
+    LinkStatistics,
     ProgramInfo,
     TraceTrigger,
     Variable,
@@ -38,11 +40,13 @@ from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.image_cache import ImageCache
-from serial_runtime.rpc.link import Link, StubManager
+from serial_runtime.rpc.link import PROBE, Link, Message, StubManager
 from serial_runtime.rpc.trace import Capture, Snapshot, Trace, Trigger
 from serial_runtime.rpc.upload import Sent, Target, Upload
 from serial_runtime.transport import Transport
 from serial_runtime.transport import connect as open_transport
+from serial_runtime.transport.base import RatedTransport
+from serial_runtime.transport.uri import AUTO_BAUD, Endpoint, SerialEndpoint, parse
 
 __all__ = [
     "Capture",
@@ -80,17 +84,53 @@ def connect(
     reconnect_s: float = 60.0,
     on_trouble: Callable[[str], object] = lambda text: None,
     bridged: bool = False,
+    recent: deque[Message] | None = None,
 ) -> Client:
     """Open the link and find out who is there.
 
     `timeout_s` bounds every call, `reconnect_s` the wait for a link that was lost; `on_trouble`
     is told, in words for the user, when a call has to wait for the link. `bridged`: the calls are
-    those of others, who are not at the line. Raises UriError, LinkError, LinkTimeout when nobody
-    answers.
+    those of others, who are not at the line. `recent` keeps the last messages, see `Link.recent`.
+    Raises UriError, LinkError, LinkTimeout when nobody answers.
     """
-    return Client(
-        lambda: open_transport(uri, timeout_s), timeout_s, reconnect_s, on_trouble, bridged
-    )
+    endpoint = parse(uri)
+    fast_baud = endpoint.fast if isinstance(endpoint, SerialEndpoint) else 0
+    opener = _Opener(uri, endpoint, timeout_s, on_trouble)
+    return Client(opener.open, timeout_s, reconnect_s, on_trouble, bridged, recent, fast_baud)
+
+
+class _Opener:
+    """Opens the transport of a URI, and finds the rate of a line when the URI leaves it open."""
+
+    def __init__(
+        self, uri: str, endpoint: Endpoint, timeout_s: float, tell: Callable[[str], object]
+    ) -> None:
+        self._uri = uri
+        self._timeout_s = timeout_s
+        self._tell = tell
+        self._search = isinstance(endpoint, SerialEndpoint) and endpoint.baud == AUTO_BAUD
+        self._baud = 0  # that was found
+
+    def open(self) -> Transport:
+        transport = open_transport(self._uri, self._timeout_s)
+        if self._search and isinstance(transport, RatedTransport):
+            try:
+                self._set_rate(transport)
+            except BaseException:
+                transport.close()
+                raise
+        return transport
+
+    def _set_rate(self, transport: RatedTransport) -> None:
+        if self._baud:
+            transport.switch_rate(self._baud)
+        else:
+            from serial_runtime.rpc.find_baud import find_baud
+            from serial_runtime.transport.serial import LIKELY_BAUDS
+
+            self._baud = find_baud(transport, LIKELY_BAUDS, PROBE)
+            self._tell(f"a runtime answers at {self._baud} baud")
+        transport.home_baud = self._baud
 
 
 class _Table(NamedTuple):
@@ -134,9 +174,13 @@ class Client:
         reconnect_s: float = 60.0,
         on_trouble: Callable[[str], object] = lambda text: None,
         bridged: bool = False,
+        recent: deque[Message] | None = None,
+        fast_baud: int = 0,
     ) -> None:
         """`open_transport` opens the link, and opens it again when it was lost."""
-        self.link = Link(open_transport, timeout_s, reconnect_s, on_trouble, bridged)
+        self.link = Link(
+            open_transport, timeout_s, reconnect_s, on_trouble, bridged, recent, fast_baud
+        )
         manager = StubManager(self.link)
         self._ide = BeremizPLCObjectServiceClient(manager)
         self._board = BoardServiceClient(manager)
@@ -194,6 +238,13 @@ class Client:
         capabilities = Reference()
         self._board.GetCapabilities(capabilities)
         found: Capabilities = capabilities.value
+        return found
+
+    def link_statistics(self) -> LinkStatistics:
+        """The board's figures of this link since it was opened."""
+        statistics = Reference()
+        self._board.GetLinkStatistics(statistics)
+        found: LinkStatistics = statistics.value
         return found
 
     def board_status(self) -> BoardStatus:

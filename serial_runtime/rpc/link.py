@@ -28,6 +28,7 @@ from serial_runtime.protocol.plain_session import PlainSession
 from serial_runtime.protocol.timing import FRAME_HEADER, Line
 from serial_runtime.rpc.board.interface import IBoardService as Board
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
+from serial_runtime.rpc.line_rate import Call, LineRate
 from serial_runtime.transport import Transport
 
 T = TypeVar("T")
@@ -111,17 +112,21 @@ class Link:
         reconnect_s: float,
         on_trouble: Callable[[str], object] = lambda text: None,
         bridged: bool = False,
+        recent: deque[Message] | None = None,
+        fast_baud: int = 0,
     ) -> None:
         """`timeout_s` is for each call, `reconnect_s` for the way back of a lost link.
 
         `on_trouble` is told, in words for the user, when a call has to wait for the link; it must
         not call the link. `bridged`: the calls are those of others, who are not at the line.
+        `recent` keeps the last messages, also when the peer does not answer at all. `fast_baud`:
+        run a serial line at this rate while it is used (0: never).
         """
         self.timeout_s = timeout_s
         self.reconnect_s = reconnect_s
         self.reconnects = 0
         self.connected = True  # False while the link is lost
-        self.recent: deque[Message] = deque(maxlen=_RECENT)
+        self.recent: deque[Message] = deque(maxlen=_RECENT) if recent is None else recent
         self._open_transport = open_transport
         self._on_trouble = on_trouble
         self._troubled = False  # it was told
@@ -134,7 +139,9 @@ class Link:
         self._closed = False
         self._driving = False  # a thread uses the transport
         self._followers = 0  # threads that wait for the one that drives
+        self._rate = LineRate(fast_baud, self._rate_switched, on_trouble)
         self.transport = open_transport()
+        self._rate.opened(self.transport)
         try:
             self._start_decoder()
             with self._changed:
@@ -205,6 +212,7 @@ class Link:
                 bodies = self._session.bye()
             for body in bodies:
                 self.transport.write(encode_frame(body))
+            self._rate.leave()
         except LinkError:
             pass  # the board forgets the session by itself in time
         finally:
@@ -230,6 +238,9 @@ class Link:
                 self._asked_s = now_s
                 if now_s - self._used_s > _STALE_S and not self._driving:
                     self._look()
+                if self._rate.active and self.ours and not self._driving:
+                    self._on_the_line(self._rate.prepare)
+                    now_s = time.monotonic()
             timeout_s = self.timeout_s
             if (service, method) in _SLOW:
                 timeout_s = max(timeout_s, _SLOW_S)
@@ -271,6 +282,15 @@ class Link:
         """Call and wait."""
         return self.wait(self.submit(service, method, arguments))
 
+    def run_at(self, baud: int) -> None:
+        """Agree with the board on a rate, until the link is closed or unused for some seconds.
+
+        While no call is under way. Raises LinkTimeout when the line does not carry it (then it is
+        at its first rate again), CallRefused without a rate, and the board's reason to refuse it.
+        """
+        with self._changed:
+            self._on_the_line(lambda call: self._rate.run_at(baud, call))
+
     def drop(self, requests: list[Request]) -> None:
         """Lose interest in calls; those under way may still execute."""
         with self._changed:
@@ -308,6 +328,8 @@ class Link:
             wake_s = min(wake_s, decoder.deadline_s)
         if not self._troubled:
             wake_s = min(wake_s, self._asked_s + self._silent_s)
+        if self._rate.active:
+            wake_s = min(wake_s, self._rate.lost_s)
         self._receive(session, None if wake_s == math.inf else max(0.0, wake_s - time.monotonic()))
 
     def _write(self, bodies: list[bytes]) -> None:
@@ -347,6 +369,8 @@ class Link:
             frames = decoder.feed(data, now_s) if data else decoder.tick(now_s)
         except ProtocolError as error:
             raise LinkClosed(f"{self.transport.name}: {error}") from error
+        if frames:
+            self._rate.heard_s = now_s
         for frame in frames:
             self.recent.append(
                 Message(now_s, "<", frame.body, "" if frame.trusted else "untrusted")
@@ -355,6 +379,8 @@ class Link:
                 session.receive(frame.body, now_s)
             elif isinstance(session, ClientSession) and session.receive(frame.body, now_s):
                 decoder.confirm(frame)
+        if self._rate.active and now_s >= self._rate.lost_s and not session.idle:
+            self._rate.go_home()
 
     def _look(self) -> None:
         """Notice that the link has closed before a call is trusted to it."""
@@ -365,6 +391,28 @@ class Link:
             self._reopen(error)
         finally:
             self._end_of_drive()
+
+    def _on_the_line(self, action: Callable[[Call], None]) -> None:
+        """Do something with calls of the link's own."""
+        self._driving = True
+        try:
+            action(self._call_within)
+        except LinkClosed as error:
+            self._reopen(error)
+        finally:
+            self._end_of_drive()
+
+    def _call_within(self, service: int, method: int, arguments: bytes, within_s: float) -> bytes:
+        session = self._session
+        deadline_s = time.monotonic() + within_s
+        request = session.submit(service, method, arguments, deadline_s=deadline_s, idempotent=True)
+        while not request.done:
+            self._step(session, request)
+        return request.result()
+
+    def _rate_switched(self) -> None:
+        self._start_decoder()
+        self._line.set_rate(self.transport.line_rate_Bps)
 
     def _trouble(self, text: str) -> None:
         """Tell it, once until the peer is heard again."""
@@ -386,6 +434,7 @@ class Link:
                 self._trouble(f"connection lost: {cause}; trying to reconnect")
             try:
                 self.transport = self._unlocked(self._open_transport)
+                self._rate.opened(self.transport)
                 self._start_decoder()
                 ours = self._probe(limit_s)
                 break

@@ -30,6 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.board import Distribution
     from serial_runtime.plc.plc_object import PLC
+    from serial_runtime.rpc.served_line import ServedLine
 
 PROBE = "serial-runtime/2?nonce="  # begins the digest that no program has; our answer is True
 _REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
@@ -88,6 +89,10 @@ class Limits:
         self.loss = LossMeter()
         self.most_reply = most_reply
         self._reply_cost = reply_cost
+
+    def become(self, other: Limits) -> None:
+        """The line runs at another rate now, which bears this."""
+        self.most_reply, self._reply_cost = other.most_reply, other._reply_cost
 
     @property
     def reply_bytes(self) -> int:
@@ -203,11 +208,12 @@ class IdeHandler(Ide):
 class BoardHandler(IBoardService):
     """Service 2. `owner` names whose uploads the calls mean; it is set before each call."""
 
-    def __init__(self, plc: PLC, limits: Limits, about: About) -> None:
+    def __init__(self, plc: PLC, limits: Limits, about: About, line: ServedLine) -> None:
         self.owner: Hashable = None
         self._plc = plc
         self._limits = limits
         self._about = about
+        self._line = line
 
     def GetCapabilities(self, capabilities: Reference) -> None:
         capabilities.value = board_types.Capabilities(
@@ -357,6 +363,15 @@ class BoardHandler(IBoardService):
 
     def FinishUpload(self) -> None:
         self._plc.finish_upload(self.owner)
+
+    def GetLinkStatistics(self, statistics: Reference) -> None:
+        statistics.value = self._line.statistics()
+
+    def SetBaud(self, baud: int) -> None:
+        self._line.set_baud(baud, self.owner)
+
+    def Echo(self, data: bytes, same: Reference) -> None:
+        same.value = bytes(data[: self._limits.reply_bytes - _REPLY_OVERHEAD])
 
 
 def _distribution(found: Distribution) -> board_types.Distribution:

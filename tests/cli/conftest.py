@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -18,12 +20,14 @@ from serial_runtime.rpc.board.common import (
     Capabilities,
     CycleStatistics,
     Distribution,
+    LinkStatistics,
     ProgramInfo,
     Task,
     Variable,
 )
 from serial_runtime.rpc.client import LogLine, Sent, Snapshot
 from serial_runtime.rpc.ide.common import PlcStatus, Status
+from serial_runtime.rpc.link import LinkFigures
 
 URI = "ERPC://fake:3000"
 
@@ -61,10 +65,36 @@ class FakeTrace:
         self.closed = True
 
 
+class FakeLink:
+    """A link with prepared figures; each look at them finds 100 bytes more on the line."""
+
+    def __init__(self) -> None:
+        self.transport = SimpleNamespace(name="/dev/fake", line_rate_Bps=11520.0)
+        self.bauds: list[int] = []
+        self._bytes = 0
+
+    @property
+    def figures(self) -> LinkFigures:
+        self._bytes += 100
+        return LinkFigures(
+            0.001, 0.002, 0.03, 9, 2, 7, 1, 0, 3, 41, self._bytes, self._bytes, 5, 16, 1400
+        )
+
+    def run_at(self, baud: int) -> None:
+        self.bauds.append(baud)
+
+    def submit(self, service: int, method: int, arguments: bytes, *, bulk: bool = False) -> bytes:
+        return arguments
+
+    def wait(self, request: bytes) -> bytes:
+        return request  # an echo
+
+
 class FakeBoard:
     """State of a board, and the calls that change it."""
 
     def __init__(self) -> None:
+        self.link = FakeLink()
         self.ours = True
         self.state = Status.Stopped
         self.table: list[Variable] = []
@@ -106,6 +136,12 @@ class FakeBoard:
     def status(self) -> PlcStatus:
         counts = [sum(line.level == level for line in self.lines) for level in range(4)]
         return PlcStatus(self.state, counts)
+
+    def link_statistics(self) -> LinkStatistics:
+        driver = [1000, 1000, 2, 17, 0, 0, 3]
+        return LinkStatistics(
+            frames=6, discarded_bytes=99, sessions=1, home_baud=9600, driver=driver
+        )
 
     def plc_id(self) -> str:
         return "STOCK"
@@ -187,6 +223,14 @@ class FakeBoard:
     def trace(self, names: Sequence[str], **options: object) -> FakeTrace:
         self.trace_options = options
         return FakeTrace(self, names)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where commands leave things for the user."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("SERIAL_RUNTIME_DEBUG", raising=False)
+    return tmp_path / "state"
 
 
 @pytest.fixture

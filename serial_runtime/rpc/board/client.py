@@ -152,6 +152,28 @@ class BoardServiceClient(interface.IBoardService):
         _request = self._begin(self.FINISHUPLOAD_ID)
         self._clientManager.perform_request(_request)
 
+    def GetLinkStatistics(self, statistics: Reference) -> None:
+        """Call GetLinkStatistics."""
+        _request = self._begin(self.GETLINKSTATISTICS_ID)
+        _codec = _request.codec
+        self._clientManager.perform_request(_request)
+        statistics.value = common.LinkStatistics()._read(_codec)
+
+    def SetBaud(self, baud: int) -> None:
+        """Call SetBaud."""
+        _request = self._begin(self.SETBAUD_ID)
+        _codec = _request.codec
+        _codec.write_uint32(baud)
+        self._clientManager.perform_request(_request)
+
+    def Echo(self, data: bytes, same: Reference) -> None:
+        """Call Echo."""
+        _request = self._begin(self.ECHO_ID)
+        _codec = _request.codec
+        _codec.write_binary(data)
+        self._clientManager.perform_request(_request)
+        same.value = bytes(_codec.read_binary())
+
     def GetTypes(self, table: int, indices: list[int], types: Reference) -> None:
         """Call GetTypes."""
         _request = self._begin(self.GETTYPES_ID)

@@ -450,3 +450,57 @@ class TraceBatch:
         codec.write_uint8(self.coding)
         codec.write_uint32(self.records)
         codec.write_binary(self.samples)
+
+
+@dataclass(slots=True)
+class LinkStatistics:
+    """The board's end of the link that the call came over, since that link was opened."""
+
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    #: that came whole, untrusted ones included
+    frames: int = 0
+    #: found while the receiver was out of step
+    untrusted_frames: int = 0
+    header_errors: int = 0
+    body_errors: int = 0
+    #: that belong to no frame
+    discarded_bytes: int = 0
+    #: open now, on all links
+    sessions: int = 0
+    #: at which the line runs, 0: no serial line
+    baud: int = 0
+    #: at which every client begins
+    home_baud: int = 0
+    #: rx, tx, frame, overrun, parity, brk, buf_overrun of the UART's
+    #: driver since it was loaded; empty: it keeps none
+    driver: list[int] = field(default_factory=list)
+
+    def _read(self, codec: Codec) -> Self:
+        self.received_bytes = codec.read_uint64()
+        self.sent_bytes = codec.read_uint64()
+        self.frames = codec.read_uint64()
+        self.untrusted_frames = codec.read_uint64()
+        self.header_errors = codec.read_uint64()
+        self.body_errors = codec.read_uint64()
+        self.discarded_bytes = codec.read_uint64()
+        self.sessions = codec.read_uint32()
+        self.baud = codec.read_uint32()
+        self.home_baud = codec.read_uint32()
+        self.driver = [codec.read_uint32() for _ in range(codec.start_read_list())]
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_uint64(self.received_bytes)
+        codec.write_uint64(self.sent_bytes)
+        codec.write_uint64(self.frames)
+        codec.write_uint64(self.untrusted_frames)
+        codec.write_uint64(self.header_errors)
+        codec.write_uint64(self.body_errors)
+        codec.write_uint64(self.discarded_bytes)
+        codec.write_uint32(self.sessions)
+        codec.write_uint32(self.baud)
+        codec.write_uint32(self.home_baud)
+        codec.start_write_list(len(self.driver))
+        for _item1 in self.driver:
+            codec.write_uint32(_item1)

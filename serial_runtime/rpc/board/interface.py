@@ -30,6 +30,9 @@ class IBoardService(ABC):
     OPENUPLOAD_ID = 13
     WRITEUPLOAD_ID = 14
     FINISHUPLOAD_ID = 15
+    GETLINKSTATISTICS_ID = 25
+    SETBAUD_ID = 26
+    ECHO_ID = 27
     GETTYPES_ID = 30
 
     @abstractmethod
@@ -134,6 +137,24 @@ class IBoardService(ABC):
     @abstractmethod
     def FinishUpload(self) -> None:
         """Decode and verify the stream. The file is then a blob whose id is its MD5."""
+
+    @abstractmethod
+    def GetLinkStatistics(self, statistics: Reference) -> None:
+        """Method 25 of the service.
+
+        statistics: out common.LinkStatistics
+        """
+
+    @abstractmethod
+    def SetBaud(self, baud: int) -> None:
+        """Run this line at another rate, once the reply has left; see docs/link.md, "Rates"."""
+
+    @abstractmethod
+    def Echo(self, data: bytes, same: Reference) -> None:
+        """The same bytes back, to measure the line; as many as fit a reply.
+
+        same: out bytes
+        """
 
     @abstractmethod
     def GetTypes(self, table: int, indices: list[int], types: Reference) -> None:

@@ -41,6 +41,9 @@ class BoardServiceService(Service):  # type: ignore[misc]
             self._ids.OPENUPLOAD_ID: self._handle_OpenUpload,
             self._ids.WRITEUPLOAD_ID: self._handle_WriteUpload,
             self._ids.FINISHUPLOAD_ID: self._handle_FinishUpload,
+            self._ids.GETLINKSTATISTICS_ID: self._handle_GetLinkStatistics,
+            self._ids.SETBAUD_ID: self._handle_SetBaud,
+            self._ids.ECHO_ID: self._handle_Echo,
             self._ids.GETTYPES_ID: self._handle_GetTypes,
         }
 
@@ -192,6 +195,28 @@ class BoardServiceService(Service):  # type: ignore[misc]
     def _handle_FinishUpload(self, _sequence: int, _codec: Codec) -> None:
         self._handler.FinishUpload()
         self._reply(self._ids.FINISHUPLOAD_ID, _sequence, _codec)
+
+    def _handle_GetLinkStatistics(self, _sequence: int, _codec: Codec) -> None:
+        statistics = Reference()
+        self._handler.GetLinkStatistics(statistics)
+        self._reply(self._ids.GETLINKSTATISTICS_ID, _sequence, _codec)
+        if statistics.value is None:
+            raise ValueError("GetLinkStatistics did not set statistics")
+        statistics.value._write(_codec)
+
+    def _handle_SetBaud(self, _sequence: int, _codec: Codec) -> None:
+        baud = _codec.read_uint32()
+        self._handler.SetBaud(baud)
+        self._reply(self._ids.SETBAUD_ID, _sequence, _codec)
+
+    def _handle_Echo(self, _sequence: int, _codec: Codec) -> None:
+        data = bytes(_codec.read_binary())
+        same = Reference()
+        self._handler.Echo(data, same)
+        self._reply(self._ids.ECHO_ID, _sequence, _codec)
+        if same.value is None:
+            raise ValueError("Echo did not set same")
+        _codec.write_binary(same.value)
 
     def _handle_GetTypes(self, _sequence: int, _codec: Codec) -> None:
         table = _codec.read_uint32()
