@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +22,7 @@ from erpc import Reference
 
 from benchmarks.figures import show, show_ratio
 from benchmarks.plant import program
-from benchmarks.rig import cable, runtime
+from benchmarks.rig import cable, resident_mb, runtime
 from serial_codegen.build import build
 from serial_runtime import get_include
 from serial_runtime.rpc.client import Client
@@ -90,6 +93,34 @@ def as_an_ide(client: Client, image: bytes) -> str:
     return "service 1"
 
 
+def import_ms(module: str) -> float:
+    """Import of a module in an interpreter that has the daemon's modules already."""
+    code = (
+        "import time, serial_runtime.daemon, serial_runtime.plc.plc_object, "
+        "serial_runtime.rpc.server; began = time.perf_counter(); "
+        f"import {module}; print((time.perf_counter() - began) * 1000)"
+    )
+    command = [sys.executable, "-c", code]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def board_cost(uri: str, pid: int, images: dict[str, bytes]) -> None:
+    """What the decoding adds to a board's runtime: as it is first, then a patch."""
+    sizes = []
+    for case in ("whole", "variable added"):
+        with Client(lambda: open_link(uri)) as client:
+            if not sizes:
+                as_an_ide(client, images["whole"])
+                sizes.append(resident_mb(pid))
+            how = client.download(images[case]).coding
+        sizes.append(resident_mb(pid))
+    times = [import_ms("zstandard") for _ in range(5)]
+    show("board: import of the decompressor", f"{statistics.median(times):.1f} ms")
+    show(
+        "board: resident, before and after patches", f"{sizes[0]:.1f} -> {sizes[-1]:.1f} MB ({how})"
+    )
+
+
 def turn(uri: str, images: dict[str, bytes]) -> dict[str, tuple[Cost, Cost]]:
     """For each case, the download as an IDE does it and ours."""
     costs = {}
@@ -128,9 +159,12 @@ def run(options: Sequence[str] = ()) -> None:
             folder = Path(name, str(number))
             with (
                 cable(folder / "cable", BAUD) as (board_end, host_end),
-                runtime(board_end, folder / "store", "--baud", str(BAUD)),
+                runtime(board_end, folder / "store", "--baud", str(BAUD)) as pid,
             ):
-                turns.append(turn(f"ERPC://{host_end}:{BAUD}", built))
+                uri = f"ERPC://{host_end}:{BAUD}"
+                if number == 0:
+                    board_cost(uri, pid, built)
+                turns.append(turn(uri, built))
         for case, (_, target) in CASES.items():
             pairs = [costs[case] for costs in turns]
             plain, ours = pairs[0]

@@ -31,7 +31,9 @@ DIRECTIONS = (TO_BOARD, TO_HOST, BOTH)
 class VirtualCable:
     """Two joined ttys; runs in a thread of its own from construction to :meth:`close`.
 
-    ``baud`` paces the line (8N1), None passes bytes on at once. The ends appear as symlinks
+    ``baud`` paces the line (8N1), None passes bytes on at once. With ``follow`` the ports decide as
+    on a real line: bytes take the time of the rate that the sender's tty is set to, and are garbage
+    to a receiver that is set to another one. The ends appear as symlinks
     ``board`` and ``host`` in ``directory``, which is made when missing: ``board_end`` and
     ``host_end`` are their paths. The line is faultless until :meth:`set_conditions`; ``seed`` then
     decides where its faults strike. All methods may be called from any thread.
@@ -41,7 +43,11 @@ class VirtualCable:
     """
 
     def __init__(
-        self, baud: float | None, directory: str | os.PathLike[str], seed: int = 0
+        self,
+        baud: float | None,
+        directory: str | os.PathLike[str],
+        seed: int = 0,
+        follow: bool = False,
     ) -> None:
         check_rate(baud)
         os.makedirs(directory, exist_ok=True)
@@ -55,8 +61,8 @@ class VirtualCable:
         self.baud = baud
         self._ends: dict[str, End] = {}
         self._lines = {
-            TO_BOARD: Direction(HOST, BOARD, baud, f"{seed}/{TO_BOARD}"),
-            TO_HOST: Direction(BOARD, HOST, baud, f"{seed}/{TO_HOST}"),
+            TO_BOARD: Direction(HOST, BOARD, baud, f"{seed}/{TO_BOARD}", follow),
+            TO_HOST: Direction(BOARD, HOST, baud, f"{seed}/{TO_HOST}", follow),
         }
         self._replug: list[tuple[float, str]] = []  # a heap: when, which end
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)

@@ -114,6 +114,8 @@ class Counters:
     """Bytes that arrived where nobody had the port open, or were under way at a disconnect."""
     overrun: int = 0
     """Bytes dropped since the reader was slow."""
+    garbled: int = 0
+    """Bytes sent at another rate than the receiver's (a cable that follows the ports)."""
     bit_errors: int = 0
     bursts: int = 0
     dropped: int = 0

@@ -25,13 +25,19 @@ from serial_runtime.line.pace import Pace
 
 # How often a reader that is behind is looked at; a tty does not tell when it was read.
 _LOOK_S = 0.001
-_BREAK, _STALL, _DISCONNECT = "breaks", "stalls", "disconnects"
+_BREAK, _STALL, _DISCONNECT, _GARBAGE = "breaks", "stalls", "disconnects", "garbage"
+# How far two UARTs may be apart, start bit to stop bit.
+_RATE_TOLERANCE = 0.04
+# A slow byte has at most so many edges that a fast receiver takes for start bits.
+_MOST_BYTES_OF_ONE = 5
 
 
 class Direction:
     """Used by the cable's thread alone. Times are monotonic seconds."""
 
-    def __init__(self, source: str, target: str, baud: float | None, seed: str) -> None:
+    def __init__(
+        self, source: str, target: str, baud: float | None, seed: str, follow: bool = False
+    ) -> None:
         self.source, self.target = source, target
         """Names of the ends."""
         self.pace = Pace(baud)
@@ -43,8 +49,11 @@ class Direction:
         self._counters = Counters()
         self._look_s = 0.0
         self._unread = 0  # at most so much of what was delivered is still unread
-        self._random = {kind: Random(f"{seed}/{kind}") for kind in (_BREAK, _STALL, _DISCONNECT)}
-        self._event_s = dict.fromkeys(self._random, math.inf)
+        kinds = (_BREAK, _STALL, _DISCONNECT)
+        self._random = {kind: Random(f"{seed}/{kind}") for kind in (*kinds, _GARBAGE)}
+        self._event_s = dict.fromkeys(kinds, math.inf)
+        self._follow = follow
+        self._baud = 0  # of the sender, when it is followed
 
     def set_conditions(self, conditions: Conditions, now_s: float) -> None:
         """From now on. What is on its way keeps its latency."""
@@ -127,12 +136,17 @@ class Direction:
             # Before delivering, so that a late wake-up sees no gap where the sender made none.
             room = pace.room - len(pace.queue) + pace.due(now_s)
             if room > 0 and (data := source.read(room)):
+                if self._follow and (baud := source.baud()) != self._baud:
+                    self._baud = baud
+                    pace.set_baud(baud, now_s)
                 pace.put(data, now_s)
         if self._outbox and not self.conditions.overrun_bytes:
             pace.hold(now_s)
         elif due := pace.due(now_s):
             counters.carried += due
             arriving = self.damage.apply(pace.take(due))
+            if self._follow and target is not None:
+                arriving = self._sampled(arriving, target.baud())
             self._delayed.append((pace.passed_s() + self.conditions.latency_s, arriving))
         while self._delayed and self._delayed[0][0] <= now_s:
             at_s, arriving = self._delayed.popleft()
@@ -151,6 +165,14 @@ class Direction:
             return None
         self._write(target, len(self._outbox))
         return target.master if self._outbox else None
+
+    def _sampled(self, data: bytes, baud: int) -> bytes:
+        """What a receiver that runs at this rate makes of it."""
+        if abs(baud - self._baud) <= _RATE_TOLERANCE * baud or not data:
+            return data
+        self._counters.garbled += len(data)
+        count = min(len(data) * baud // max(1, self._baud), len(data) * _MOST_BYTES_OF_ONE)
+        return self._random[_GARBAGE].randbytes(max(1, count))
 
     def _write(self, target: End, count: int) -> None:
         taken = target.write(self._outbox[:count])

@@ -12,7 +12,10 @@ import select
 import termios
 import tty
 
-_TIOCGPTPEER = 0x5441  # asm-generic (x86, Arm, RISC-V)
+# asm-generic (x86, Arm, RISC-V). The result of the second has both speeds as plain numbers.
+_TIOCGPTPEER = 0x5441
+_TCGETS2 = 0x802C542A
+_OSPEED_INDEX = 10
 TTY_HOLDS = 4095
 """Bytes a tty keeps for its reader (the kernel's line discipline); more wait before it."""
 
@@ -61,6 +64,12 @@ class End:
             if error.errno == errno.EIO:  # closed meanwhile: lost
                 return len(data)
             raise
+
+    def baud(self) -> int:
+        """The rate that programs have set at the slave; 38400 until one does."""
+        state = array.array("i", [0] * 64)
+        fcntl.ioctl(self.master, _TCGETS2, state)  # of a master it tells the slave's
+        return state[_OSPEED_INDEX]
 
     def unread(self) -> int:
         """Bytes in the tty that its reader has not taken; 0 when that cannot be told.

@@ -51,6 +51,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="rate; 0: as fast as it goes (default: 115200)",
     )
     parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="run at the rate each sender's port is set to instead; a receiver set to another one "
+        "gets garbage",
+    )
+    parser.add_argument(
         "--dir",
         metavar="DIR",
         help="folder for the device links 'board' and 'host' (default: a temporary one)",
@@ -92,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
     at_start = _conditions(options)
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
-    with VirtualCable(options.baud or None, options.dir, options.seed) as cable:
+    with VirtualCable(options.baud or None, options.dir, options.seed, options.follow) as cable:
         for direction, conditions in at_start.items():
             cable.set_conditions(direction, conditions)
         print(cable.board_end, cable.host_end, "READY", sep="\n", flush=True)

@@ -25,15 +25,15 @@ _MOST_WAIT_S = 4.0  # between repetitions
 _GRANULARITY_S = 0.005  # of clocks, polls and scheduling on both sides
 _REPLY_BYTES = 100  # what a reply is taken to be; a longer one is noticed by its arriving bytes
 LEAD_S = 0.02  # bulk data is written so long before the line runs dry
-_CHUNK_LINE_S = 0.125  # so long a chunk may take on the line; a short command waits behind one
+_CHUNK_LINE_S = 0.175  # so long a chunk may take on the line; a short command waits behind one
 LEAST_CHUNK, MOST_CHUNK = 256, 4096
 
 
 class LossMeter:
     """How many bytes a line carries between two frames lost; recent bytes weigh more."""
 
-    # As if one frame had been lost in 46 kB: chunks of about 1.4 kB until the line is known.
-    _PRIOR_BYTES = 46_000.0
+    # As if one frame had been lost in 100 kB: chunks of about 2 kB until the line is known.
+    _PRIOR_BYTES = 100_000.0
     _MEMORY_BYTES = 1_000_000.0
 
     def __init__(self) -> None:

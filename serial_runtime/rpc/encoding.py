@@ -19,7 +19,8 @@ NAMES = {PLAIN: "as it is", ZSTD: "compressed", PATCH: "patch"}
 _MAX_PATCHED = 4 << 20
 _MAX_PATCHED_FAST = 1 << 20
 _ZEROS = bytes(1 << 17)
-_BEST, _FAST = 22, 3  # levels of compression
+_BEST, _FAST = 19, 3  # levels of compression
+_WORTH = 0.95
 _MAGNITUDE = (1 << 63) - 1
 
 
@@ -36,17 +37,23 @@ def encodings(data: bytes, base: bytes, codings: int, *, slow_line: bool) -> lis
     """The streams of a file that save something, smallest first, and at last the file as it is.
 
     `base`: the file that a patch may be for, or nothing. `codings`: those the board takes, a bit
-    for each. On a slow line it is worth to take some time.
+    for each. On a slow line it is worth to take some time; for what hardly compresses, which no
+    program is, it is not worth on any.
     """
-    found = []
+    found: list[tuple[int, str, bytes]] = []
     with contextlib.suppress(ImportError):  # a host without the packages sends files as they are
-        if codings >> ZSTD & 1:
-            found.append((ZSTD, "", _compressed(data, slow_line)))
+        frame = _compressed(data, _FAST)
+        worth = len(frame) < _WORTH * len(data)
         limit = _MAX_PATCHED if slow_line else _MAX_PATCHED_FAST
-        if codings >> PATCH & 1 and base and len(data) <= limit >= len(base):
+        if codings >> PATCH & 1 and base and worth and len(data) <= limit >= len(base):
             records = _records(base, data)
             if records:
-                found.append((PATCH, _md5(base), _compressed(records, slow_line)))
+                found.append((PATCH, _md5(base), _compressed(records, _BEST)))
+        if codings >> ZSTD & 1:
+            patched = found and 2 * len(found[0][2]) < len(frame)  # then it will hardly be needed
+            if slow_line and worth and not patched:
+                frame = _compressed(data, _BEST)
+            found.append((ZSTD, "", frame))
     found = sorted((one for one in found if len(one[2]) < len(data)), key=lambda one: len(one[2]))
     return [
         Encoded(coding, base_md5, hashlib.sha256(stream).digest(), stream)
@@ -54,11 +61,10 @@ def encodings(data: bytes, base: bytes, codings: int, *, slow_line: bool) -> lis
     ]
 
 
-def _compressed(data: bytes, slow_line: bool) -> bytes:
+def _compressed(data: bytes, level: int) -> bytes:
     """One frame, whose decoder needs no more than MAX_WINDOW."""
     import zstandard
 
-    level = _BEST if slow_line else _FAST
     own = zstandard.ZstdCompressionParameters.from_level(level, source_size=len(data))
     parameters = zstandard.ZstdCompressionParameters.from_level(
         level,
@@ -71,11 +77,16 @@ def _compressed(data: bytes, slow_line: bool) -> bytes:
 
 
 def _records(base: bytes, data: bytes) -> bytes:
-    """The difference as records of a patch; nothing when finding it would take too long."""
+    """The difference as records of a patch; nothing when finding it would take too long.
+
+    Nor on a host without the package, as on a board.
+    """
     if _ZEROS in base or _ZEROS in data:
         return b""
-    import bsdiff4
-
+    try:
+        import bsdiff4
+    except ImportError:
+        return b""
     control, summed, added = _parts(bsdiff4.diff(base, data))
     records: list[bytes] = []
     seek = at_summed = at_added = 0

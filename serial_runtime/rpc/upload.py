@@ -32,6 +32,7 @@ from serial_runtime.rpc.link import Link
 
 _STOCK_CHUNK = 4095  # what the IDE sends
 _ATTEMPTS = 5
+_SLOW_BPS = 150_000.0  # below, the best compression takes less time than it saves
 _HEAD = Struct("<II")  # of WriteUpload's arguments: offset, length
 _OVERHEAD = 32  # of a chunk's request, beside the data: envelope, offset, length
 
@@ -115,8 +116,10 @@ class Upload:
             return self._blob(seed.encode(), data)
         blob_id = _md5(data).digest()
         if blob_id not in self._encoded:
+            rate_Bps = self._link.transport.line_rate_Bps
+            slow_line = rate_Bps is not None and rate_Bps < _SLOW_BPS
             self._encoded[blob_id] = encodings(
-                data, base, self._target.codings, slow_line=not self._link.transport.reliable
+                data, base, self._target.codings, slow_line=slow_line
             )
         choice = self._encoded[blob_id]
         while True:
@@ -165,7 +168,7 @@ class Upload:
 
         try:
             while offset < len(stream):
-                while len(flying) >= self._link.session.hello.window:
+                while len(flying) >= max(2, self._link.session.hello.window // 2):
                     land()
                 part = stream[offset : offset + self._chunk()]
                 arguments = _HEAD.pack(offset, len(part)) + part

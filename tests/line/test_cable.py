@@ -285,3 +285,16 @@ def test_another_rate_while_it_runs(cable: VirtualCable) -> None:
         cable.set_baud(0)
     board.close()
     host.close()
+
+
+def test_the_rates_of_the_ports_when_they_are_followed(tmp_path: Path) -> None:
+    with VirtualCable(None, tmp_path, follow=True) as cable:
+        board, host = open_serial(cable.board_end, 57600), open_serial(cable.host_end, 57600)
+        answered(board, host)
+        host.close()
+        host = open_serial(cable.host_end, 115200)
+        host.write(b"abcdefgh" * 10)
+        assert b"abcdefgh" not in board.read(LONG_S)
+        assert cable.counters("to-board").garbled > 0
+        board.close()
+        host.close()

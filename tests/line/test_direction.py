@@ -24,6 +24,10 @@ class PaperEnd:
         self.sent = bytearray()
         self.kept = bytearray()
         self.opened = True
+        self.rate = 9600
+
+    def baud(self) -> int:
+        return self.rate
 
     def is_open(self) -> bool:
         return self.opened
@@ -50,8 +54,8 @@ class PaperEnd:
 class Scene:
     """A direction, its ends, and a clock that only moves when told to."""
 
-    def __init__(self, **conditions: float) -> None:
-        self.line = Direction("from", "to", 10 * RATE_BPS, "seed")
+    def __init__(self, follow: bool = False, **conditions: float) -> None:
+        self.line = Direction("from", "to", 10 * RATE_BPS, "seed", follow)
         self.sender, self.receiver = PaperEnd(), PaperEnd()
         self.now_s = 50.0
         self.set(**conditions)
@@ -203,6 +207,36 @@ def test_an_overrun_does_not_meet_a_reader_that_keeps_up() -> None:
     scene.sender.sent += data
     assert scene.passes(250) == data
     assert scene.line.counters().overrun == 0
+
+
+def test_the_ports_do_not_matter_unless_they_are_followed() -> None:
+    scene = Scene()
+    scene.receiver.rate = 300
+    scene.send(b"abcd")
+    assert scene.passes(4.1) == b"abcd"
+
+
+def test_the_line_follows_the_sender() -> None:
+    scene = Scene(follow=True)
+    scene.sender.rate = scene.receiver.rate = 1000
+    scene.send(b"abcd")
+    assert scene.passes(11) == b"a"
+    scene.passes(40)
+    scene.sender.rate, scene.receiver.rate = 20000, 19700
+    scene.send(b"efgh")
+    assert scene.passes(2.1) == b"efgh"
+    assert scene.line.counters().garbled == 0
+
+
+@pytest.mark.parametrize(("rate", "count"), [(9600, 10), (1_000_000, 100), (300, 1)])
+def test_another_rate_is_garbage(rate: int, count: int) -> None:
+    scene = Scene(follow=True)
+    scene.sender.rate, scene.receiver.rate = 19200, rate
+    scene.send(b"abcdefghijabcdefghij")
+    got = scene.passes(50, step_ms=50)
+    assert len(got) == count
+    assert b"abcd" not in got
+    assert scene.line.counters().garbled == 20
 
 
 def test_nobody_listens() -> None:

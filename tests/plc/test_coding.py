@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import subprocess
 import sys
 from pathlib import Path
 
@@ -145,6 +146,16 @@ def test_a_board_without_the_decompressor_says_so(
     with pytest.raises(StoreError, match="upload the file as it is"):
         decode(tmp_path, plan_of(ZSTD, stream), stream)
     assert decode(tmp_path, plan_of(PLAIN, FILE), FILE) == FILE
+
+
+def test_the_board_imports_it_with_the_first_stream_that_needs_it() -> None:
+    code = (
+        "import sys, serial_runtime.daemon, serial_runtime.plc.plc_object as plc, "
+        "serial_runtime.rpc.server; from serial_runtime.plc.coding import codings; codings(); "
+        "sys.exit(' '.join({'zstandard', 'bsdiff4', 'hashlib'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
 
 
 def test_a_disk_that_takes_no_file_is_a_matter_of_room(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ class FakePLC:
         self.streams: dict[bytes, bytes] = {}  # by digest; they outlive sessions and boots
         self.uploads: dict[Any, UploadPlan] = {}
         self.forces: dict[int, bytes] = {}
+        self.values_forced: list[bytes] = []
         self.samples: list[bytes] = []
         self.oldest = 0
         self.token = 0
@@ -209,6 +210,7 @@ class FakePLC:
 
     def force_variables(self, values: dict[int, bytes], table: int) -> None:
         self.check(table)
+        self.values_forced += values.values()
         self.forces.update(values)
         self.forces = {index: value for index, value in self.forces.items() if value}
 
