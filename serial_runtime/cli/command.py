@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from serial_runtime.rpc.client import Client
-    from serial_runtime.rpc.link import Message
+    from serial_runtime.rpc.link_figures import Message
 
 _RECENT = 100  # messages kept for the report of an error
 FAILED, USAGE, NO_CONNECTION, INTERRUPTED = 1, 2, 3, 130

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from serial_runtime.rpc.board.common import LinkStatistics
     from serial_runtime.rpc.client import Client
-    from serial_runtime.rpc.link import LinkFigures
+    from serial_runtime.rpc.link_figures import LinkFigures
 
 _DRIVER = ("rx", "tx", "frame", "overrun", "parity", "brk", "buf_overrun")
 _LEAST_LOAD_S = 0.1

@@ -148,18 +148,18 @@ class Trigger:
         fires = true and not (self._edge and self._was_true)
         self._was_true = true
         self._waited += 1
-        forced = self._order.mode == Mode.AUTO and self._waited > self._order.timeout
+        timed_out = self._order.mode == Mode.AUTO and self._waited > self._order.timeout
         self._before.append((record, self._left_out))
         self._left_out = 0
-        if fires or forced:
+        if fires or timed_out:
             self._begin(tick_of(record), not fires)
         elif len(self._before) > self._order.pre:
             self._forget_oldest()
 
-    def _begin(self, tick: int, forced: bool) -> None:
+    def _begin(self, tick: int, timed_out: bool) -> None:
         first = tick_of(self._before[0][0])
         self._count += 1
-        self._buffer.begin_run(Run(0, first, self._buffer.run.every, self._count, tick, forced))
+        self._buffer.begin_run(Run(0, first, self._buffer.run.every, self._count, tick, timed_out))
         for record, left_out in self._before:
             self._buffer.leave_out(left_out)
             self._buffer.add([record])

@@ -135,8 +135,8 @@ class Line:
 
     @property
     def quiet_s(self) -> float:
-        """A silence after which no reply is under way."""
-        return max(_GRANULARITY_S, self._wait_s / 2)
+        """A silence after which no reply is under way: an adapter holds its end back for 16 ms."""
+        return self._wait_s
 
     @property
     def flight_bytes(self) -> float:

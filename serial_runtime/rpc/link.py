@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from erpc.client import RequestContext
 
@@ -26,9 +26,10 @@ from serial_runtime.protocol.envelope import OVERHEAD
 from serial_runtime.protocol.frame import FrameCounters, FrameDecoder, encode_frame
 from serial_runtime.protocol.plain_session import PlainSession
 from serial_runtime.protocol.timing import FRAME_HEADER, Line
-from serial_runtime.rpc.board.interface import IBoardService as Board
+from serial_runtime.rpc.call_rules import may_repeat, patience_s
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.line_rate import Call, LineRate
+from serial_runtime.rpc.link_figures import LinkFigures, Message
 from serial_runtime.transport import Transport
 
 T = TypeVar("T")
@@ -45,61 +46,6 @@ _RECENT = 100  # messages kept for an error report
 _RETRY_S = 0.05  # between attempts to open a link that is gone
 _SILENT_S = 3.0  # without an answer, and the time of two frames: tell it
 _STALE_S = 0.05  # a link unused for so long may have closed unnoticed
-
-# Methods whose call may execute twice: of our board, by service, and of a stock one.
-_NOT_TWICE = frozenset(
-    {
-        (Ide.SERVICE_ID, Ide.NEWPLC_ID),
-        (Ide.SERVICE_ID, Ide.REPAIRPLC_ID),
-        (Ide.SERVICE_ID, Ide.RESETLOGCOUNT_ID),
-        (Ide.SERVICE_ID, Ide.STARTPLC_ID),
-        (Ide.SERVICE_ID, Ide.STOPPLC_ID),
-    }
-)
-_NOT_TWICE_STOCK = _NOT_TWICE | {
-    (Ide.SERVICE_ID, Ide.APPENDCHUNKTOBLOB_ID),
-    (Ide.SERVICE_ID, Ide.GETTRACEVARIABLES_ID),
-}
-# These decode, or wait for disk, a trial load, or a program's init.
-_SLOW = frozenset(
-    {
-        (Ide.SERVICE_ID, Ide.NEWPLC_ID),
-        (Ide.SERVICE_ID, Ide.REPAIRPLC_ID),
-        (Ide.SERVICE_ID, Ide.STARTPLC_ID),
-        (Ide.SERVICE_ID, Ide.STOPPLC_ID),
-        (Board.SERVICE_ID, Board.FINISHUPLOAD_ID),
-    }
-)
-_SLOW_S = 60.0
-
-
-class Message(NamedTuple):
-    """A frame body that was sent or received, for an error report."""
-
-    time_s: float  # time.monotonic()
-    direction: str  # ">" to the board, "<" from it
-    body: bytes
-    note: str  # "" or "untrusted"
-
-
-class LinkFigures(NamedTuple):
-    """What a link has been through since it was made; counters only grow."""
-
-    rtt_s: float  # last turnaround: without the line time of the frames and the board's work
-    smoothed_s: float
-    rto_s: float  # retransmission timeout, likewise without line time
-    transmissions: int
-    retransmissions: int
-    frames: int
-    untrusted_frames: int
-    header_errors: int
-    body_errors: int
-    discarded_bytes: int
-    sent_bytes: int
-    received_bytes: int
-    reconnects: int
-    window: int  # requests under way at most
-    chunk: int  # bytes of data in a request of an upload, at present
 
 
 class Link:
@@ -241,18 +187,15 @@ class Link:
                 if self._rate.active and self.ours and not self._driving:
                     self._on_the_line(self._rate.prepare)
                     now_s = time.monotonic()
-            timeout_s = self.timeout_s
-            if (service, method) in _SLOW:
-                timeout_s = max(timeout_s, _SLOW_S)
+            timeout_s = patience_s(service, method, self.timeout_s)
             if bulk:  # what is ahead of it takes its time, on a bad line several times that
                 timeout_s += 3 * self._line.time_s(self._session.queued_bytes + len(arguments))
-            not_twice = _NOT_TWICE if self.ours else _NOT_TWICE_STOCK
             request = self._session.submit(
                 service,
                 method,
                 arguments,
                 deadline_s=now_s + timeout_s,
-                idempotent=(service, method) not in not_twice,
+                idempotent=may_repeat(service, method, ours=self.ours),
                 ordered=ordered,
                 bulk=bulk,
             )

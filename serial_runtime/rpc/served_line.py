@@ -31,28 +31,24 @@ class ServedLine:
     ) -> None:
         """`counters`: of the link's decoder. `switched`: the transport runs at another rate."""
         self._switched = switched
-        self.sent_bytes = 0
-        self._received_bytes = 0
+        self.received_bytes = self.sent_bytes = 0
         self._transport = transport
         self._counters = counters
         self._sessions = sessions
-        self._now_s = time.monotonic()
         self._rate = BoardRate(0)
         if isinstance(transport, RatedTransport):
-            self._rate = BoardRate(transport.home_baud, transport.baud, self._now_s)
-
-    def received(self, count: int, now_s: float) -> None:
-        """So many bytes have arrived, or none until now."""
-        self._received_bytes += count
-        self._now_s = now_s
+            self._rate = BoardRate(transport.home_baud, transport.baud, time.monotonic())
+        self.is_away = self._rate.is_away
+        """Whether it runs at an agreed rate: then plain calls are not answered, and `heard` and
+        `tick` are to be called."""
 
     def heard(self, session: int) -> None:
-        """They held an envelope."""
-        self._rate.heard(session, self._now_s)
+        """An envelope has arrived."""
+        self._rate.heard(session, time.monotonic())
 
-    def tick(self) -> None:
-        """They are all looked at."""
-        self._rate.tick(self._now_s)
+    def tick(self, now_s: float) -> None:
+        """What has arrived is looked at."""
+        self._rate.tick(now_s)
 
     def ended(self, session: int) -> None:
         """A session was closed."""
@@ -62,11 +58,6 @@ class ServedLine:
     def due_s(self) -> float:
         """When to `tick` though nothing arrives, while it is away."""
         return self._rate.due_s
-
-    @property
-    def is_away(self) -> bool:
-        """Whether the line runs at an agreed rate, where plain calls are not answered."""
-        return self._rate.is_away
 
     @property
     def wants_switch(self) -> bool:
@@ -85,6 +76,7 @@ class ServedLine:
         except (ConfigError, LinkError):
             self._rate.wanted = self._rate.baud  # it could a moment ago; the client finds back
         self._rate.switched(time.monotonic())
+        self.is_away = self._rate.is_away
         self._switched()
 
     def set_baud(self, baud: int, session: Hashable) -> None:
@@ -98,7 +90,7 @@ class ServedLine:
         """Our end's figures since the link was opened."""
         counters = self._counters
         return board_types.LinkStatistics(
-            received_bytes=self._received_bytes,
+            received_bytes=self.received_bytes,
             sent_bytes=self.sent_bytes,
             frames=counters.frames,
             untrusted_frames=counters.untrusted,

@@ -268,7 +268,7 @@ class Link:
             if restarts:
                 return
         decoder, now_s = self.decoder, time.monotonic()
-        self._line.received(len(data), now_s)
+        self._line.received_bytes += len(data)
         for frame in decoder.feed(data, now_s) if data else decoder.tick(now_s):
             if envelope.is_envelope(frame.body):
                 self._take_envelope(frame)
@@ -277,7 +277,7 @@ class Link:
             if self._calls.restarts:
                 return  # what follows is for the next process
         if self._line.is_away:
-            self._line.tick()
+            self._line.tick(now_s)
 
     def _restart_if_due(self) -> None:
         """Our reply is written; nobody else may end the process before."""
@@ -319,7 +319,8 @@ class Link:
             if not self._sessions.knows(request):
                 return
             self.decoder.confirm(frame)
-        self._line.heard(request.session)
+        if self._line.is_away:
+            self._line.heard(request.session)
         # Where the ends take turns, a second request would meet the reply to the first.
         window = 0 if self.transport.turnaround_s is None else 1
         actions = self._sessions.receive(request, self.limits.max_frame, window)

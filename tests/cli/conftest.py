@@ -27,7 +27,7 @@ from serial_runtime.rpc.board.common import (
 )
 from serial_runtime.rpc.client import LogLine, Sent, Snapshot
 from serial_runtime.rpc.ide.common import PlcStatus, Status
-from serial_runtime.rpc.link import LinkFigures
+from serial_runtime.rpc.link_figures import LinkFigures
 
 URI = "ERPC://fake:3000"
 

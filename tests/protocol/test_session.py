@@ -386,7 +386,7 @@ def test_does_not_repeat_while_bytes_arrive(client: ClientSession) -> None:
     client.send(10.0)
     client.heard(20.0)
     assert client.send(20.0) == []
-    assert client.wake_s == pytest.approx(20.125)
+    assert client.wake_s == pytest.approx(20.25)
 
 
 def test_an_answer_to_a_later_call_repeats_the_earlier_at_once(
