@@ -22,7 +22,7 @@ from serial_runtime.bridge.uploads import QUOTA_BYTES
 from serial_runtime.errors import ConfigError, LinkError, LinkTimeout, SerialRuntimeError
 from serial_runtime.protocol.session import WINDOW, ServerSessions
 from serial_runtime.rpc.client import Client, connect
-from serial_runtime.rpc.server import Server
+from serial_runtime.rpc.server import MAX_CONNECTIONS, Server
 from serial_runtime.rpc.service import About
 from serial_runtime.transport.base import Transport
 from serial_runtime.transport.tcp import TcpListener
@@ -45,7 +45,7 @@ class BridgeServer(Server):
         seat = Seat(self._remote, transport.name)
         server = Server(seat, self.sessions, self._about())  # type: ignore[arg-type]
         with self._seats_lock:
-            if self._closing.is_set():
+            if self._closing.is_set() or len(self._seats) >= MAX_CONNECTIONS:
                 transport.close()
                 return
             self._seats.add(server)

@@ -16,6 +16,7 @@ from plc_scene import image
 
 from serial_runtime.errors import StateError, VariableError
 from serial_runtime.rpc.ide.common import Status
+from serial_runtime.rpc.server import MAX_CONNECTIONS
 
 WaitFor = Callable[[Callable[[], object]], None]
 
@@ -359,3 +360,18 @@ def test_a_second_download_is_refused(scene: BridgeScene, wait_for: WaitFor) -> 
         assert one.transfer(IMAGE) is False
     wait_for(lambda: any("another client is downloading" in text for text in other.log()))
     assert other.transfer(IMAGE)
+
+
+def test_connections_are_limited(scene: BridgeScene) -> None:
+    with contextlib.ExitStack() as stack:
+
+        def connected() -> socket.socket:
+            place = ("127.0.0.1", scene.listener.port)
+            return stack.enter_context(socket.create_connection(place, 10))
+
+        ide = scene.ide()
+        for _ in range(MAX_CONNECTIONS - 1):
+            connected()
+        assert ide.status() == Status.Empty
+        assert connected().recv(1) == b"", "one too many: closed"
+        assert ide.status() == Status.Empty
