@@ -6,7 +6,17 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("startup", "roundtrip", "download", "stop", "faults", "trace", "work", "latency")
+ALL = (
+    "startup",
+    "roundtrip",
+    "download",
+    "image_sizes",
+    "stop",
+    "faults",
+    "trace",
+    "work",
+    "latency",
+)
 
 
 def main(arguments: list[str]) -> int:

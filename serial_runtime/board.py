@@ -119,6 +119,7 @@ class Board:
         result = lib.board_open(native, why.buffer, _TEXT_BYTES)
         if result != 0:
             raise BoardError(-result, why.text())
+        self.trace_ring_bytes = options.trace_ring_bytes
         self._open = True
         self._process = os.getpid()
         self._period_ns = 0

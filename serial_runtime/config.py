@@ -42,6 +42,9 @@ class Serial(NamedTuple):
 
     port: str = ""
     baud: int = 115200
+    rs485: str = "off"  # "driver" or "adapter" switches the transmitter of an RS-485 line
+    rs485_rts_high: bool = True  # while sending, when the driver does it
+    rs485_turnaround_ms: int = 0
 
 
 class Tcp(NamedTuple):
@@ -203,6 +206,12 @@ def _port(key: str, value: object) -> str:
     return value
 
 
+def _rs485(key: str, value: object) -> str:
+    if value in ("off", "driver", "adapter"):
+        return str(value)
+    raise ConfigError(f'{key} = {value!r}: expected "off", "driver" or "adapter"')
+
+
 def _listen(key: str, value: object) -> ListenAddress:
     if not isinstance(value, str):
         raise ConfigError(f'{key} = {value!r}: expected "HOST:PORT"')
@@ -228,7 +237,13 @@ def _driver(key: str, value: object) -> str:
 
 
 _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
-    "serial": {"port": _port, "baud": _integer(300, 12_000_000, " baud")},
+    "serial": {
+        "port": _port,
+        "baud": _integer(300, 12_000_000, " baud"),
+        "rs485": _rs485,
+        "rs485_rts_high": _boolean,
+        "rs485_turnaround_ms": _integer(0, 1000, " ms"),
+    },
     "tcp": {"listen": _listen},
     "rt": {
         "priority": _integer(0, 98, " (0: not real time)"),

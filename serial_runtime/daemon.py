@@ -29,10 +29,10 @@ from serial_runtime.errors import LinkClosed, StateError, WorkerBusy, WorkerStop
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.board import LogRecord
-    from serial_runtime.config import Profile
+    from serial_runtime.config import Profile, Serial
     from serial_runtime.plc.plc_object import PLC
     from serial_runtime.rpc.server import Server
-    from serial_runtime.transport.serial import SerialListener
+    from serial_runtime.transport.serial import HalfDuplex, SerialListener
     from serial_runtime.transport.tcp import TcpListener
     from serial_runtime.worker import Worker
 
@@ -186,7 +186,8 @@ def _listeners(
             text = f"waiting for {device}: it{reason.removeprefix(device)}"
             print(f"serial-runtime: {text}", file=sys.stderr, flush=True)
 
-        serial = SerialListener(device, profile.serial.baud, resume.serial_fd, on_wait)
+        turns = _half_duplex(profile.serial)
+        serial = SerialListener(device, profile.serial.baud, resume.serial_fd, on_wait, turns)
     if profile.tcp.listen is not None:
         from serial_runtime.transport.tcp import TcpListener
 
@@ -194,6 +195,18 @@ def _listeners(
         # A port that the kernel chose is known to clients by now.
         tcp = TcpListener(host, port or resume.tcp_port)
     return serial, tcp
+
+
+def _half_duplex(serial: Serial) -> HalfDuplex | None:
+    """How the ends of the line take turns, None when they need not."""
+    from serial_runtime.transport.serial import HalfDuplex
+    from serial_runtime.transport.tty_ioctl import Rs485
+
+    if serial.rs485 == "off":
+        return None
+    by_driver = serial.rs485 == "driver"
+    driver = Rs485.switched_by_rts(serial.rs485_rts_high) if by_driver else None
+    return HalfDuplex(serial.rs485_turnaround_ms / 1000, driver)
 
 
 def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:

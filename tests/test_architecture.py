@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "board_types": set(),
     "protocol": {"errors"},
     "transport": {"errors", "damage"},
+    "doctor": {"errors", "transport"},
     "plc": {"errors", "board", "worker", "iec"},
     "rpc": {"__init__", "errors", "iec", "board", "worker", "protocol", "transport", "plc"},
     "daemon": {
@@ -39,7 +40,18 @@ ALLOWED: dict[str, set[str]] = {
         "rpc",
     },
     "demo": {"__init__", "errors", "board", "line"},
-    "cli": {"__init__", "errors", "config", "iec", "rpc", "transport", "daemon", "demo", "line"},
+    "cli": {
+        "__init__",
+        "errors",
+        "config",
+        "iec",
+        "rpc",
+        "transport",
+        "daemon",
+        "demo",
+        "doctor",
+        "line",
+    },
 }
 # The hand-made interfaces of PLC source building and IDL live in serial_codegen, a leaf.
 MAY_IMPORT_CODEGEN = {"cli"}

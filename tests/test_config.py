@@ -28,6 +28,9 @@ FULL = """
 [serial]
 port = "/dev/ttyS1"
 baud = 921600
+rs485 = "driver"
+rs485_rts_high = false
+rs485_turnaround_ms = 2
 [tcp]
 listen = "127.0.0.1:3000"
 [rt]
@@ -49,7 +52,7 @@ trace_buffer_kib = 300
 
 def test_every_key_arrives() -> None:
     profile = parse_profile(FULL)
-    assert profile.serial == ("/dev/ttyS1", 921600)
+    assert profile.serial == ("/dev/ttyS1", 921600, "driver", False, 2)
     assert profile.tcp.listen == ListenAddress("127.0.0.1", 3000)
     assert profile.rt == (70, 1, 250, 512, -1)
     assert profile.io.driver == "sim:tank-1"
@@ -73,6 +76,7 @@ def test_every_key_can_be_left_out() -> None:
         ("[serial]\nbaud = 9600.5", ["serial.baud", "integer"]),
         ("[serial]\nport = 1", ["serial.port", "/dev/ttyS1"]),
         ('[serial]\nport = "a\\u0000b"', ["serial.port"]),
+        ("[serial]\nrs485 = true", ["serial.rs485", '"off", "driver" or "adapter"']),
         ("[tcp]\nlisten = 3000", ["tcp.listen", "HOST:PORT"]),
         ("[tcp]\nlisten = 'host:99999'", ["tcp.listen", "65535"]),
         ("[rt]\npriority = 100", ["rt.priority", "0 to 98"]),
@@ -108,7 +112,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_options_override_and_are_checked_alike() -> None:
     profile = override(parse_profile(FULL), "serial.baud", 9600)
-    assert profile.serial == ("/dev/ttyS1", 9600)
+    assert profile.serial[:2] == ("/dev/ttyS1", 9600)
     with pytest.raises(ConfigError, match=r"serial\.baud"):
         override(profile, "serial.baud", 1)
     for unknown in ("serial.speed", "x.y", "serial"):

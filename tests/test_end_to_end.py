@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -163,6 +164,44 @@ def test_unplugged_in_the_middle_of_a_download(
     assert client.program().name == "hundred"
     client.start()
     assert client.status().status == Status.Started
+
+
+def test_an_edited_program_goes_as_a_patch(client: Client, tmp_path: Path) -> None:
+    source = tmp_path / "edited.c"
+    source.write_text(HUNDRED.read_text())
+    client.download(image_of(source, tmp_path))
+    client.start()
+    source.write_text(HUNDRED.read_text().replace("->tick + i", "->tick + 1000 + i"))
+    edited = image_of(source, tmp_path)
+    sent = client.download(edited)
+    assert sent.coding == "patch"
+    assert sent.bytes_sent < len(edited) / 25
+    assert client.match_md5(hashlib.md5(edited).hexdigest())
+    client.start()
+    snapshot = client.read(["V0"])
+    assert unpack(IecType.DINT, snapshot.values, 0)[0] == snapshot.tick + 1000
+
+
+def test_the_board_is_killed_in_the_middle_of_a_download(
+    cable: VirtualCable, tmp_path: Path
+) -> None:
+    image = image_of(HUNDRED, tmp_path) + os.urandom(200_000)
+    runtimes = [Runtime(cable, tmp_path / "plc")]
+
+    def progress(done: int, total: int) -> None:
+        if len(runtimes) == 1 and done > total // 2:
+            runtimes[0].process.kill()
+            runtimes[0].process.communicate()
+            runtimes.append(Runtime(cable, tmp_path / "plc"))
+
+    try:
+        with connect(f"ERPC://{cable.host_end}:{BAUD}", timeout_s=20) as client:
+            sent = client.download(image, progress=progress)
+            assert sent.bytes_sent < 1.4 * len(image)  # it went on
+            assert client.match_md5(hashlib.md5(image).hexdigest())
+            client.start()
+    finally:
+        assert runtimes[-1].end() == 0
 
 
 def test_unplugged_in_the_middle_of_a_trace(

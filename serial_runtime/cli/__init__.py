@@ -25,6 +25,8 @@ COMMANDS = {
     "trace": ("trace", "record variables at every tick into a CSV file"),
     "log": ("log", "show the board's log"),
     "stats": ("stats", "cycle statistics: wakeup latency and execution time"),
+    "link": ("link", "watch the link: round trips, repetitions, errors"),
+    "doctor": ("doctor", "check a serial port of this machine"),
     "line": ("line", "a virtual serial cable, as bad as wanted"),
     "demo": ("demo", "all of it, on a virtual serial cable"),
 }

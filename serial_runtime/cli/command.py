@@ -7,16 +7,19 @@ import argparse
 import os
 import re
 import sys
+from collections import deque
 from importlib import import_module
 
-from serial_runtime.errors import ConfigError, LinkError, SerialRuntimeError
+from serial_runtime.errors import ConfigError, LinkError, ProtocolError, SerialRuntimeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from serial_runtime.rpc.client import Client
+    from serial_runtime.rpc.link_figures import Message
 
+_RECENT = 100  # messages kept for the report of an error
 FAILED, USAGE, NO_CONNECTION, INTERRUPTED = 1, 2, 3, 130
 URI_VARIABLE = "SERIAL_RUNTIME_URI"
 # With a scheme, or one of the short forms that neither a variable nor a file is likely to have.
@@ -134,12 +137,14 @@ def json_option(parser: argparse.ArgumentParser, help: str = "print JSON") -> No
 
 def run_command(name: str, module: str, words: list[str]) -> int:
     """Parse `words` and run the command. Every failure becomes one line and an exit code."""
+    recent: deque[Message] = deque(maxlen=_RECENT)
     command: Command = getattr(import_module(f"serial_runtime.cli.{module}"), name.upper())
     parser = command.parser(name)
     try:
         arguments = parser.parse_intermixed_args(words)
         if command.uri:
             _settle_uri(arguments, command.rest)
+            arguments.recent = recent
         status = command.run(arguments)
         sys.stdout.flush()
         return status
@@ -151,7 +156,10 @@ def run_command(name: str, module: str, words: list[str]) -> int:
     except ConfigError as error:
         return _fail(str(error), USAGE)
     except LinkError as error:
-        return _fail(str(error), NO_CONNECTION if command.uri else FAILED)
+        where = _report(error, arguments)
+        return _fail(str(error) + where, NO_CONNECTION if command.uri else FAILED)
+    except ProtocolError as error:
+        return _fail(str(error) + _report(error, arguments), FAILED)
     except SerialRuntimeError as error:
         return _fail(str(error), FAILED)
     except BrokenPipeError:
@@ -162,6 +170,15 @@ def run_command(name: str, module: str, words: list[str]) -> int:
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _report(error: SerialRuntimeError, arguments: argparse.Namespace) -> str:
+    """Keep what went over the link before it failed; returns where, for the sentence."""
+    if not getattr(arguments, "recent", None):
+        return ""
+    from serial_runtime.cli.link_report import report
+
+    return report(str(error), arguments.uri, arguments.recent)
 
 
 def _fail(sentence: str, status: int) -> int:
@@ -196,7 +213,7 @@ def open_board(arguments: argparse.Namespace) -> Client:
     def tell(text: str) -> None:
         print(f"serial-runtime: {text}", file=sys.stderr, flush=True)
 
-    return connect(arguments.uri, on_trouble=tell)
+    return connect(arguments.uri, on_trouble=tell, recent=arguments.recent)
 
 
 def printable(text: str) -> str:

@@ -89,13 +89,13 @@ def _run(arguments: argparse.Namespace) -> int:
         progress = _Progress(arguments.json)
         try:
             try:
-                board.download(image, progress=progress)
+                sent = board.download(image, progress=progress, whole=arguments.whole)
             finally:
                 progress.end()
         except KeyboardInterrupt:
             kept = "`status` tells whether the board took the program"
             if not progress.complete:
-                kept = "the board keeps the program it had"
+                kept = "the board keeps the program it had, and goes on with this one next time"
             print(f"interrupted; {kept}", file=sys.stderr)
             return INTERRUPTED
         seconds = max(time.monotonic() - begin, 1e-6)
@@ -103,11 +103,18 @@ def _run(arguments: argparse.Namespace) -> int:
             board.start()
     if arguments.json:
         print_json(
-            {"bytes": len(image), "seconds": seconds, "started": arguments.start, "stopped": stops}
+            {
+                "bytes": len(image),
+                "bytes_sent": sent.bytes_sent,
+                "coding": sent.coding,
+                "seconds": seconds,
+                "started": arguments.start,
+                "stopped": stops,
+            }
         )
     else:
-        rate = len(image) / seconds / 1000
-        print(f"loaded {len(image)} bytes in {seconds:.2f} s ({rate:.1f} kB/s)")
+        how = f"{sent.bytes_sent} bytes sent ({sent.coding})"
+        print(f"loaded {len(image)} bytes in {seconds:.2f} s: {how}")
         if arguments.start:
             print("started")
         elif stops:
@@ -117,13 +124,18 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", action="store_true", help="start the program afterwards")
+    parser.add_argument(
+        "--whole", action="store_true", help="send no patch of the program that the board has"
+    )
     json_option(parser)
 
 
 LOAD = Command(
     _run,
     description="Download an image. The board checks it completely before it replaces the "
-    "program it has; a download that breaks off changes nothing. A running program is stopped when "
+    "program it has; a download that breaks off changes nothing, and the next one of the same "
+    "image goes on from there. It is sent compressed, or as a patch of the program on the board "
+    "if that was loaded from here. A running program is stopped when "
     "it is replaced; `start`, or --start, runs the new one.",
     example="  serial-runtime load ERPC:///dev/ttyUSB0:115200 tank.so --start\n",
     options=_options,

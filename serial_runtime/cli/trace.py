@@ -22,60 +22,105 @@ from serial_runtime.cli.command import (
     open_board,
     print_json,
 )
+from serial_runtime.cli.trigger import trigger, trigger_name, trigger_options
 from serial_runtime.cli.variables import Selection
 from serial_runtime.errors import SerialRuntimeError, StateError
 from serial_runtime.iec import IecType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from serial_runtime.iec.text import Value
-    from serial_runtime.rpc.client import Client, Snapshot
+    from serial_runtime.rpc.client import Client, Snapshot, Trace
+
+
+_MASK = 0xFFFFFFFF  # ticks wrap
 
 
 class Recorder:
-    """Writes samples as CSV rows and gaps in the ticks as comment rows; counts both."""
+    """Writes samples as CSV rows, and what happens to the ticks as comment rows; counts both."""
 
     def __init__(self, file: TextIO, chosen: Selection) -> None:
         self._csv = csv.writer(file, lineterminator="\n")
         self._file = file
         self._chosen = chosen
-        self.ticks = self.gaps = self.missing = 0
+        self._every = 1
+        self.factors: set[int] = set()
+        self.ticks = self.gaps = self.missing = self.captures = 0
+        self.decimated = self.lost = 0  # as the board counts
         self.first = self.last = 0
         self.ended = ""  # why, when it did not come to the end that was asked for
         self.failure: SerialRuntimeError | None = None
         self._csv.writerow(["tick", *map(_heading, chosen.names, chosen.kinds)])
 
-    @property
-    def span(self) -> int:
-        """Ticks from the first sample to the last, those missing included."""
-        return self.ticks + self.missing
+    def add(self, trace: Trace, samples: Iterable[Snapshot], wanted: int | None) -> bool:
+        """Write a batch, of which the attributes of `trace` tell; False at the end wanted.
 
-    def add(self, sample: Snapshot) -> None:
-        """Write one sample."""
-        if self.ticks:
-            lost = (sample.tick - self.last - 1) & 0xFFFFFFFF  # ticks wrap at 2**32
+        `wanted` counts ticks from the first sample on.
+        """
+        for sample in samples:
+            if not self.ticks:
+                self.first = sample.tick
+            elif wanted is not None and _distance(self.first, sample.tick) >= wanted:
+                return False
+            self._remark(trace, sample.tick)
+            self.last = sample.tick
+            self.ticks += 1
+            values = self._chosen.values(sample.values)
+            self._csv.writerow([sample.tick, *map(_cell, self._chosen.kinds, values)])
+            if wanted is not None and _distance(self.first, sample.tick) == wanted - 1:
+                return False
+        self.decimated, self.lost = trace.decimated, trace.lost
+        return True
+
+    def _remark(self, trace: Trace, tick: int) -> None:
+        if trace.decimation != self._every:
+            self._every = trace.decimation
+            each = "all ticks" if self._every == 1 else f"one tick of {self._every}"
+            self._file.write(f"# decimation: {each} from tick {trace.since} on\n")
+        self.factors.add(self._every)
+        if trace.capture != self.captures:
+            self.captures = trace.capture
+            event = "nothing until" if trace.timed_out else "trigger at"
+            self._file.write(f"# capture {self.captures}: {event} tick {trace.trigger_tick}\n")
+        elif self.ticks:
+            lost = _distance(self._due(trace.since, tick), tick) // self._every
             if lost:
                 self.gaps += 1
                 self.missing += lost
                 self._file.write(f"# gap: {lost} ticks missing after tick {self.last}\n")
-        else:
-            self.first = sample.tick
-        self.last = sample.tick
-        self.ticks += 1
-        values = self._chosen.values(sample.values)
-        self._csv.writerow([sample.tick, *map(_cell, self._chosen.kinds, values)])
+
+    def _due(self, since: int, tick: int) -> int:
+        """The tick that should follow the last one; the factor in force is so from `since` on."""
+        after = (self.last + 1) & _MASK
+        if _distance(after, since) <= _distance(after, tick):
+            after = since
+        due = after + -after % self._every
+        return due if due <= _MASK else 0
 
     def summary(self) -> str:
         """The count in a sentence."""
         if not self.ticks:
             return f"nothing recorded; {self.ended}"
-        gaps = "no gap"
-        if self.gaps:
-            gaps = f"{self.gaps} gap{'s'[: self.gaps > 1]} with {self.missing} ticks missing"
-        return (
+        words = [
             f"{self.ticks} ticks ({self.first} to {self.last}) of {len(self._chosen.names)} "
-            f"variables, {gaps}{self.ended and '; ' + self.ended}"
-        )
+            "variables",
+            "no gap",
+        ]
+        if self.gaps:
+            gaps = f"{self.gaps} gap{'s'[: self.gaps > 1]}"
+            words[-1] = f"{gaps} with {self.missing} ticks missing"
+        if self.captures:
+            words.append(f"{self.captures} capture{'s'[: self.captures > 1]}")
+        elif self.decimated:
+            factors = " or ".join(map(str, sorted(self.factors)))
+            words.append(f"decimated: one tick of {factors} kept, {self.decimated} left out")
+        return ", ".join(words) + (self.ended and f"; {self.ended}")
+
+
+def _distance(first: int, last: int) -> int:
+    return (last - first) & _MASK
 
 
 def _heading(name: str, kind: IecType) -> str:
@@ -104,23 +149,26 @@ def _wanted_ticks(arguments: argparse.Namespace, board: Client) -> int | None:
     return ticks
 
 
-def _record(board: Client, recorder: Recorder, names: list[str], wanted: int | None) -> int:
+def _record(
+    open_trace: Callable[[], Trace], recorder: Recorder, wanted: int | None, captures: int | None
+) -> int:
     """Record until the end; the exit status. An error is kept if there is something to show."""
     from serial_runtime.rpc.ide.common import Status
 
     try:
-        with board.trace(names) as trace:
-            while wanted is None or recorder.span < wanted:
+        with open_trace() as trace:
+            more = True
+            while more and not trace.done:
                 samples = trace.poll()
-                for sample in samples:
-                    if wanted is None or recorder.span < wanted:
-                        recorder.add(sample)
+                more = recorder.add(trace, samples, wanted)
+                if captures is not None and trace.capture >= captures and trace.complete:
+                    break
                 if not samples and trace.plc != Status.Started:
                     recorder.ended = "then the program stopped"
                     break
     except KeyboardInterrupt:
         recorder.ended = "then Ctrl-C"
-        return 0 if wanted is None else INTERRUPTED
+        return 0 if wanted is None and captures is None else INTERRUPTED
     except SerialRuntimeError as error:
         if not recorder.ticks:
             raise
@@ -150,20 +198,37 @@ def _target(name: str) -> Iterator[TextIO]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if not arguments.name:
+    names = list(arguments.name)
+    if not names:
         raise UsageError("name at least one variable; `serial-runtime watch --count 1` shows all")
+    captures = arguments.captures
+    if arguments.trigger:
+        if arguments.ticks or arguments.duration:
+            raise UsageError("with --trigger the end is --mode single, --captures N or Ctrl-C")
+        names.append(trigger_name(arguments.trigger))
+        captures = 1 if arguments.mode == "single" else captures
+    elif captures:
+        raise UsageError("--captures counts the captures of a --trigger, and there is none")
     from serial_runtime.rpc.ide.common import Status
 
     with open_board(arguments) as board:
-        chosen = Selection(board, arguments.name)
+        chosen = Selection(board, names)
         if board.status().status != Status.Started:
             raise StateError("no program is running, so there are no ticks to record; start it")
         wanted = _wanted_ticks(arguments, board)
+        event = None
+        if arguments.trigger:
+            event = trigger(arguments, chosen, board.statistics().period_ns / 1e9)
         with _target(arguments.output) as file:
             recorder = Recorder(file, chosen)
-            if not (arguments.json or wanted):
+            if not (arguments.json or wanted or captures):
                 print("recording until Ctrl-C", file=sys.stderr, flush=True)
-            status = _record(board, recorder, chosen.names, wanted)
+            status = _record(
+                lambda: board.trace(chosen.names, every=arguments.every, trigger=event),
+                recorder,
+                wanted,
+                captures,
+            )
     target = sys.stderr if arguments.output == "-" else sys.stdout
     if arguments.json and target is sys.stdout:
         print_json(
@@ -174,6 +239,10 @@ def _run(arguments: argparse.Namespace) -> int:
                 "last": recorder.last,
                 "gaps": recorder.gaps,
                 "missing": recorder.missing,
+                "decimated": recorder.decimated,
+                "factors": sorted(recorder.factors),
+                "lost": recorder.lost,
+                "captures": recorder.captures,
                 "ended": recorder.ended,
             }
         )
@@ -196,17 +265,37 @@ def _options(parser: argparse.ArgumentParser) -> None:
         help="end after S seconds of PLC time",
     )
     end.add_argument("--ticks", type=COUNT, metavar="N", help="end after N ticks")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--every",
+        type=number(int, 1, 2**31 - 1),
+        default=0,
+        metavar="N",
+        help="only ticks that N divides (default: all, or fewer while the line is too slow)",
+    )
+    which.add_argument(
+        "--full",
+        dest="every",
+        action="store_const",
+        const=1,
+        help="all ticks; what a slow line cannot take in time is lost",
+    )
+    trigger_options(parser)
     json_option(parser, "print the summary as JSON")
 
 
 TRACE = Command(
     _run,
     description="Record variables at every tick of the PLC into a CSV file, until Ctrl-C or the "
-    "end given. The board keeps what the line cannot take at once; what it had to drop is a "
-    "comment row (# gap: ...) and counted in the summary. TIME is in seconds, BOOL 0 or 1. The "
-    "file is FILE.csv.part until the recording ends, in whatever way.",
+    "end given, or only around events. The board keeps what the line cannot take at once; when the "
+    "line is too slow for every tick, it keeps one of 2, 4, 8 ... and a comment row says so "
+    "(# decimation: ...). Ticks that are missing otherwise are a comment row too (# gap: ...) and "
+    "counted in the summary. TIME is in seconds, BOOL 0 or 1. The file is FILE.csv.part until the "
+    "recording ends, in whatever way.",
     example="  serial-runtime trace ERPC:///dev/ttyUSB0:115200 TANK.LEVEL PUMP1.SPEED "
-    "-o tank.csv --duration 10\n",
+    "-o tank.csv --duration 10\n"
+    "  serial-runtime trace ERPC:///dev/ttyUSB0:115200 TANK.LEVEL PUMP1.ON -o tank.csv \\\n"
+    "      --trigger 'TANK.LEVEL rising 1.5' --pre 100 --post 400 --mode single\n",
     options=_options,
     rest="name",
     words="NAME... -o FILE.csv",

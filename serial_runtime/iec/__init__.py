@@ -96,6 +96,13 @@ def wire_size(kind: int) -> int:
     return struct.calcsize(_FORMATS[iec_type(kind)])
 
 
+def layout(kind: int) -> struct.Struct:
+    """The wire form of any type but STRING; what it unpacks compares like the values do."""
+    if kind == IecType.BOOL:
+        return struct.Struct("<B")
+    return struct.Struct("<qq" if kind in _TIMES else _FORMATS[iec_type(kind)])
+
+
 def unpack(kind: int, data: bytes | memoryview, offset: int = 0) -> tuple[Value, int]:
     """The value at `offset` and the offset behind it. ProtocolError when it is cut or invalid."""
     kind = iec_type(kind)

@@ -61,6 +61,15 @@ class TraceBatch(NamedTuple):
 
     plc: PlcStatus
     next_cursor: int
-    lost: int
-    samples: bytes
     more: bool
+    done: bool
+    lost: int
+    decimated: int
+    every: int
+    since: int
+    capture: int
+    trigger_tick: int
+    timed_out: bool
+    coding: int
+    records: int
+    samples: bytes

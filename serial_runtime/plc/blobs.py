@@ -20,6 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
+    from serial_runtime.plc.digest import Digest
+
 MAX_BLOBS = 256  # of one owner: a program and its extra files
 MAX_OWNERS_FACTOR = 4  # all owners together: so many times the quota of one
 
@@ -27,10 +29,10 @@ MAX_OWNERS_FACTOR = 4  # all owners together: so many times the quota of one
 class _Blob:
     __slots__ = ("digest", "path", "previous_id", "previous_size", "size")
 
-    def __init__(self, path: str, seed: bytes) -> None:
+    def __init__(self, path: str, digest: Digest, size: int = 0) -> None:
         self.path = path
-        self.digest = md5(seed)
-        self.size = 0
+        self.digest = digest
+        self.size = size
         self.previous_id = b""
         self.previous_size = 0
 
@@ -48,17 +50,9 @@ class Blobs:
     def seed(self, owner: Hashable, seed: bytes) -> bytes:
         """Begin a blob; an unfinished one with the same id begins again. BlobError: quota, disk."""
         blobs = self._owners.get(owner, {})
-        self._serial += 1
-        blob = _Blob(os.path.join(self._directory, f"blob-{self._serial}"), seed)
+        blob = _Blob(self.new_path(), md5(seed))
         blob_id = blob.digest.digest()
-        if blob_id not in blobs:
-            if len(blobs) >= self._quota_count:
-                raise BlobError(
-                    f"{self._quota_count} uploads are open: purge them, or finish one with NewPLC"
-                )
-            everybody = sum(map(len, self._owners.values()))
-            if everybody >= self._quota_count * MAX_OWNERS_FACTOR:
-                raise BlobError("the upload area is full with the uploads of other clients")
+        self._check_count(blobs, blob_id)
         try:
             os.close(os.open(blob.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_WRONLY, 0o644))
         except OSError as error:
@@ -72,14 +66,7 @@ class Blobs:
         blob = blobs.get(blob_id)
         if blob is None:
             return self._repeated(blobs, data, blob_id)
-        if self._bytes(blobs) + len(data) > self._quota_bytes:
-            raise BlobError(
-                f"the upload area is full: {self._quota_bytes // 1024} KiB for one client "
-                "(profile key store.blob_quota_kib)"
-            )
-        everybody = sum(map(self._bytes, self._owners.values()))
-        if everybody + len(data) > self._quota_bytes * MAX_OWNERS_FACTOR:
-            raise BlobError("the upload area is full with the uploads of other clients")
+        self._check_bytes(blobs, len(data))
         try:
             fd = os.open(blob.path, os.O_WRONLY | os.O_CLOEXEC)
             try:
@@ -98,6 +85,26 @@ class Blobs:
             del blobs[blob_id]
             self._put(blobs, new_id, blob)
         return new_id
+
+    def new_path(self) -> str:
+        """Where to make a file that `adopt` takes."""
+        self._serial += 1
+        return os.path.join(self._directory, f"blob-{self._serial}")
+
+    def check_room(self, owner: Hashable, blob_id: bytes, size: int) -> None:
+        """BlobError when this owner could not `adopt` such a file."""
+        blobs = self._owners.get(owner, {})
+        self._check_count(blobs, blob_id)
+        self._check_bytes(blobs, size - (blobs[blob_id].size if blob_id in blobs else 0))
+
+    def adopt(self, owner: Hashable, path: str, digest: Digest, size: int) -> None:
+        """Make a finished file a blob without a seed: its id is the MD5 `digest` of `size` bytes.
+
+        BlobError: quota; the file stays the caller's.
+        """
+        blob_id = digest.digest()
+        self.check_room(owner, blob_id, size)
+        self._put(self._owners.setdefault(owner, {}), blob_id, _Blob(path, digest, size))
 
     def path(self, owner: Hashable, blob_id: bytes) -> str:
         """The file of a blob, holding exactly its data. BlobError when there is no such blob."""
@@ -123,6 +130,27 @@ class Blobs:
         """Forget all blobs of one owner, and the owner."""
         for blob in self._owners.pop(owner, {}).values():
             _remove(blob.path)
+
+    def _check_count(self, blobs: dict[bytes, _Blob], blob_id: bytes) -> None:
+        if blob_id in blobs:
+            return
+        if len(blobs) >= self._quota_count:
+            raise BlobError(
+                f"{self._quota_count} uploads are open: purge them, or finish one with NewPLC"
+            )
+        everybody = sum(map(len, self._owners.values()))
+        if everybody >= self._quota_count * MAX_OWNERS_FACTOR:
+            raise BlobError("the upload area is full with the uploads of other clients")
+
+    def _check_bytes(self, blobs: dict[bytes, _Blob], more: int) -> None:
+        if self._bytes(blobs) + more > self._quota_bytes:
+            raise BlobError(
+                f"the upload area is full: {self._quota_bytes // 1024} KiB for one client "
+                "(profile key store.blob_quota_kib)"
+            )
+        everybody = sum(map(self._bytes, self._owners.values()))
+        if everybody + more > self._quota_bytes * MAX_OWNERS_FACTOR:
+            raise BlobError("the upload area is full with the uploads of other clients")
 
     def _put(self, blobs: dict[bytes, _Blob], blob_id: bytes, blob: _Blob) -> None:
         old = blobs.get(blob_id)

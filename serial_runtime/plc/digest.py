@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""MD5, as the IDE's protocol needs it: names of contents, no security.
+"""MD5, as the IDE's protocol needs it: names of contents, no security. SHA-256 for streams.
 
-The interpreter's own module is preferred to hashlib, which loads OpenSSL (3 ms and some MB on a
+The interpreter's own modules are preferred to hashlib, which loads OpenSSL (3 ms and some MB on a
 small board) and whose MD5 a FIPS system switches off.
 """
 
@@ -11,6 +11,7 @@ from serial_runtime.errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from hashlib import _Hash as Digest
     from hashlib import md5
 else:
     try:
@@ -18,7 +19,7 @@ else:
     except ImportError:
         from hashlib import md5
 
-__all__ = ["check_md5", "file_md5", "md5"]
+__all__ = ["Digest", "check_md5", "file_md5", "md5", "sha256"]
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -28,6 +29,18 @@ def check_md5(text: str) -> str:
     if len(text) != 32 or not _HEX.issuperset(text):
         raise StoreError(f"{text[:80]!r} is not an MD5: expected 32 hexadecimal digits, lower case")
     return text
+
+
+def sha256() -> Digest:
+    """A new SHA-256; its module is loaded by the first."""
+    if TYPE_CHECKING:
+        from hashlib import sha256 as new
+    else:
+        try:
+            from _sha256 import sha256 as new  # its name up to Python 3.11
+        except ImportError:
+            from hashlib import sha256 as new
+    return new()
 
 
 def file_md5(path: str) -> str:

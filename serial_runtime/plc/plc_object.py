@@ -35,8 +35,9 @@ from serial_runtime.plc.blobs import Blobs
 from serial_runtime.plc.loader import Loader
 from serial_runtime.plc.log import CRITICAL, INFO, WARNING, Log
 from serial_runtime.plc.program_store import check_names
-from serial_runtime.plc.trace import Trace
+from serial_runtime.plc.trace import ALL_TICKS, Trace, TraceOptions
 from serial_runtime.plc.trial import load_on_trial
+from serial_runtime.plc.uploads import Uploads
 from serial_runtime.plc.watch import INVALID, SUSPENDED, Watch
 from serial_runtime.worker import serialized, serialized_bulk
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from serial_runtime.board import Board, Image, LogRecord, Statistics, Variable
+    from serial_runtime.plc.coding import Decoding, UploadPlan
     from serial_runtime.plc.loader import Prepared
     from serial_runtime.plc.program_store import ProgramStore
     from serial_runtime.worker import Worker
@@ -61,8 +63,8 @@ class PLC:
     """One PLC: a board, a program store, and what clients do with them.
 
     Any thread may call any method; they run on `worker`, but for `get_traces`, `read_trace` and
-    `log`, which never wait and run where they are called, and the slow part of `new_plc`. It owns
-    board and store: `close`.
+    `log`, which never wait and run where they are called, and the slow parts of `new_plc` and
+    `finish_upload`. It owns board and store: `close`.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class PLC:
         self._board = board
         self._store = store
         self._blobs = Blobs(store.spool_directory, blob_quota_bytes)
+        self._uploads = Uploads(store.uploads_directory, blob_quota_bytes, self._blobs, store.find)
         self._log = Log()
         self._watch = Watch(board, Trace(board, trace_buffer_bytes))
         self._loader = Loader(board, store, self._watch, self._log, trial)
@@ -163,6 +166,7 @@ class PLC:
     def owner_closed(self, owner: Hashable) -> None:
         """The connection or session has ended: free what it holds."""
         self._blobs.purge(owner)
+        self._uploads.close(owner)
 
     @serialized
     def match_md5(self, md5: str) -> bool:
@@ -189,7 +193,7 @@ class PLC:
         try:
             prepared = self._loader.prepare(md5, program, files, same)
             self._install(prepared, md5)
-            self._discard_blobs(owner, [blob_id, *(file_id for _, file_id in extra_files)])
+            self._use_up(owner, [blob_id, *(file_id for _, file_id in extra_files)])
         except WorkerStopped:
             raise
         except SerialRuntimeError as error:
@@ -225,8 +229,9 @@ class PLC:
             self._plan_restart(start=False, reason="a program was loaded after a program fault")
 
     @serialized
-    def _discard_blobs(self, owner: Hashable, blob_ids: Sequence[bytes]) -> None:
+    def _use_up(self, owner: Hashable, blob_ids: Sequence[bytes]) -> None:
         self._blobs.discard(owner, blob_ids)
+        self._uploads.used(blob_ids)
 
     @serialized
     def _refuse_program(self, error: SerialRuntimeError) -> None:
@@ -318,6 +323,34 @@ class PLC:
     # ---- service 2 ---------------------------------------------------------------------------
 
     @serialized
+    def open_upload(self, owner: Hashable, plan: UploadPlan) -> tuple[int, bytes]:
+        """Begin an upload by offset, or go on with it: see ``Uploads.open``."""
+        return self._uploads.open(owner, plan)
+
+    @serialized_bulk
+    def write_upload(self, owner: Hashable, offset: int, data: bytes) -> None:
+        """Bytes of the upload that this owner has opened. BlobError."""
+        self._uploads.write(owner, offset, data)
+
+    def finish_upload(self, owner: Hashable) -> None:
+        """Make the uploaded file a blob of this owner; its id is the file's MD5.
+
+        The decoding takes its time, on the calling thread: it holds up nobody else. StoreError:
+        the stream does not give the file, and is dropped. BlobError: no room.
+        """
+        decoding = self._begin_decoding(owner)
+        decoding.run()
+        self._end_decoding(owner, decoding)
+
+    @serialized
+    def _begin_decoding(self, owner: Hashable) -> Decoding:
+        return self._uploads.begin(owner)
+
+    @serialized
+    def _end_decoding(self, owner: Hashable, decoding: Decoding) -> None:
+        self._uploads.end(owner, decoding)
+
+    @serialized
     def board_status(self) -> BoardStatus:
         """The state of the whole board."""
         self.housekeeping()
@@ -393,13 +426,23 @@ class PLC:
         return self._board.statistics(reset)
 
     @serialized
-    def open_trace(self, indices: Sequence[int], table: int | None = None) -> int:
-        """Trace these variables every tick; returns a token. VariableError, TraceError."""
-        return self._watch.open(self._require_usable("trace", table), indices)
+    def open_trace(
+        self,
+        indices: Sequence[int],
+        table: int | None = None,
+        options: TraceOptions = ALL_TICKS,
+    ) -> int:
+        """Trace these variables; returns a token. VariableError, TraceError."""
+        return self._watch.open(self._require_usable("trace", table), indices, options)
 
-    def read_trace(self, token: int, cursor: int, max_bytes: int) -> TraceBatch:
-        """Samples from `cursor` (first 0) on; earlier ones are acknowledged. TraceError."""
-        batch = self._watch.trace.read(token, cursor, max_bytes)
+    def read_trace(
+        self, token: int, cursor: int, max_bytes: int, longest_bytes: int = 0
+    ) -> TraceBatch:
+        """Samples from `cursor` (first 0) on; earlier ones are acknowledged. TraceError.
+
+        A sample that is alone longer than `max_bytes` may have `longest_bytes`.
+        """
+        batch = self._watch.trace.read(token, cursor, max_bytes, longest_bytes)
         return TraceBatch(self._status(), *batch)
 
     @serialized

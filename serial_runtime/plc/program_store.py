@@ -5,7 +5,8 @@
     current              "a" or "b"; absent: no program
     pending              the slot to try first at the next start; absent: none
     slot-a/, slot-b/     program (the image, byte for byte), files/ (extra files), meta.json
-    run/                 copies that were dlopened; spool/: uploads in progress
+    run/                 copies that were dlopened; spool/: uploads of this process
+    uploads/             streams that a later process goes on with (``uploads``)
 
 A new program is written whole and durable into the slot that is not current; then `current` is
 replaced by a rename. So power loss at any instant leaves the old program or the new one, whole,
@@ -64,6 +65,7 @@ class ProgramStore:
         self._loads = 0
         self._lock_fd = -1
         self.spool_directory = self._path("spool")
+        self.uploads_directory = self._path("uploads")
         try:
             os.makedirs(self._directory, exist_ok=True)
             self._lock()
@@ -97,6 +99,14 @@ class ProgramStore:
         if os.path.exists(self._path("pending")):
             return self._read_slot(self._read_mark("pending"))
         return self.current()
+
+    def find(self, md5: str) -> StoredProgram:
+        """The stored program with this digest, pending or current. StoreError: there is none."""
+        for stored in (self.newest, self.current):
+            program = stored()
+            if program.md5 == md5:
+                return program
+        raise StoreError(f"the program {md5} is not on the board any more: upload the file whole")
 
     def prepare(
         self,
@@ -224,6 +234,7 @@ class ProgramStore:
         for name in ("run", "spool"):
             self._disk.remove_tree(self._path(name))
             self._disk.make_directory(self._path(name))
+        self._disk.make_directory(self.uploads_directory)
         for name in ("current", "pending"):
             self._disk.remove(self._path(name + ".new"))
         wanted = []

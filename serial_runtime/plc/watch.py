@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from serial_runtime.errors import BoardError, TraceError, VariableError
 from serial_runtime.iec import IecType, wire_size
-from serial_runtime.plc.trace import Trace
+from serial_runtime.plc.trace import Trace, TraceOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,12 +73,21 @@ class Watch:
         self.trace.close()
         self._board.set_trace(())
 
-    def open(self, image: Image, indices: Sequence[int]) -> int:
-        """Service 2: trace these variables. VariableError, TraceError."""
+    def open(self, image: Image, indices: Sequence[int], options: TraceOptions) -> int:
+        """Service 2: trace these variables. VariableError, TraceError: nothing is changed then."""
         if not indices:
             raise TraceError("no variables to trace: name at least one")
         _check_list(image, indices)
-        return self.trace.open(self._board.set_trace(indices), len(indices), keep=True)
+        variables = [image.variables[index] for index in indices]
+        trigger = self.trace.prepare(variables, options)
+        return self.trace.open(
+            self._board.set_trace(indices),
+            len(indices),
+            keep=True,
+            kinds=[variable.type for variable in variables],
+            options=options,
+            trigger=trigger,
+        )
 
     def force(self, values: Mapping[int, bytes]) -> None:
         """Service 2: force these too; an empty value releases. VariableError: nothing changed."""

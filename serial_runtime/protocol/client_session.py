@@ -113,6 +113,7 @@ class ClientSession:
         self._next = 1
         self._submitted = 0
         self._orders = 0
+        self._silent_repeats = 0  # since the last answer
         self._heard_s = 0.0
         self._strays = False  # whether a request may wait in a session that is no more
         self._short: deque[Request] = deque()  # not transmitted yet
@@ -151,6 +152,11 @@ class ClientSession:
     def idle(self) -> bool:
         """Whether no call is under way."""
         return not (self._flying or self._short or self._bulk)
+
+    @property
+    def queued_bytes(self) -> int:
+        """Of the calls under way, frames included."""
+        return sum(r.size for r in chain(self._flying.values(), self._short, self._bulk))
 
     @property
     def wake_s(self) -> float:
@@ -224,11 +230,12 @@ class ClientSession:
             return True
         if reply.boot_id != request.boot_id:
             return False
+        self._silent_repeats = 0
         self._measure(request, reply, len(body), now_s)
         self._answered(request, reply, status, now_s)
         for other in self._flying.values():
-            if other.order < request.order and not other.acknowledged and other.due_s != _AT_ONCE:
-                other.due_s = _AT_ONCE  # a line is a queue: this one or its reply is lost
+            if other.due_s != _AT_ONCE and self._is_lost(other, request, status):
+                other.due_s = _AT_ONCE
                 self._line.loss.lost()
         return True
 
@@ -292,6 +299,7 @@ class ClientSession:
             if now_s >= self._due_s(request) and not self._is_elsewhere(request):
                 if request.due_s != _AT_ONCE and not request.acknowledged:
                     self._line.loss.lost()
+                    self._silent_repeats += 1
                 bodies.append(self._transmit(request, now_s))
         return bodies
 
@@ -320,7 +328,8 @@ class ClientSession:
         )
         request.left_s = self._line.sent(body, now_s)
         self._line.loss.carried(len(body) + FRAME_HEADER)
-        request.due_s = self._line.due_s(now_s, request.transmissions)
+        # A line has no congestion to give way to: only silence makes the client patient.
+        request.due_s = self._line.due_s(now_s, 1 + self._silent_repeats)
         return body
 
     def _due_s(self, request: Request) -> float:
@@ -334,6 +343,15 @@ class ClientSession:
         return request.session != self._session or request.boot_id != self._boot_id
 
     # Answers.
+
+    @staticmethod
+    def _is_lost(other: Request, answered: Request, status: int) -> bool:
+        """Whether an answer to one request tells that another one, or its answer, is lost."""
+        if not other.acknowledged:
+            return other.order < answered.order  # a line is a queue
+        # Calls in order end in order, and so do their answers.
+        in_order = other.ordered and answered.ordered and other.session == answered.session
+        return in_order and other.number < answered.number and status == envelope.DONE
 
     def _measure(
         self, request: Request, reply: envelope.Envelope, reply_bytes: int, now_s: float

@@ -79,6 +79,11 @@ class PlainSession:
         return not self._queue
 
     @property
+    def queued_bytes(self) -> int:
+        """Of the calls under way, frames included."""
+        return sum(request.size for request in self._queue)
+
+    @property
     def wake_s(self) -> float:
         """When `send` has something to do though nothing arrives."""
         wake_s = min((request.deadline_s for request in self._queue), default=FOREVER_S)

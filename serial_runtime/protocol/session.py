@@ -165,16 +165,17 @@ class ServerSessions:
         """Sessions known."""
         return len(self._sessions)
 
-    def receive(self, request: Envelope, max_frame: int) -> list[Action]:
+    def receive(self, request: Envelope, max_frame: int, window: int = 0) -> list[Action]:
         """Take a request; return what to do, in order.
 
-        `max_frame` is the longest frame body the board takes on this link.
+        `max_frame` is the longest frame body the board takes on this link, `window` the requests
+        it takes in flight there (0: as everywhere).
         """
         if request.word == envelope.REPLY:
             return []
         with self._lock:
             if request.service == envelope.SERVICE and request.method == envelope.HELLO:
-                return [self._hello(request, max_frame)]
+                return [self._hello(request, max_frame, window or self.window)]
             if request.boot_id != self.boot_id:
                 return [self._status(request, envelope.OTHER_BOOT)]
             session = self._sessions.get(request.session)
@@ -272,7 +273,7 @@ class ServerSessions:
                     return [entry.request]
         return []
 
-    def _hello(self, request: Envelope, max_frame: int) -> bytes:
+    def _hello(self, request: Envelope, max_frame: int, window: int) -> bytes:
         # Repeated by a client whose answer was lost: the session keeps what it has.
         if request.session not in self._sessions:
             if len(self._sessions) >= self._max_sessions:
@@ -282,7 +283,7 @@ class ServerSessions:
                 self._forget(idle)
             flags = envelope.decode_hello_call(request.payload)
             self._sessions[request.session] = _Session(bool(flags & envelope.BRIDGED))
-        hello = Hello(envelope.VERSION, self.window, self._window_bytes, max_frame)
+        hello = Hello(envelope.VERSION, window, self._window_bytes, max_frame)
         return self._reply(request, envelope.DONE, envelope.encode_hello_reply(hello))
 
     def _forget(self, number: int) -> None:

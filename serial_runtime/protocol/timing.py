@@ -25,15 +25,15 @@ _MOST_WAIT_S = 4.0  # between repetitions
 _GRANULARITY_S = 0.005  # of clocks, polls and scheduling on both sides
 _REPLY_BYTES = 100  # what a reply is taken to be; a longer one is noticed by its arriving bytes
 LEAD_S = 0.02  # bulk data is written so long before the line runs dry
-_CHUNK_LINE_S = 0.125  # so long a chunk may take on the line; a short command waits behind one
+_CHUNK_LINE_S = 0.175  # so long a chunk may take on the line; a short command waits behind one
 LEAST_CHUNK, MOST_CHUNK = 256, 4096
 
 
 class LossMeter:
     """How many bytes a line carries between two frames lost; recent bytes weigh more."""
 
-    # As if one frame had been lost in 46 kB: chunks of about 1.4 kB until the line is known.
-    _PRIOR_BYTES = 46_000.0
+    # As if one frame had been lost in 100 kB: chunks of about 2 kB until the line is known.
+    _PRIOR_BYTES = 100_000.0
     _MEMORY_BYTES = 1_000_000.0
 
     def __init__(self) -> None:
@@ -75,6 +75,12 @@ class Line:
         self._wait_s = first_wait_s
         self._least_wait_s = min(first_wait_s, least_wait_s)
         self._known = False
+        self._free_s = 0.0
+
+    def set_rate(self, rate_Bps: float | None) -> None:
+        """The line runs at another rate now, and nothing is on its way."""
+        self.paced = rate_Bps is not None
+        self._rate_Bps = rate_Bps or math.inf
         self._free_s = 0.0
 
     def sent(self, body: bytes, now_s: float) -> float:
@@ -129,8 +135,8 @@ class Line:
 
     @property
     def quiet_s(self) -> float:
-        """A silence after which no reply is under way."""
-        return max(_GRANULARITY_S, self._wait_s / 2)
+        """A silence after which no reply is under way: an adapter holds its end back for 16 ms."""
+        return self._wait_s
 
     @property
     def flight_bytes(self) -> float:

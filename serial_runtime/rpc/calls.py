@@ -32,6 +32,7 @@ from serial_runtime.rpc.service import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.plc.plc_object import PLC
+    from serial_runtime.rpc.served_line import ServedLine
 
 _MESSAGE = Struct("<II")
 _CODEC_VERSION = 1
@@ -49,8 +50,13 @@ _SILENT = (
     Ide.STARTPLC_ID,
     Ide.STOPPLC_ID,
 )
-# These wait for the disk or a trial load, off the worker.
-_SLOW = frozenset({(Ide.SERVICE_ID, Ide.NEWPLC_ID)})
+# These decode, wait for the disk or for a trial load, off the worker.
+_SLOW = frozenset(
+    {
+        (Ide.SERVICE_ID, Ide.NEWPLC_ID),
+        (IBoardService.SERVICE_ID, IBoardService.FINISHUPLOAD_ID),
+    }
+)
 
 
 def is_slow(service: int, method: int) -> bool:
@@ -61,14 +67,17 @@ def is_slow(service: int, method: int) -> bool:
 class Calls:
     """Executes the calls of one link. For one thread at a time."""
 
-    def __init__(self, plc: PLC, limits: Limits, about: About, owner: Hashable) -> None:
+    def __init__(
+        self, plc: PLC, limits: Limits, about: About, owner: Hashable, line: ServedLine
+    ) -> None:
         """`owner`: whose blobs plain calls mean; those in envelopes mean their session's."""
         self.restarts = False  # a call was answered by a restart of the runtime
         self._plc = plc
         self._owner = owner
         self._ide_handler = IdeHandler(plc, limits)
         self._ide = BeremizPLCObjectServiceService(self._ide_handler)
-        self._board = BoardServiceService(BoardHandler(plc, limits, about))
+        self._board_handler = BoardHandler(plc, limits, about, line)
+        self._board = BoardServiceService(self._board_handler)
         self._codec = Codec()
 
     def execute(self, call: envelope.Envelope) -> tuple[int, bytes]:
@@ -81,6 +90,7 @@ class Calls:
             if call.service == Ide.SERVICE_ID:
                 self._call_ide(call.session, call.method, 0)
             elif call.service == IBoardService.SERVICE_ID:
+                self._board_handler.owner = call.session
                 self._board.dispatch(call.method, 0, codec)
             else:
                 return envelope.UNSUPPORTED, b""

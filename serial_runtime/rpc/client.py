@@ -10,6 +10,7 @@ turns them into Python's.
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -22,6 +23,7 @@ from serial_runtime.errors import (
     TableChanged,
     VariableError,
 )
+from serial_runtime.plc.trigger import Condition, Mode
 from serial_runtime.protocol.codec import Codec
 from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.board.common import (
@@ -29,19 +31,36 @@ from serial_runtime.rpc.board.common import (
     Capabilities,
     CycleStatistics,
     Force,
+    LinkStatistics,
     ProgramInfo,
+    TraceTrigger,
     Variable,
 )
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
-from serial_runtime.rpc.link import Link, StubManager
-from serial_runtime.rpc.trace import Snapshot, Trace
-from serial_runtime.rpc.upload import Upload
+from serial_runtime.rpc.image_cache import ImageCache
+from serial_runtime.rpc.link import PROBE, Link, StubManager
+from serial_runtime.rpc.link_figures import Message
+from serial_runtime.rpc.trace import Capture, Snapshot, Trace, Trigger
+from serial_runtime.rpc.upload import Sent, Target, Upload
 from serial_runtime.transport import Transport
 from serial_runtime.transport import connect as open_transport
+from serial_runtime.transport.base import RatedTransport
+from serial_runtime.transport.uri import AUTO_BAUD, Endpoint, SerialEndpoint, parse
 
-__all__ = ["Client", "LogLine", "Snapshot", "Trace", "connect"]
+__all__ = [
+    "Capture",
+    "Client",
+    "Condition",
+    "LogLine",
+    "Mode",
+    "Sent",
+    "Snapshot",
+    "Trace",
+    "Trigger",
+    "connect",
+]
 
 T = TypeVar("T")
 _STATUS = struct.Struct("<i4II")  # state, messages per level, return value
@@ -66,17 +85,53 @@ def connect(
     reconnect_s: float = 60.0,
     on_trouble: Callable[[str], object] = lambda text: None,
     bridged: bool = False,
+    recent: deque[Message] | None = None,
 ) -> Client:
     """Open the link and find out who is there.
 
     `timeout_s` bounds every call, `reconnect_s` the wait for a link that was lost; `on_trouble`
     is told, in words for the user, when a call has to wait for the link. `bridged`: the calls are
-    those of others, who are not at the line. Raises UriError, LinkError, LinkTimeout when nobody
-    answers.
+    those of others, who are not at the line. `recent` keeps the last messages, see `Link.recent`.
+    Raises UriError, LinkError, LinkTimeout when nobody answers.
     """
-    return Client(
-        lambda: open_transport(uri, timeout_s), timeout_s, reconnect_s, on_trouble, bridged
-    )
+    endpoint = parse(uri)
+    fast_baud = endpoint.fast if isinstance(endpoint, SerialEndpoint) else 0
+    opener = _Opener(uri, endpoint, timeout_s, on_trouble)
+    return Client(opener.open, timeout_s, reconnect_s, on_trouble, bridged, recent, fast_baud)
+
+
+class _Opener:
+    """Opens the transport of a URI, and finds the rate of a line when the URI leaves it open."""
+
+    def __init__(
+        self, uri: str, endpoint: Endpoint, timeout_s: float, tell: Callable[[str], object]
+    ) -> None:
+        self._uri = uri
+        self._timeout_s = timeout_s
+        self._tell = tell
+        self._search = isinstance(endpoint, SerialEndpoint) and endpoint.baud == AUTO_BAUD
+        self._baud = 0  # that was found
+
+    def open(self) -> Transport:
+        transport = open_transport(self._uri, self._timeout_s)
+        if self._search and isinstance(transport, RatedTransport):
+            try:
+                self._set_rate(transport)
+            except BaseException:
+                transport.close()
+                raise
+        return transport
+
+    def _set_rate(self, transport: RatedTransport) -> None:
+        if self._baud:
+            transport.switch_rate(self._baud)
+        else:
+            from serial_runtime.rpc.find_baud import find_baud
+            from serial_runtime.transport.serial import LIKELY_BAUDS
+
+            self._baud = find_baud(transport, LIKELY_BAUDS, PROBE)
+            self._tell(f"a runtime answers at {self._baud} baud")
+        transport.home_baud = self._baud
 
 
 class _Table(NamedTuple):
@@ -120,9 +175,13 @@ class Client:
         reconnect_s: float = 60.0,
         on_trouble: Callable[[str], object] = lambda text: None,
         bridged: bool = False,
+        recent: deque[Message] | None = None,
+        fast_baud: int = 0,
     ) -> None:
         """`open_transport` opens the link, and opens it again when it was lost."""
-        self.link = Link(open_transport, timeout_s, reconnect_s, on_trouble, bridged)
+        self.link = Link(
+            open_transport, timeout_s, reconnect_s, on_trouble, bridged, recent, fast_baud
+        )
         manager = StubManager(self.link)
         self._ide = BeremizPLCObjectServiceClient(manager)
         self._board = BoardServiceClient(manager)
@@ -172,6 +231,13 @@ class Client:
         found: Capabilities = capabilities.value
         return found
 
+    def link_statistics(self) -> LinkStatistics:
+        """The board's figures of this link since it was opened."""
+        statistics = Reference()
+        self._board.GetLinkStatistics(statistics)
+        found: LinkStatistics = statistics.value
+        return found
+
     def board_status(self) -> BoardStatus:
         """State of the PLC in more words than `status` has."""
         status = Reference()
@@ -200,13 +266,24 @@ class Client:
         md5: str = "",
         extra_files: Sequence[tuple[str, bytes]] = (),
         progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> None:
+        whole: bool = False,
+    ) -> Sent:
         """Replace the program. `progress` is told bytes done and bytes in total.
 
-        Goes on after the link was lost, and begins again after the board restarted.
+        A board of ours gets as little as will do: a patch of the program it has, if this user has
+        downloaded that one too, unless `whole`. Goes on after the link was lost or the board
+        restarted, and from where an earlier download of the same image was broken off.
         """
-        most = self.capabilities().max_program if self.ours else 0
-        Upload(self.link, self._ide, progress, most).run(image, md5, extra_files)
+        target, cache = Target(), ImageCache()
+        if self.ours:
+            board = self.capabilities()
+            base = b"" if whole else cache.get(self.program().md5)
+            target = Target(board.max_program, board.codings, base)
+        upload = Upload(self.link, self._ide, self._board, progress, target)
+        sent = upload.run(image, md5, extra_files)
+        if self.ours:
+            cache.put(image)
+        return sent
 
     def start(self) -> None:
         """Start the PLC."""
@@ -313,11 +390,33 @@ class Client:
         found: CycleStatistics = statistics.value
         return found
 
-    def trace(self, names: Sequence[str], *, poll_s: float = 0.1) -> Trace:
-        """Every tick's values of these variables, from now on."""
-        return self._with_indices(
-            names, lambda table, indices: Trace(self._board, table, indices, poll_s)
-        )
+    def trace(
+        self,
+        names: Sequence[str],
+        *,
+        poll_s: float = 0.1,
+        every: int = 0,
+        trigger: Trigger | None = None,
+    ) -> Trace:
+        """Every tick's values of these variables, from now on.
+
+        `every`: ticks that it divides; 1: all, and those that the line cannot take are lost; 0:
+        all, or fewer when the line is too slow. With a trigger only what surrounds it.
+        VariableError, TraceError.
+        """
+        places = {name.upper(): place for place, name in enumerate(names)}
+        if trigger is not None and trigger.name.upper() not in places:
+            raise VariableError(f"the trigger's variable {trigger.name} is not among those traced")
+
+        def trace(table: int, indices: list[int]) -> Trace:
+            known = self._table
+            if known.id != table:  # another thread's call found another program
+                raise TableChanged("the program was replaced: ask for its variables again")
+            kinds = [known.rows[index].iec_type for index in indices]
+            order = trigger.order(places[trigger.name.upper()]) if trigger else TraceTrigger()
+            return Trace(self._board, table, indices, kinds, poll_s, every, order)
+
+        return self._with_indices(names, trace)
 
     # The log.
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from erpc.client import RequestContext
 
@@ -26,7 +26,10 @@ from serial_runtime.protocol.envelope import OVERHEAD
 from serial_runtime.protocol.frame import FrameCounters, FrameDecoder, encode_frame
 from serial_runtime.protocol.plain_session import PlainSession
 from serial_runtime.protocol.timing import FRAME_HEADER, Line
+from serial_runtime.rpc.call_rules import may_repeat, patience_s
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
+from serial_runtime.rpc.line_rate import Call, LineRate
+from serial_runtime.rpc.link_figures import LinkFigures, Message
 from serial_runtime.transport import Transport
 
 T = TypeVar("T")
@@ -44,53 +47,6 @@ _RETRY_S = 0.05  # between attempts to open a link that is gone
 _SILENT_S = 3.0  # without an answer, and the time of two frames: tell it
 _STALE_S = 0.05  # a link unused for so long may have closed unnoticed
 
-# Methods whose call may execute twice: of our board, by service, and of a stock one.
-_NOT_TWICE = frozenset(
-    {
-        (Ide.SERVICE_ID, Ide.NEWPLC_ID),
-        (Ide.SERVICE_ID, Ide.REPAIRPLC_ID),
-        (Ide.SERVICE_ID, Ide.RESETLOGCOUNT_ID),
-        (Ide.SERVICE_ID, Ide.STARTPLC_ID),
-        (Ide.SERVICE_ID, Ide.STOPPLC_ID),
-    }
-)
-_NOT_TWICE_STOCK = _NOT_TWICE | {
-    (Ide.SERVICE_ID, Ide.APPENDCHUNKTOBLOB_ID),
-    (Ide.SERVICE_ID, Ide.GETTRACEVARIABLES_ID),
-}
-# These wait for disk, a trial load, or a program's init.
-_SLOW = (Ide.NEWPLC_ID, Ide.REPAIRPLC_ID, Ide.STARTPLC_ID, Ide.STOPPLC_ID)
-_SLOW_S = 60.0
-
-
-class Message(NamedTuple):
-    """A frame body that was sent or received, for an error report."""
-
-    time_s: float  # time.monotonic()
-    direction: str  # ">" to the board, "<" from it
-    body: bytes
-    note: str  # "" or "untrusted"
-
-
-class LinkFigures(NamedTuple):
-    """What a link has been through since it was made; counters only grow."""
-
-    rtt_s: float  # last turnaround: without the line time of the frames and the board's work
-    smoothed_s: float
-    rto_s: float  # retransmission timeout, likewise without line time
-    transmissions: int
-    retransmissions: int
-    frames: int
-    untrusted_frames: int
-    header_errors: int
-    body_errors: int
-    discarded_bytes: int
-    sent_bytes: int
-    received_bytes: int
-    reconnects: int
-    window: int  # requests under way at most
-    chunk: int  # bytes of data in a request of an upload, at present
-
 
 class Link:
     """Calls to one peer. Opening it finds out whether the peer is ours (`ours`). Any thread."""
@@ -102,17 +58,21 @@ class Link:
         reconnect_s: float,
         on_trouble: Callable[[str], object] = lambda text: None,
         bridged: bool = False,
+        recent: deque[Message] | None = None,
+        fast_baud: int = 0,
     ) -> None:
         """`timeout_s` is for each call, `reconnect_s` for the way back of a lost link.
 
         `on_trouble` is told, in words for the user, when a call has to wait for the link; it must
         not call the link. `bridged`: the calls are those of others, who are not at the line.
+        `recent` keeps the last messages, also when the peer does not answer at all. `fast_baud`:
+        run a serial line at this rate while it is used (0: never).
         """
         self.timeout_s = timeout_s
         self.reconnect_s = reconnect_s
         self.reconnects = 0
         self.connected = True  # False while the link is lost
-        self.recent: deque[Message] = deque(maxlen=_RECENT)
+        self.recent: deque[Message] = deque(maxlen=_RECENT) if recent is None else recent
         self._open_transport = open_transport
         self._on_trouble = on_trouble
         self._troubled = False  # it was told
@@ -125,7 +85,9 @@ class Link:
         self._closed = False
         self._driving = False  # a thread uses the transport
         self._followers = 0  # threads that wait for the one that drives
+        self._rate = LineRate(fast_baud, self._rate_switched, on_trouble)
         self.transport = open_transport()
+        self._rate.opened(self.transport)
         try:
             self._start_decoder()
             with self._changed:
@@ -191,6 +153,7 @@ class Link:
                 bodies = self._session.bye()
             for body in bodies:
                 self.transport.write(encode_frame(body))
+            self._rate.leave()
         except LinkError:
             pass  # the board forgets the session by itself in time
         finally:
@@ -216,16 +179,18 @@ class Link:
                 self._asked_s = now_s
                 if now_s - self._used_s > _STALE_S and not self._driving:
                     self._look()
-            timeout_s = self.timeout_s
-            if service == Ide.SERVICE_ID and method in _SLOW:
-                timeout_s = max(timeout_s, _SLOW_S)
-            not_twice = _NOT_TWICE if self.ours else _NOT_TWICE_STOCK
+                if self._rate.active and self.ours and not self._driving:
+                    self._on_the_line(self._rate.prepare)
+                    now_s = time.monotonic()
+            timeout_s = patience_s(service, method, self.timeout_s)
+            if bulk:  # what is ahead of it takes its time, on a bad line several times that
+                timeout_s += 3 * self._line.time_s(self._session.queued_bytes + len(arguments))
             request = self._session.submit(
                 service,
                 method,
                 arguments,
                 deadline_s=now_s + timeout_s,
-                idempotent=(service, method) not in not_twice,
+                idempotent=may_repeat(service, method, ours=self.ours),
                 ordered=ordered,
                 bulk=bulk,
             )
@@ -255,6 +220,15 @@ class Link:
         """Call and wait."""
         return self.wait(self.submit(service, method, arguments))
 
+    def run_at(self, baud: int) -> None:
+        """Agree with the board on a rate, until the link is closed or unused for some seconds.
+
+        While no call is under way. Raises LinkTimeout when the line does not carry it (then it is
+        at its first rate again), CallRefused without a rate, and the board's reason to refuse it.
+        """
+        with self._changed:
+            self._on_the_line(lambda call: self._rate.run_at(baud, call))
+
     def drop(self, requests: list[Request]) -> None:
         """Lose interest in calls; those under way may still execute."""
         with self._changed:
@@ -283,6 +257,8 @@ class Link:
             wake_s = min(wake_s, decoder.deadline_s)
         if not self._troubled:
             wake_s = min(wake_s, self._asked_s + self._silent_s)
+        if self._rate.active:
+            wake_s = min(wake_s, self._rate.lost_s)
         self._receive(session, None if wake_s == math.inf else max(0.0, wake_s - time.monotonic()))
 
     def _write(self, bodies: list[bytes]) -> None:
@@ -322,6 +298,8 @@ class Link:
             frames = decoder.feed(data, now_s) if data else decoder.tick(now_s)
         except ProtocolError as error:
             raise LinkClosed(f"{self.transport.name}: {error}") from error
+        if frames:
+            self._rate.heard_s = now_s
         for frame in frames:
             self.recent.append(
                 Message(now_s, "<", frame.body, "" if frame.trusted else "untrusted")
@@ -330,6 +308,8 @@ class Link:
                 session.receive(frame.body, now_s)
             elif isinstance(session, ClientSession) and session.receive(frame.body, now_s):
                 decoder.confirm(frame)
+        if self._rate.active and now_s >= self._rate.lost_s and not session.idle:
+            self._rate.go_home()
 
     def _look(self) -> None:
         """Notice that the link has closed before a call is trusted to it."""
@@ -340,6 +320,28 @@ class Link:
             self._reopen(error)
         finally:
             self._end_of_drive()
+
+    def _on_the_line(self, action: Callable[[Call], None]) -> None:
+        """Do something with calls of the link's own."""
+        self._driving = True
+        try:
+            action(self._call_within)
+        except LinkClosed as error:
+            self._reopen(error)
+        finally:
+            self._end_of_drive()
+
+    def _call_within(self, service: int, method: int, arguments: bytes, within_s: float) -> bytes:
+        session = self._session
+        deadline_s = time.monotonic() + within_s
+        request = session.submit(service, method, arguments, deadline_s=deadline_s, idempotent=True)
+        while not request.done:
+            self._step(session, request)
+        return request.result()
+
+    def _rate_switched(self) -> None:
+        self._start_decoder()
+        self._line.set_rate(self.transport.line_rate_Bps)
 
     def _trouble(self, text: str) -> None:
         """Tell it, once until the peer is heard again."""
@@ -361,6 +363,7 @@ class Link:
                 self._trouble(f"connection lost: {cause}; trying to reconnect")
             try:
                 self.transport = self._unlocked(self._open_transport)
+                self._rate.opened(self.transport)
                 self._start_decoder()
                 ours = self._probe(limit_s)
                 break

@@ -40,6 +40,7 @@ from serial_runtime.protocol import envelope
 from serial_runtime.protocol.frame import Frame, FrameDecoder, encode_frame
 from serial_runtime.protocol.session import Action, ServerSessions
 from serial_runtime.rpc.calls import Calls, is_slow, log_internal
+from serial_runtime.rpc.served_line import ServedLine
 from serial_runtime.rpc.service import About, Limits
 from serial_runtime.transport.base import FdTransport
 
@@ -184,8 +185,11 @@ class Link:
         self.limits = limits_of(transport.line_rate_Bps, transport.reliable)
         # On a serial line nothing marks a new client, so what it owns stays with the line.
         self._owner: Hashable = id(self) if transport.reliable else ("line", transport.name)
-        self._calls = self._new_calls()
         self.decoder = FrameDecoder(self.limits.max_frame, _IDLE_S, resync=not transport.reliable)
+        self._line = ServedLine(
+            transport, self.decoder.counters, server.sessions, self._rate_switched
+        )
+        self._calls = self._new_calls()
         # What slow calls leave to do here; None once this link has ended.
         self._posted: deque[tuple[list[Action], bool]] | None = deque()
         self._posting = threading.Lock()  # protects the above
@@ -202,6 +206,7 @@ class Link:
                 timeout_s = None if due_s is None else max(0.0, due_s - time.monotonic())
                 self._feed(transport.read(timeout_s))
                 self._restart_if_due()
+                self._line.switch_if_due()
         except SerialRuntimeError:
             pass  # gone, or not speaking eRPC on a link that does not lose bytes
         except Exception as error:
@@ -210,6 +215,9 @@ class Link:
         if transport.reliable:
             self._server.release(self._owner)
         self._restart_if_due()  # the peer did not wait for our reply
+
+    def _rate_switched(self) -> None:
+        self.limits.become(limits_of(self.transport.line_rate_Bps, self.transport.reliable))
 
     def _run_on_worker(self, line: FdTransport, worker: Worker) -> None:
         """The worker serves the line itself, as far as that needs no waiting.
@@ -227,13 +235,17 @@ class Link:
             if rest:
                 self._write_frame(rest)
             self._restart_if_due()
+            self._line.switch_if_due()
             if self._failure is not None:
                 raise self._failure
 
     @property
     def due_s(self) -> float | None:
         """When to `serve` though nothing arrives."""
-        return self.decoder.deadline_s
+        due_s = self.decoder.deadline_s
+        if self._line.is_away:
+            return self._line.due_s if due_s is None else min(due_s, self._line.due_s)
+        return due_s
 
     def serve(self) -> bool:
         """Take what the lent line has; False when the link's thread has something to do."""
@@ -244,7 +256,8 @@ class Link:
             self._failure = error
         except Exception as error:
             self._failure = log_internal(self._server.plc, error)
-        return self._failure is None and not self._rest and not self._calls.restarts
+        leaves = self._rest or self._calls.restarts or self._line.wants_switch
+        return self._failure is None and not leaves
 
     def _feed(self, data: bytes) -> None:
         """Serve the calls in these bytes, or know that there were none."""
@@ -255,13 +268,16 @@ class Link:
             if restarts:
                 return
         decoder, now_s = self.decoder, time.monotonic()
+        self._line.received_bytes += len(data)
         for frame in decoder.feed(data, now_s) if data else decoder.tick(now_s):
             if envelope.is_envelope(frame.body):
                 self._take_envelope(frame)
-            elif frame.trusted:
+            elif frame.trusted and not self._line.is_away:
                 self._take_plain(frame.body)
             if self._calls.restarts:
                 return  # what follows is for the next process
+        if self._line.is_away:
+            self._line.tick(now_s)
 
     def _restart_if_due(self) -> None:
         """Our reply is written; nobody else may end the process before."""
@@ -276,14 +292,17 @@ class Link:
             log_internal(self._server.plc, error)
             return
         self.limits.loss.carried(len(frame))
+        self._line.sent_bytes += len(frame)
         if self._lent is None:
             self._write_frame(frame)
-        elif self._rest:
+        elif self._rest or self.transport.turnaround_s is not None:
             self._rest += frame
         else:
             self._rest = frame[self._lent.offer(frame) :]
 
     def _write_frame(self, frame: bytes) -> None:
+        if self.transport.turnaround_s:
+            time.sleep(self.transport.turnaround_s)
         try:
             self.transport.write(frame)
         except LinkTimeout:
@@ -300,12 +319,17 @@ class Link:
             if not self._sessions.knows(request):
                 return
             self.decoder.confirm(frame)
-        actions = self._sessions.receive(request, self.limits.max_frame)
+        if self._line.is_away:
+            self._line.heard(request.session)
+        # Where the ends take turns, a second request would meet the reply to the first.
+        window = 0 if self.transport.turnaround_s is None else 1
+        actions = self._sessions.receive(request, self.limits.max_frame, window)
         if actions and isinstance(actions[0], bytes) and envelope.holds_result(actions[0]):
             self.limits.loss.lost()  # asked for again: the reply did not arrive
         self._act(actions)
         if self._sessions.has_closed:
             for session in self._sessions.take_closed():
+                self._line.ended(session)
                 self._server.release(session)
 
     def _act(self, actions: list[Action]) -> None:
@@ -333,7 +357,7 @@ class Link:
     # Calls that take long, each on a thread of its own.
 
     def _new_calls(self) -> Calls:
-        return Calls(self._server.plc, self.limits, self._server.about, self._owner)
+        return Calls(self._server.plc, self.limits, self._server.about, self._owner, self._line)
 
     def _aside(self, job: Callable[[Calls], list[Action]]) -> None:
         def run() -> None:

@@ -17,6 +17,9 @@ from typing import NamedTuple
 from erpc import Reference
 
 from serial_runtime.errors import CallUnsupported, VariableError
+from serial_runtime.plc.coding import UploadPlan, codings
+from serial_runtime.plc.trace import TraceOptions
+from serial_runtime.plc.trigger import TriggerOrder
 from serial_runtime.protocol.timing import LossMeter
 from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.interface import IBoardService
@@ -27,9 +30,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.board import Distribution
     from serial_runtime.plc.plc_object import PLC
+    from serial_runtime.rpc.served_line import ServedLine
 
 PROBE = "serial-runtime/2?nonce="  # begins the digest that no program has; our answer is True
 _REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
+_BATCH_OVERHEAD = 80  # the same of ReadTrace
 _LEAST_LONG_REPLY = 512
 _ROW_BYTES = 12  # of a variable on the wire, beside its two texts
 _STATUS = Struct("<i4II")
@@ -82,16 +87,20 @@ class Limits:
         """`reply_cost`: the bytes of line that a reply takes beside its data; 0: loses nothing."""
         self.max_frame = max_frame
         self.loss = LossMeter()
-        self._most_reply = most_reply
+        self.most_reply = most_reply
         self._reply_cost = reply_cost
+
+    def become(self, other: Limits) -> None:
+        """The line runs at another rate now, which bears this."""
+        self.most_reply, self._reply_cost = other.most_reply, other._reply_cost
 
     @property
     def reply_bytes(self) -> int:
         """The longest reply at present."""
         if not self._reply_cost:
-            return self._most_reply
+            return self.most_reply
         best = self.loss.best_bytes(self._reply_cost)
-        return max(min(_LEAST_LONG_REPLY, self._most_reply), min(self._most_reply, best))
+        return max(min(_LEAST_LONG_REPLY, self.most_reply), min(self.most_reply, best))
 
 
 class About(NamedTuple):
@@ -196,12 +205,14 @@ class IdeHandler(Ide):
 
 
 class BoardHandler(IBoardService):
-    """Service 2."""
+    """Service 2. `owner` names whose uploads the calls mean; it is set before each call."""
 
-    def __init__(self, plc: PLC, limits: Limits, about: About) -> None:
+    def __init__(self, plc: PLC, limits: Limits, about: About, line: ServedLine) -> None:
+        self.owner: Hashable = None
         self._plc = plc
         self._limits = limits
         self._about = about
+        self._line = line
 
     def GetCapabilities(self, capabilities: Reference) -> None:
         capabilities.value = board_types.Capabilities(
@@ -212,6 +223,7 @@ class BoardHandler(IBoardService):
             max_frame=self._limits.max_frame,
             window=self._about.window,
             max_program=self._about.max_program,
+            codings=codings(),
         )
 
     def GetBoardStatus(self, status: Reference) -> None:
@@ -290,22 +302,68 @@ class BoardHandler(IBoardService):
             shim=_distribution(found.shim),
         )
 
-    def OpenTrace(self, table: int, indices: list[int], token: Reference) -> None:
-        token.value = self._plc.open_trace(indices, table)
+    def OpenTrace(
+        self, table: int, indices: list[int], options: board_types.TraceOptions, token: Reference
+    ) -> None:
+        asked = options.trigger
+        trigger = None
+        if asked.mode:
+            trigger = TriggerOrder(
+                asked.mode,
+                asked.position,
+                asked.condition,
+                asked.value,
+                asked.pre,
+                asked.post,
+                asked.timeout,
+            )
+        wanted = TraceOptions(options.compressors, options.every, trigger)
+        token.value = self._plc.open_trace(indices, table, wanted)
 
     def ReadTrace(self, token: int, cursor: int, max_bytes: int, batch: Reference) -> None:
-        room = min(max_bytes, self._limits.reply_bytes - _REPLY_OVERHEAD)
-        found = self._plc.read_trace(token, cursor, room)
+        room = min(max_bytes, self._limits.reply_bytes - _BATCH_OVERHEAD)
+        longest = min(max_bytes, self._limits.most_reply - _BATCH_OVERHEAD)
+        found = self._plc.read_trace(token, cursor, room, longest)
         batch.value = board_types.TraceBatch(
             plc=found.plc,
             next_cursor=found.next_cursor,
-            lost=found.lost,
-            samples=found.samples,
             more=found.more,
+            done=found.done,
+            lost=found.lost,
+            decimated=found.decimated,
+            every=found.every,
+            since=found.since,
+            capture=found.capture,
+            trigger_tick=found.trigger_tick,
+            timed_out=found.timed_out,
+            coding=found.coding,
+            records=found.records,
+            samples=found.samples,
         )
 
     def CloseTrace(self, token: int) -> None:
         self._plc.close_trace(token)
+
+    def OpenUpload(self, plan: board_types.UploadPlan, offset: Reference, held: Reference) -> None:
+        wanted = UploadPlan(
+            plan.md5, plan.size, plan.coding, plan.base, plan.digest, plan.coded_size
+        )
+        offset.value, held.value = self._plc.open_upload(self.owner, wanted)
+
+    def WriteUpload(self, offset: int, data: bytes) -> None:
+        self._plc.write_upload(self.owner, offset, data)
+
+    def FinishUpload(self) -> None:
+        self._plc.finish_upload(self.owner)
+
+    def GetLinkStatistics(self, statistics: Reference) -> None:
+        statistics.value = self._line.statistics()
+
+    def SetBaud(self, baud: int) -> None:
+        self._line.set_baud(baud, self.owner)
+
+    def Echo(self, data: bytes, same: Reference) -> None:
+        same.value = bytes(data[: self._limits.reply_bytes - _REPLY_OVERHEAD])
 
 
 def _distribution(found: Distribution) -> board_types.Distribution:

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The client's side of a download: blobs in pipelined chunks, then NewPLC.
+"""The client's side of a download: files in chunks, then NewPLC.
 
-A blob is named by the running MD5 of its seed and its data, so the client knows each next name
-before the board tells it, and several chunks can be under way. The board's names are compared
-all the same. The calls are ordered: a chunk that is lost is the only one to be sent again.
+To a board of ours a file goes by offset (service 2): in the smallest of the streams of
+``encoding``, in the next one when the board refuses that, and from where it was broken off. Several
+chunks are under way; their calls are ordered, so one that is lost is the only one to be sent again.
+
+To a stock server it goes as it is, by service 1. A blob is named there by the running MD5 of its
+seed and its data, so each answer tells whether both ends agree.
 """
 
 from __future__ import annotations
@@ -11,20 +14,42 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from struct import pack
+from struct import Struct
+from typing import NamedTuple
 
 from erpc import Reference
 
 from serial_runtime.errors import BlobError, CallRefused, OutcomeUnknown, StoreError
+from serial_runtime.plc.coding import PLAIN
 from serial_runtime.protocol.client_session import Request
+from serial_runtime.rpc.board.client import BoardServiceClient
+from serial_runtime.rpc.board.common import UploadPlan
+from serial_runtime.rpc.board.interface import IBoardService as Board
+from serial_runtime.rpc.encoding import NAMES, Encoded, encodings
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.ide.common import ExtraFile
-from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.link import Link
 
 _STOCK_CHUNK = 4095  # what the IDE sends
-_ATTEMPTS = 3
-_OVERHEAD = 80  # of a chunk's request, beside the data: envelope, lengths, blob id
+_ATTEMPTS = 5
+_SLOW_BPS = 150_000.0  # below, the best compression takes less time than it saves
+_HEAD = Struct("<II")  # of WriteUpload's arguments: offset, length
+_OVERHEAD = 32  # of a chunk's request, beside the data: envelope, offset, length
+
+
+class Sent(NamedTuple):
+    """What a download took."""
+
+    bytes_sent: int  # of the streams, in all chunks
+    coding: str  # of the program: "as it is", "compressed" or "patch"
+
+
+class Target(NamedTuple):
+    """What is to be known of the board."""
+
+    max_program: int = 0  # bytes of the longest program, 0 when it does not tell
+    codings: int = 1  # it can decode, a bit for each
+    base: bytes = b""  # the program it has, if that is known
 
 
 class Upload:
@@ -34,22 +59,26 @@ class Upload:
         self,
         link: Link,
         ide: BeremizPLCObjectServiceClient,
+        board: BoardServiceClient,
         progress: Callable[[int, int], None],
-        max_program: int = 0,
+        target: Target,
     ) -> None:
-        """`max_program`: bytes of the longest program the board takes, 0 when it does not tell."""
         self._link = link
         self._ide = ide
+        self._board = board
         self._progress = progress
-        self._max_program = max_program
-        self._done = 0
+        self._target = target
+        self._encoded: dict[bytes, list[Encoded]] = {}  # by the file
+        self._done = 0  # bytes of the files that are complete
         self._total = 0
+        self._sent = 0
+        self._coding = ""
 
-    def run(self, image: bytes, md5: str, extra_files: Sequence[tuple[str, bytes]]) -> None:
-        """Send everything and install it; begin again when the board has restarted meanwhile."""
-        if 0 < self._max_program < len(image):
+    def run(self, image: bytes, md5: str, extra_files: Sequence[tuple[str, bytes]]) -> Sent:
+        """Send everything and install it; go on, or begin again, when the board has restarted."""
+        if 0 < self._target.max_program < len(image):
             raise StoreError(
-                f"the program has {len(image)} bytes, this board takes {self._max_program} "
+                f"the program has {len(image)} bytes, this board takes {self._target.max_program} "
                 "(profile keys store.max_program_kib, store.blob_quota_kib)"
             )
         md5 = md5 or _md5(image).hexdigest()
@@ -57,23 +86,21 @@ class Upload:
             boot = self._link.boot
             try:
                 self._attempt(image, md5, extra_files)
-                return
+                break
             except (BlobError, OutcomeUnknown) as error:
                 # The answer to NewPLC was lost with the board's process: see what is installed.
                 if isinstance(error, OutcomeUnknown) and self._installed(md5) and not extra_files:
-                    return
+                    break
                 # Blobs do not outlive the board's process, nor a session it forgot.
                 if self._link.boot == boot or attempt + 1 == _ATTEMPTS:
                     raise
+        return Sent(self._sent, self._coding)
 
     def _attempt(self, image: bytes, md5: str, extra_files: Sequence[tuple[str, bytes]]) -> None:
         self._done, self._total = 0, len(image) + sum(len(data) for _, data in extra_files)
         self._progress(0, self._total)
-        program = self._blob(md5.encode(), image)
-        extra = [
-            ExtraFile(name, self._blob(f"{name} {_md5(data).hexdigest()}".encode(), data))
-            for name, data in extra_files
-        ]
+        extra = [ExtraFile(name, self._file(data, seed=name)) for name, data in extra_files]
+        program = self._file(image, self._target.base, seed=md5)
         success = Reference()
         value = self._ide.NewPLC(md5, program, extra, success)
         if value or not success.value:
@@ -83,44 +110,100 @@ class Upload:
         match = Reference()
         return self._ide.MatchMD5(md5, match) == 0 and bool(match.value)
 
-    def _chunk(self) -> int:
+    def _file(self, data: bytes, base: bytes = b"", *, seed: str) -> bytes:
+        """Upload one file; returns the id of its blob."""
         if not self._link.ours:
-            return _STOCK_CHUNK
+            return self._blob(seed.encode(), data)
+        blob_id = _md5(data).digest()
+        if blob_id not in self._encoded:
+            rate_Bps = self._link.transport.line_rate_Bps
+            slow_line = rate_Bps is not None and rate_Bps < _SLOW_BPS
+            self._encoded[blob_id] = encodings(
+                data, base, self._target.codings, slow_line=slow_line
+            )
+        choice = self._encoded[blob_id]
+        while True:
+            try:
+                self._send(choice[0], blob_id.hex(), len(data))
+                break
+            except BlobError:
+                raise
+            except StoreError:  # it has another program by now, or cannot decode
+                if len(choice) == 1:
+                    raise
+                del choice[0]
+        self._coding = NAMES[choice[0].coding]
+        self._done += len(data)
+        return blob_id
+
+    # By offset.
+
+    def _send(self, encoded: Encoded, md5: str, size: int) -> None:
+        """Upload a stream, and once more if it was damaged on the board."""
+        coding, base, digest, stream = encoded
+        plan = UploadPlan(md5, size, coding, base, digest, len(stream))
+        self._transfer(plan, stream)
+        try:
+            self._board.FinishUpload()
+        except BlobError:
+            raise
+        except StoreError:
+            self._transfer(plan, stream)
+            self._board.FinishUpload()
+
+    def _transfer(self, plan: UploadPlan, stream: bytes) -> None:
+        reference, held = Reference(), Reference()
+        self._board.OpenUpload(plan, reference, held)
+        offset = reference.value
+        if _md5(stream[:offset]).digest() != held.value:
+            offset = 0  # the end of it went with a power cut
+        flying: deque[tuple[Request, int]] = deque()  # and where in the stream it ends
+
+        def land() -> None:
+            request, end = flying[0]
+            self._link.wait(request)
+            flying.popleft()
+            self._sent += len(request.arguments) - _HEAD.size
+            self._progress(self._done + plan.size * end // len(stream), self._total)
+
+        try:
+            while offset < len(stream):
+                while len(flying) >= max(2, self._link.session.hello.window // 2):
+                    land()
+                part = stream[offset : offset + self._chunk()]
+                arguments = _HEAD.pack(offset, len(part)) + part
+                request = self._link.submit(
+                    Board.SERVICE_ID, Board.WRITEUPLOAD_ID, arguments, ordered=True, bulk=True
+                )
+                offset += len(part)
+                flying.append((request, offset))
+            while flying:
+                land()
+        finally:
+            lost = [request for request, _ in flying]
+            self._sent += sum(len(r.arguments) - _HEAD.size for r in lost if r.transmissions)
+            self._link.drop(lost)
+
+    def _chunk(self) -> int:
         return min(self._link.chunk, self._link.session.hello.max_frame - _OVERHEAD)
+
+    # By service 1.
 
     def _blob(self, seed: bytes, data: bytes) -> bytes:
         """Upload one blob; returns its id."""
-        reference = Reference()
-        digest = _md5(seed)
-        self._ide.SeedBlob(seed, reference)  # and know the session's limits, if it is the first
-        chunk = self._chunk()
-        _compare(reference.value, digest.digest())
-        flying: deque[tuple[Request, bytes, int]] = deque()
-        try:
-            for at in range(0, len(data), chunk):
-                while len(flying) >= self._link.session.hello.window:
-                    self._land(flying)
-                part = data[at : at + chunk]
-                before = digest.digest()
-                digest.update(part)
-                arguments = b"".join((pack("<I", len(part)), part, pack("<I", len(before)), before))
-                request = self._link.submit(
-                    Ide.SERVICE_ID, Ide.APPENDCHUNKTOBLOB_ID, arguments, ordered=True
-                )
-                flying.append((request, digest.digest(), len(part)))
-            while flying:
-                self._land(flying)
-        finally:
-            self._link.drop([request for request, _, _ in flying])
+        digest, blob_id = _md5(seed), Reference()
+        self._ide.SeedBlob(seed, blob_id)
+        _compare(blob_id.value, digest.digest())
+        for at in range(0, len(data), _STOCK_CHUNK):
+            part = data[at : at + _STOCK_CHUNK]
+            self._ide.AppendChunkToBlob(part, blob_id.value, blob_id)
+            digest.update(part)
+            _compare(blob_id.value, digest.digest())
+            self._sent += len(part)
+            self._progress(self._done + at + len(part), self._total)
+        self._done += len(data)
+        self._coding = NAMES[PLAIN]
         return digest.digest()
-
-    def _land(self, flying: deque[tuple[Request, bytes, int]]) -> None:
-        request, expected, size = flying[0]
-        outputs = self._link.wait(request)
-        flying.popleft()
-        _compare(outputs[4:-4], expected)
-        self._done += size
-        self._progress(self._done, self._total)
 
 
 def _md5(data: bytes) -> hashlib._Hash:
@@ -129,6 +212,6 @@ def _md5(data: bytes) -> hashlib._Hash:
 
 def _compare(found: bytes, expected: bytes) -> None:
     if not found:
-        raise BlobError("the board refused the upload; its log may tell why")
+        raise BlobError("the server refused the upload; its log may tell why")
     if found != expected:
-        raise StoreError("the board received other data than was sent; nothing was installed")
+        raise StoreError("the server received other data than was sent; nothing was installed")

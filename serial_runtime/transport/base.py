@@ -14,7 +14,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from serial_runtime.errors import LinkClosed, LinkTimeout
 
@@ -38,6 +38,13 @@ class Transport(Protocol):
     def reliable(self) -> bool:
         """Whether bytes arrive unchanged and in order or not at all (TCP), or may be damaged."""
 
+    @property
+    def turnaround_s(self) -> float | None:
+        """None where both ends may send at a time.
+
+        Else (RS-485) one sends while the other listens, and lets so many seconds pass first.
+        """
+
     def read(self, timeout_s: float | None) -> bytes:
         """Return at least one byte as soon as there is any, ``b""`` after ``timeout_s`` seconds.
 
@@ -57,6 +64,29 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Close; idempotent, any thread. A blocked ``read`` or ``write`` ends with LinkClosed."""
+
+
+@runtime_checkable
+class RatedTransport(Transport, Protocol):
+    """A line whose rate can be changed while it is open."""
+
+    baud: int
+    """At which it runs now."""
+
+    home_baud: int
+    """At which it was opened, and both ends begin."""
+
+    def check_rate(self, baud: int) -> None:
+        """Try whether it can run at a rate, while nothing is sent or received.
+
+        Raises ConfigError for a rate nobody has, LinkError for one that this line has not.
+        """
+
+    def switch_rate(self, baud: int) -> None:
+        """Send what was written, then run at another rate. For the thread that reads.
+
+        Bytes not read yet stay. Raises LinkClosed, and as ``check_rate``.
+        """
 
 
 class Listener(Protocol):
@@ -104,6 +134,7 @@ class FdTransport:
         self.name = name
         self.reliable = reliable
         self.line_rate_Bps = line_rate_Bps
+        self.turnaround_s: float | None = None
         self._fd = fd
         self._write_base_s = write_base_s
         self._on_close = on_close

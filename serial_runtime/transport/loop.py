@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from collections import deque
 
 from serial_runtime.damage import Damage
@@ -34,6 +35,7 @@ class LoopTransport:
         self.name = name
         self.reliable = reliable
         self.line_rate_Bps = line_rate_Bps
+        self.turnaround_s: float | None = None
         self.damage = Damage()
         self._line = line
         self._input: deque[bytes] = deque()
@@ -93,6 +95,47 @@ class LoopTransport:
 
     def _readable(self) -> bool:
         return bool(self._closed or self._input or self._line.closed or self._interrupted)
+
+
+class RatedLoop(LoopTransport):
+    """An end with a baud rate: what it sends arrives as garbage at an end with another one."""
+
+    def __init__(self, line: _Line, name: str, baud: int) -> None:
+        super().__init__(line, name, reliable=False, line_rate_Bps=None)
+        self.baud = self.home_baud = baud
+        self.lacks: set[int] = set()
+        """Rates this end cannot run at."""
+
+    def check_rate(self, baud: int) -> None:
+        """See :class:`~serial_runtime.transport.base.RatedTransport`."""
+        if baud in self.lacks:
+            raise LinkError(f"{self.name} cannot run at {baud} baud")
+
+    def switch_rate(self, baud: int) -> None:
+        """See :class:`~serial_runtime.transport.base.RatedTransport`."""
+        self.check_rate(baud)
+        with self._line.changed:
+            if self._closed:
+                raise LinkClosed(f"{self.name} is closed")
+            self.baud = baud
+
+    def write(self, data: bytes) -> None:
+        """See :class:`~serial_runtime.transport.base.Transport`."""
+        peer = self._peer
+        if isinstance(peer, RatedLoop) and peer.baud != self.baud:
+            # As many bit times as it takes; what is in them depends on all that was sent.
+            count = max(1, len(data) * peer.baud // self.baud)
+            mixed = zlib.crc32(data).to_bytes(4, "little") + bytes(data)
+            data = bytes((mixed[i % len(mixed)] * 5 + i * 7 + 3) & 0xFF for i in range(count))
+        super().write(data)
+
+
+def loop_line(baud: int) -> tuple[RatedLoop, RatedLoop]:
+    """Return the two ends of a serial line that run at ``baud`` and can change it."""
+    line = _Line()
+    near, far = RatedLoop(line, "loop near", baud), RatedLoop(line, "loop far", baud)
+    near.join(far)
+    return near, far
 
 
 def loop_pair(

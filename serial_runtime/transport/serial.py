@@ -4,7 +4,8 @@
 pyserial opens and configures a port (raw, 8N1, no flow control) and takes its lock; then a device
 is read and written through its descriptor, for pyserial's cost per call is several times that of
 the system calls. Ports named by one of pyserial's URLs (``socket://``, ``rfc2217://``, ``loop://``)
-are used through pyserial's own object. pyserial is imported when the first port is opened.
+are used through pyserial's own object (``serial_url``). pyserial is imported when the first port is
+opened.
 """
 
 from __future__ import annotations
@@ -18,32 +19,37 @@ import stat
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout
+from serial_runtime.transport import tty_ioctl
 from serial_runtime.transport.base import FdTransport
+from serial_runtime.transport.tty_ioctl import Rs485
 
 if TYPE_CHECKING:
     from serial_runtime.transport.base import Transport
+    from serial_runtime.transport.serial_url import UrlTransport
 
 # Rates without a termios constant that real adapters and UARTs are run at.
 _EXTRA_BAUDS = (14400, 28800, 56000, 76800, 128000, 250000, 256000, 6000000, 8000000, 12000000)
 _LOWEST_BAUD = 300
 _BITS_PER_BYTE = 10
+# What lines are run at, the likeliest first: where a client looks for a board.
+LIKELY_BAUDS = (
+    115200, 921600, 9600, 57600, 38400, 19200, 230400, 460800, 1000000, 1500000, 2000000, 3000000,
+    4800, 2400,
+)  # fmt: skip
 # Start bit to stop bit a UART tolerates about 4 % in sum, half of it on either side.
 _RATE_TOLERANCE = 0.02
 # What may still be queued before our bytes: a driver's and an adapter's buffers.
 _QUEUED = 8192
 _WRITE_BASE_S = 2.0
+# Sent by the driver and still in the chip: a short message, for more is never under way then.
+_CHIP_BYTES = 128
+_DRAIN_S = 0.01
 _FIRST_RETRY_S = 0.05
 _LONGEST_RETRY_S = 0.5
-_URL_SLICE_S = 0.2
-_URL_READ_SIZE = 4096
-
-# asm-generic (x86, Arm, RISC-V); the ioctl's result has both speeds as plain numbers.
-_TCGETS2 = 0x802C542A
-_OSPEED_INDEX = 10
 
 _PTY_MAJORS = range(136, 144)
 _ABSENT = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO, errno.ENOTDIR)
@@ -73,116 +79,107 @@ def check_baud(baud: int) -> None:
         )
 
 
+class HalfDuplex(NamedTuple):
+    """How the ends of an RS-485 line take turns."""
+
+    turnaround_s: float = 0.0
+    """Silence before sending, so that the other end has time to let go of the line."""
+
+    driver: Rs485 | None = None
+    """How the driver switches the transmitter; None: the adapter does it by itself."""
+
+
 class SerialTransport(FdTransport):
     """An open serial device; takes over ``fd``, which is configured and locked."""
 
     def __init__(
-        self, fd: int, port: str, baud: int, on_close: Callable[[], None] | None = None
+        self,
+        fd: int,
+        port: str,
+        baud: int,
+        on_close: Callable[[], None] | None = None,
+        half_duplex: HalfDuplex | None = None,
     ) -> None:
-        rate = baud / _BITS_PER_BYTE
-        super().__init__(
-            fd,
-            f"{port} at {baud} baud",
-            reliable=False,
-            line_rate_Bps=rate,
-            write_base_s=_WRITE_BASE_S + _QUEUED / rate,
-            on_close=on_close,
-        )
+        super().__init__(fd, port, reliable=False, on_close=on_close)
+        self.turnaround_s = half_duplex.turnaround_s if half_duplex else None
+        self._port = port
+        self.home_baud = baud
+        self._set_figures(baud)
+
+    def _set_figures(self, baud: int) -> None:
+        self.baud = baud
+        self.name = f"{self._port} at {baud} baud"
+        self.line_rate_Bps = rate_Bps = baud / _BITS_PER_BYTE
+        self._write_base_s = _WRITE_BASE_S + _QUEUED / rate_Bps
+
+    def check_rate(self, baud: int) -> None:
+        """See ``RatedTransport``."""
+        with self._writing:
+            self._set_rate(baud)
+            self._set_rate(self.baud)
+
+    def switch_rate(self, baud: int) -> None:
+        """See ``RatedTransport``."""
+        with self._writing:
+            self._drain()
+            self._set_rate(baud)
+            self._set_figures(baud)
+
+    def _set_rate(self, baud: int) -> None:
+        check_baud(baud)
+        if self._closing:
+            raise LinkClosed(f"{self.name} is closed")
+        try:
+            tty_ioctl.set_baud(self._fd, baud)
+            check_rate(self._port, baud, tty_ioctl.baud_of(self._fd))
+        except OSError as error:
+            raise self._gone(error) from error
+        except LinkError:
+            tty_ioctl.set_baud(self._fd, self.baud)
+            raise
+
+    def _drain(self) -> None:
+        """Wait until what was written has left; not for ever, as ``tcdrain`` would.
+
+        What the chip or the adapter itself still holds is told by no driver, so it gets its time.
+        """
+        waiting = array.array("i", [1])
+        limit_s = time.monotonic() + self._write_base_s
+        with contextlib.suppress(OSError):
+            while waiting[0] and not self._closing and time.monotonic() < limit_s:
+                fcntl.ioctl(self._fd, termios.TIOCOUTQ, waiting)
+                time.sleep(_DRAIN_S if waiting[0] else 0.0)
+        time.sleep(_DRAIN_S + _CHIP_BYTES * _BITS_PER_BYTE / self.baud)
 
     def _before_close(self) -> None:
         with contextlib.suppress(OSError):
             fcntl.ioctl(self._fd, termios.TIOCNXCL)
 
 
-class UrlTransport:
-    """A port behind one of pyserial's URL handlers; see ``Transport``."""
-
-    reliable = False
-
-    def __init__(
-        self, port: Any, name: str, baud: int, on_close: Callable[[], None] | None = None
-    ) -> None:
-        self.name = name
-        self.line_rate_Bps: float | None = baud / _BITS_PER_BYTE
-        self._port = port
-        self._on_close = on_close
-        self._closing = False
-        self._interrupted = False
-        self._lock = threading.Lock()
-        self._reading = threading.Lock()
-
-    def read(self, timeout_s: float | None) -> bytes:
-        """See ``Transport``. Notices what another thread wants within 0.2 s."""
-        limit_s = float("inf") if timeout_s is None else time.monotonic() + timeout_s
-        with self._reading:
-            while True:
-                self._check_open()
-                left_s = limit_s - time.monotonic()
-                try:
-                    self._port.timeout = max(0.0, min(left_s, _URL_SLICE_S))
-                    data: bytes = self._port.read(1)
-                except OSError as error:
-                    raise LinkClosed(f"{self.name}: {error}") from error
-                if data:
-                    # Not in_waiting: for some handlers that is never more than 1. What this read
-                    # finds broken the next one will find broken again.
-                    with contextlib.suppress(OSError):
-                        self._port.timeout = 0
-                        data += self._port.read(_URL_READ_SIZE)
-                    return data
-                if left_s <= 0 or self._interrupted:
-                    self._interrupted = False
-                    return b""
-
-    def interrupt(self) -> None:
-        """See ``Transport``."""
-        self._interrupted = True
-
-    def write(self, data: bytes) -> None:
-        """See ``Transport``."""
-        self._check_open()
-        try:
-            self._port.write(data)
-        except OSError as error:
-            if type(error).__name__ == "SerialTimeoutException":
-                raise LinkTimeout(f"{self.name}: the line does not take the bytes") from error
-            raise LinkClosed(f"{self.name}: {error}") from error
-
-    def close(self) -> None:
-        """See ``Transport``."""
-        with self._lock:
-            if self._closing:
-                return
-            self._closing = True
-        with self._reading:
-            self._port.close()
-        if self._on_close:
-            self._on_close()
-
-    def _check_open(self) -> None:
-        if self._closing:
-            raise LinkClosed(f"{self.name} is closed")
-
-
 def open_serial(
-    port: str, baud: int, on_close: Callable[[], None] | None = None
+    port: str,
+    baud: int,
+    on_close: Callable[[], None] | None = None,
+    half_duplex: HalfDuplex | None = None,
 ) -> SerialTransport | UrlTransport:
     """Open ``port`` (a device path, or one of pyserial's URLs) at ``baud``, exclusively.
 
     Raises ConfigError for an unknown rate, LinkError when the port is missing, in use, not
-    permitted, no serial device, or cannot run at this rate.
+    permitted, no serial device, cannot run at this rate, or lacks the RS-485 mode asked for.
     """
     check_baud(baud)
     if "://" in port:
+        if half_duplex is not None:
+            raise ConfigError(f"{port}: an RS-485 line must be a device of this machine")
         return _open_url(port, baud, on_close)
     try:
-        fd = _open_device(port, baud)
+        fd = _open_device(port, baud, half_duplex.driver if half_duplex else None)
     except (OSError, ValueError, termios.error) as error:
         raise _explain(port, error) from error
-    return SerialTransport(fd, port, baud, on_close)
+    return SerialTransport(fd, port, baud, on_close, half_duplex)
 
 
-def _open_device(port: str, baud: int) -> int:
+def _open_device(port: str, baud: int, rs485: Rs485 | None) -> int:
     import serial
 
     if not stat.S_ISCHR(os.stat(port).st_mode):
@@ -200,7 +197,9 @@ def _open_device(port: str, baud: int) -> int:
             # USB adapters hold bytes back for 16 ms otherwise; not every driver has the flag.
             with contextlib.suppress(ValueError, OSError, AttributeError):
                 opened.set_low_latency_mode(True)
-        check_rate(port, baud, _actual_baud(fd))
+        check_rate(port, baud, tty_ioctl.baud_of(fd))
+        if rs485 is not None:
+            _set_rs485(port, fd, rs485)
     except BaseException:
         os.close(fd)
         raise
@@ -218,23 +217,27 @@ def check_rate(port: str, asked: int, actual: int) -> None:
         )
 
 
-def _actual_baud(fd: int) -> int:
-    state = array.array("i", [0] * 64)
+def _set_rs485(port: str, fd: int, asked: Rs485) -> None:
     try:
-        fcntl.ioctl(fd, _TCGETS2, state)
-    except OSError:
-        return 0
-    return state[_OSPEED_INDEX]
+        found = tty_ioctl.set_rs485(fd, asked)
+    except OSError as error:
+        raise LinkError(
+            f"{port}: its driver has no RS-485 mode ({error.strerror}); if the adapter switches "
+            'its transmitter by itself, say so (serial.rs485 = "adapter", no rs485 in a URI)'
+        ) from error
+    if not found.enabled or found.rts_on_send != asked.rts_on_send:
+        level = "high" if asked.rts_on_send else "low"
+        raise LinkError(f"{port}: its driver cannot set RTS {level} while sending; try the other")
 
 
 def _is_pty(fd: int) -> bool:
     return os.major(os.fstat(fd).st_rdev) in _PTY_MAJORS
 
 
-def _open_url(
-    url: str, baud: int, on_close: Callable[[], None] | None
-) -> UrlTransport | SerialTransport:
+def _open_url(url: str, baud: int, on_close: Callable[[], None] | None) -> UrlTransport:
     import serial
+
+    from serial_runtime.transport.serial_url import UrlTransport
 
     try:
         port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=_WRITE_BASE_S)
@@ -273,21 +276,10 @@ def _code_of(error: Exception) -> int:
 
 def _holders(port: str) -> str:
     """Name the processes that have the device open, as far as this user may see them."""
-    device = os.path.realpath(port)
-    names = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        # Processes and descriptors come and go, and most are not ours to see.
-        with contextlib.suppress(OSError):
-            if device in _open_files(f"/proc/{pid}/fd"):
-                with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
-                    names.append(f"{comm.read().strip()} (pid {pid})")
+    from serial_runtime.transport.owners import owners
+
+    names = [f"{owner.name} (pid {owner.pid})" for owner in owners(port)]
     return f" by {', '.join(names)}" if names else " by another process"
-
-
-def _open_files(folder: str) -> Iterator[str]:
-    for one in os.listdir(folder):
-        with contextlib.suppress(OSError):
-            yield os.readlink(f"{folder}/{one}")
 
 
 class SerialListener:
@@ -311,6 +303,7 @@ class SerialListener:
         baud: int,
         inherited_fd: int | None = None,
         on_wait: Callable[[str], None] = lambda reason: None,
+        half_duplex: HalfDuplex | None = None,
     ) -> None:
         check_baud(baud)
         self.name = f"{port} at {baud} baud"
@@ -319,6 +312,7 @@ class SerialListener:
         self._baud = baud
         self._inherited_fd = inherited_fd
         self._on_wait = on_wait
+        self._half_duplex = half_duplex
         self._changed = threading.Condition()
         self._current: Transport | None = None
         self._opened_before = inherited_fd is not None
@@ -376,11 +370,14 @@ class SerialListener:
         transport: Transport
         if fd is not None and _is_device(fd, self._port):
             os.set_inheritable(fd, False)
-            transport = SerialTransport(fd, self._port, self._baud, self._forget)
+            # It may run at a rate that a client has agreed on with the process before.
+            baud = tty_ioctl.baud_of(fd) or self._baud
+            transport = SerialTransport(fd, self._port, baud, self._forget, self._half_duplex)
+            transport.home_baud = self._baud
         else:
             if fd is not None:
                 os.close(fd)
-            transport = open_serial(self._port, self._baud, self._forget)
+            transport = open_serial(self._port, self._baud, self._forget, self._half_duplex)
         self._current = transport
         self._opened_before = True
         self.waiting_for = ""

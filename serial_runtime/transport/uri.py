@@ -4,14 +4,18 @@
 =================================  ============================================
 ``ERPC://host[:port]``             TCP, default port 3000; IPv6 in brackets
 ``ERPC:///dev/ttyX[:baud]``        serial device, default 115200 baud
+``ERPC:///dev/ttyX:auto``          serial device at the rate where a runtime answers
 ``ERPC://:COM4[:baud]``            serial port with a name that is no path
 ``loop://name``                    in-memory listener of this process (tests)
 ``socket://…``, ``rfc2217://…``    pyserial's own URLs, passed on to it
 ``host:port``, ``/dev/ttyX[:baud]``, ``COM4[:baud]``   short for the ERPC forms
+``…?fast=BAUD``                    behind a serial form: run the line at that rate while it is used
+``…?rs485``, ``…?rs485=low``       RS-485: the driver sets RTS high (or low) while it sends
 =================================  ============================================
 
-The scheme's case does not matter. On a device only a final ``:[0-9]+`` is the baud rate, for names
-under /dev/serial/by-path contain colons; a literal one there is written ``%3A``.
+The scheme's case does not matter. On a device only a final ``:[0-9]+`` or ``:auto`` is the baud
+rate, for names under /dev/serial/by-path contain colons; a literal one there is written ``%3A``, a
+literal question mark ``%3F``.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from serial_runtime.errors import UriError
 
 DEFAULT_PORT = 3000
 DEFAULT_BAUD = 115200
+AUTO_BAUD = 0  # to be found
 
 FORMS = (
     "ERPC://host[:port], ERPC:///dev/ttyX[:baud], ERPC://:COM4[:baud], host:port, /dev/ttyX[:baud]"
@@ -31,10 +36,11 @@ FORMS = (
 
 _LATER = ("ERPCS", "WAMP", "WAMPS", "PYRO", "PYROS", "LOCAL")
 _PYSERIAL = ("SOCKET", "RFC2217", "HWGREP", "SPY", "ALT")
+_RS485 = {"rs485": "high", "rs485=low": "low"}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_BAUD = re.compile(r"(.+):([0-9]+)", re.DOTALL)
+_BAUD = re.compile(r"(.+):([0-9]+|auto)", re.DOTALL)
 _PORT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
-_COM = re.compile(r"COM[0-9]+(:[0-9]+)?", re.IGNORECASE)
+_COM = re.compile(r"COM[0-9]+(:([0-9]+|auto))?(\?.*)?", re.IGNORECASE)
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*)")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -45,7 +51,9 @@ class SerialEndpoint(NamedTuple):
     """A serial port: a device path, a Windows name or one of pyserial's URLs."""
 
     device: str
-    baud: int
+    baud: int  # AUTO_BAUD: to be found
+    fast: int = 0  # 0: none
+    rs485: str = ""  # "high" or "low": RTS while sending
 
 
 class TcpEndpoint(NamedTuple):
@@ -61,7 +69,10 @@ class LoopEndpoint(NamedTuple):
     name: str
 
 
-def parse(uri: str) -> SerialEndpoint | TcpEndpoint | LoopEndpoint:
+Endpoint = SerialEndpoint | TcpEndpoint | LoopEndpoint
+
+
+def parse(uri: str) -> Endpoint:
     """Return what ``uri`` names. Raises UriError that lists the accepted forms."""
     if not uri or any(one.isspace() or not one.isprintable() for one in uri):
         raise _wrong(uri, "it is empty or contains white space or control characters")
@@ -97,6 +108,7 @@ def _parse_bare(text: str) -> SerialEndpoint | TcpEndpoint:
 
 
 def _parse_device(uri: str, text: str) -> SerialEndpoint:
+    text, mark, options = text.partition("?")
     match = _BAUD.fullmatch(text)
     path, baud = (match[1], _parse_baud(uri, match[2])) if match else (text, DEFAULT_BAUD)
     if _BAD_ESCAPE.search(path):
@@ -104,14 +116,36 @@ def _parse_device(uri: str, text: str) -> SerialEndpoint:
     path = os.fsdecode(_ESCAPE.sub(lambda hit: bytes([int(hit[1], 16)]), os.fsencode(path)))
     if "\0" in path or path.endswith("/"):
         raise _wrong(uri, "that is no device path")
-    return SerialEndpoint(path, baud)
+    return _with_options(uri, SerialEndpoint(path, baud), options if mark else None)
 
 
 def _parse_port_name(uri: str, text: str) -> SerialEndpoint:
+    text, mark, options = text.partition("?")
     name, colon, baud = text.partition(":")
     if not _PORT_NAME.fullmatch(name):
         raise _wrong(uri, "a port name such as COM4 follows '://:'; IPv6 addresses go in brackets")
-    return SerialEndpoint(name, _parse_baud(uri, baud) if colon else DEFAULT_BAUD)
+    endpoint = SerialEndpoint(name, _parse_baud(uri, baud) if colon else DEFAULT_BAUD)
+    return _with_options(uri, endpoint, options if mark else None)
+
+
+def _with_options(uri: str, endpoint: SerialEndpoint, text: str | None) -> SerialEndpoint:
+    """``fast=BAUD``, ``rs485``, ``rs485=low``, joined by ``&``; each once."""
+    for option in text.split("&") if text is not None else ():
+        name, _, value = option.partition("=")
+        if name == "fast" and not endpoint.fast:
+            fast = _parse_baud(uri, value)
+            if fast == AUTO_BAUD:
+                raise _wrong(uri, "the fast rate must be a number")
+            endpoint = endpoint._replace(fast=fast)
+        elif option in _RS485 and not endpoint.rs485:
+            endpoint = endpoint._replace(rs485=_RS485[option])
+        else:
+            raise _wrong(
+                uri,
+                f"{option!r} is no option of a serial line, or there twice; there are fast=BAUD, "
+                "rs485 and rs485=low",
+            )
+    return endpoint
 
 
 def _parse_host(uri: str, text: str) -> TcpEndpoint:
@@ -138,6 +172,8 @@ def _parse_port(uri: str, text: str) -> int:
 
 
 def _parse_baud(uri: str, text: str) -> int:
+    if text == "auto":
+        return AUTO_BAUD
     if not re.fullmatch(r"[0-9]{1,8}", text) or int(text) == 0:
         raise _wrong(uri, f"{text!r} is not a baud rate")
     return int(text)

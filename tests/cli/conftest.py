@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -18,12 +20,14 @@ from serial_runtime.rpc.board.common import (
     Capabilities,
     CycleStatistics,
     Distribution,
+    LinkStatistics,
     ProgramInfo,
     Task,
     Variable,
 )
-from serial_runtime.rpc.client import LogLine, Snapshot
+from serial_runtime.rpc.client import LogLine, Sent, Snapshot
 from serial_runtime.rpc.ide.common import PlcStatus, Status
+from serial_runtime.rpc.link_figures import LinkFigures
 
 URI = "ERPC://fake:3000"
 
@@ -36,7 +40,10 @@ class FakeTrace:
         self._names = names
         self._batches = list(board.trace_batches)
         self.plc = int(Status.Started)
-        self.lost = 0
+        self.lost = self.decimated = self.since = 0
+        self.decimation = 1
+        self.capture = self.trigger_tick = 0
+        self.timed_out = self.complete = self.done = False
         self.closed = False
         board.traces.append(self)
 
@@ -44,6 +51,9 @@ class FakeTrace:
         if not self._batches and self._board.trace_end:
             raise self._board.trace_end
         batch = self._batches.pop(0) if self._batches else []
+        if isinstance(batch, tuple):  # with what the trace says of it
+            batch, said = batch
+            vars(self).update(said)
         if not batch:
             self.plc = int(Status.Stopped)
         return [Snapshot(tick, self._board.packed(self._names)) for tick in batch]
@@ -55,10 +65,36 @@ class FakeTrace:
         self.closed = True
 
 
+class FakeLink:
+    """A link with prepared figures; each look at them finds 100 bytes more on the line."""
+
+    def __init__(self) -> None:
+        self.transport = SimpleNamespace(name="/dev/fake", line_rate_Bps=11520.0)
+        self.bauds: list[int] = []
+        self._bytes = 0
+
+    @property
+    def figures(self) -> LinkFigures:
+        self._bytes += 100
+        return LinkFigures(
+            0.001, 0.002, 0.03, 9, 2, 7, 1, 0, 3, 41, self._bytes, self._bytes, 5, 16, 1400
+        )
+
+    def run_at(self, baud: int) -> None:
+        self.bauds.append(baud)
+
+    def submit(self, service: int, method: int, arguments: bytes, *, bulk: bool = False) -> bytes:
+        return arguments
+
+    def wait(self, request: bytes) -> bytes:
+        return request  # an echo
+
+
 class FakeBoard:
     """State of a board, and the calls that change it."""
 
     def __init__(self) -> None:
+        self.link = FakeLink()
         self.ours = True
         self.state = Status.Stopped
         self.table: list[Variable] = []
@@ -68,7 +104,8 @@ class FakeBoard:
         self.image = b""
         self.tick = 100
         self.fault = ""
-        self.trace_batches: list[list[int]] = []
+        self.trace_batches: list[list[int] | tuple[list[int], dict[str, object]]] = []
+        self.trace_options: dict[str, object] = {}
         self.trace_end: BaseException | None = None  # behind the batches
         self.after_read: Callable[[], None] = lambda: None
         self.uptime_s = 61
@@ -100,6 +137,12 @@ class FakeBoard:
         counts = [sum(line.level == level for line in self.lines) for level in range(4)]
         return PlcStatus(self.state, counts)
 
+    def link_statistics(self) -> LinkStatistics:
+        driver = [1000, 1000, 2, 17, 0, 0, 3]
+        return LinkStatistics(
+            frames=6, discarded_bytes=99, sessions=1, home_baud=9600, driver=driver
+        )
+
     def plc_id(self) -> str:
         return "STOCK"
 
@@ -120,12 +163,17 @@ class FakeBoard:
         return ProgramInfo(bool(self.table), "m" * 32, "TANK", "b" * 32, len(self.table), 1, tasks)
 
     def download(
-        self, image: bytes, md5: str = "", progress: Callable[[int, int], None] = lambda *_: None
-    ) -> None:
+        self,
+        image: bytes,
+        md5: str = "",
+        progress: Callable[[int, int], None] = lambda *_: None,
+        whole: bool = False,
+    ) -> Sent:
         for done in range(0, len(image), 1000):
             progress(done, len(image))
         progress(len(image), len(image))
         self.image = image
+        return Sent(len(image), "as it is") if whole else Sent(321, "patch")
 
     def start(self) -> None:
         if not self.table:
@@ -172,8 +220,17 @@ class FakeBoard:
     def log(self, levels: Sequence[int], first: Sequence[int]) -> list[LogLine]:
         return [e for e in self.lines if e.level in levels and e.number >= first[e.level]]
 
-    def trace(self, names: Sequence[str]) -> FakeTrace:
+    def trace(self, names: Sequence[str], **options: object) -> FakeTrace:
+        self.trace_options = options
         return FakeTrace(self, names)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where commands leave things for the user."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("SERIAL_RUNTIME_DEBUG", raising=False)
+    return tmp_path / "state"
 
 
 @pytest.fixture

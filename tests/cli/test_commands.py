@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from serial_runtime.cli.load import _Progress
 from serial_runtime.errors import LinkClosed, TraceError
 from serial_runtime.iec import IecType
 from serial_runtime.rpc.board.common import CycleStatistics
-from serial_runtime.rpc.client import LogLine
+from serial_runtime.rpc.client import Condition, LogLine, Mode, Trigger
 from serial_runtime.rpc.ide.common import Status
 
 TANK = Path(serial_runtime.__file__).parent / "demo" / "tank.c"
@@ -92,7 +93,7 @@ def test_build_passes_the_compilers_words_on(tmp_path: Path, run) -> None:
     assert "bad.c:1:9: error: expected expression" in result.err
 
 
-def test_load_prints_a_line_a_quarter_and_the_rate(board, run, image: Path) -> None:
+def test_load_prints_a_line_a_quarter_and_what_was_sent(board, run, image: Path) -> None:
     result = run("load", str(image), "--start")
     assert result.status == 0
     assert board.image == image.read_bytes()
@@ -100,15 +101,21 @@ def test_load_prints_a_line_a_quarter_and_the_rate(board, run, image: Path) -> N
     lines = result.out.splitlines()
     assert [line[:5] for line in lines[3:4]] == ["100 %"]
     assert lines[-2].startswith(f"loaded {len(board.image)} bytes in ")
-    assert lines[-2].endswith("kB/s)")
+    assert lines[-2].endswith(" s: 321 bytes sent (patch)")
     assert lines[-1] == "started"
 
 
 def test_load_as_json(board, run, image: Path) -> None:
     answer = json.loads(run("load", str(image), "--json").out)
     assert answer["bytes"] == len(board.image)
+    assert (answer["bytes_sent"], answer["coding"]) == (321, "patch")
     assert answer["started"] is False
     assert board.state == Status.Stopped
+
+
+def test_load_whole_sends_no_patch(board, run, image: Path) -> None:
+    answer = json.loads(run("load", str(image), "--whole", "--json").out)
+    assert (answer["bytes_sent"], answer["coding"]) == (len(board.image), "as it is")
 
 
 def test_load_refuses_the_wrong_machine_before_the_download(board, run, image: Path) -> None:
@@ -136,7 +143,7 @@ def test_load_interrupted_tells_what_the_board_has(
     board, run, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted_at(done: int) -> Callable[..., None]:
-        def download(image: bytes, progress: Callable[[int, int], None]) -> None:
+        def download(image: bytes, progress: Callable[[int, int], None], whole: bool) -> None:
             progress(done, 10)
             raise KeyboardInterrupt
 
@@ -146,7 +153,7 @@ def test_load_interrupted_tells_what_the_board_has(
     result = run("load", str(image))
     assert (result.status, result.err) == (
         130,
-        "interrupted; the board keeps the program it had\n",
+        "interrupted; the board keeps the program it had, and goes on with this one next time\n",
     )
     monkeypatch.setattr(board, "download", interrupted_at(10))
     assert "`status` tells" in run("load", str(image)).err
@@ -320,6 +327,163 @@ def test_trace_for_a_time_across_the_wrap_of_the_tick(busy, run, tmp_path: Path)
     answer = json.loads(run(*words).out)
     assert (answer["ticks"], answer["gaps"], answer["last"]) == (3, 0, 1)
     assert file.read_text().splitlines()[1:] == ["4294967295,1", "0,1", "1,1"]
+
+
+def test_trace_says_what_was_decimated(busy, run, tmp_path: Path) -> None:
+    busy.trace_batches = [
+        [6, 7],
+        ([8, 12, 20], {"decimation": 4, "since": 8}),  # 16 is missing
+        ([22, 24, 26], {"decimation": 2, "since": 21}),
+        ([2**32 - 2, 0, 2], {}),
+        ([3], {"decimation": 1, "since": 3, "decimated": 13}),
+    ]
+    file = tmp_path / "t.csv"
+    result = run("trace", "TANK.INLET", "-o", str(file))
+    assert file.read_text().splitlines() == [
+        "tick,TANK.INLET",
+        "6,1",
+        "7,1",
+        "# decimation: one tick of 4 from tick 8 on",
+        "8,1",
+        "12,1",
+        "# gap: 1 ticks missing after tick 12",
+        "20,1",
+        "# decimation: one tick of 2 from tick 21 on",
+        "22,1",
+        "24,1",
+        "26,1",
+        "# gap: 2147483633 ticks missing after tick 26",
+        "4294967294,1",
+        "0,1",
+        "2,1",
+        "# decimation: all ticks from tick 3 on",
+        "3,1",
+    ]
+    assert "decimated: one tick of 1 or 2 or 4 kept, 13 left out" in result.out
+
+
+@pytest.mark.parametrize(
+    ("ticks", "written"), [(["--ticks", "9"], [4, 8, 12]), (["--ticks", "8"], [4, 8])]
+)
+def test_ticks_count_those_left_out_too(
+    busy, run, tmp_path: Path, ticks: list[str], written: list[int]
+) -> None:
+    busy.trace_batches = [([4, 8, 12, 16], {"decimation": 4})]
+    file = tmp_path / "t.csv"
+    assert run("trace", "TANK.INLET", "-o", str(file), "--every", "4", *ticks).status == 0
+    assert busy.trace_options["every"] == 4
+    assert [line for line in file.read_text().splitlines() if line[0] in "1234567890"] == [
+        f"{tick},1" for tick in written
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "options", "expected"),
+    [
+        (
+            "TANK.LEVEL > 1.5",
+            ["--pre", "7", "--post", "8", "--mode", "single"],
+            Trigger("TANK.LEVEL", Condition.ABOVE, struct.pack("<f", 1.5), Mode.SINGLE, 7, 8, 100),
+        ),
+        (
+            "tank.level<=-2.5",
+            ["--mode", "auto", "--timeout", "3"],
+            Trigger(
+                "TANK.LEVEL", Condition.AT_MOST, struct.pack("<f", -2.5), Mode.AUTO, 0, 99, 300
+            ),
+        ),
+        (
+            " Tank.Level  RISING  1 ",
+            ["--mode", "auto", "--timeout", "3", "--every", "10"],
+            Trigger("TANK.LEVEL", Condition.RISING, struct.pack("<f", 1), Mode.AUTO, 0, 99, 30),
+        ),
+        (
+            "TANK.INLET rising",
+            [],
+            Trigger("TANK.INLET", Condition.RISING, b"\1", timeout=100, post=99),
+        ),
+        (
+            "TANK.INLET falling TRUE",
+            [],
+            Trigger("TANK.INLET", Condition.FALLING, b"\1", timeout=100, post=99),
+        ),
+        (
+            "TANK.STATE <> 'off < on'",
+            [],
+            Trigger("TANK.STATE", Condition.UNEQUAL, b"\x08off < on", timeout=100, post=99),
+        ),
+        (
+            "RECIPE.TIME >= T#1m",
+            [],
+            Trigger(
+                "RECIPE.TIME", Condition.AT_LEAST, struct.pack("<qq", 60, 0), timeout=100, post=99
+            ),
+        ),
+    ],
+)
+def test_an_event_is_understood(
+    busy, run, tmp_path: Path, event: str, options: list[str], expected: Trigger
+) -> None:
+    run("trace", "TANK.INLET", "-o", str(tmp_path / "t.csv"), "--trigger", event, *options)
+    assert busy.trace_options["trigger"] == expected
+    header = (tmp_path / "t.csv").read_text().splitlines()[0]
+    assert expected.name in header
+
+
+def test_captures_are_marked_and_counted(busy, run, tmp_path: Path) -> None:
+    first = {"capture": 1, "trigger_tick": 8}
+    busy.trace_batches = [
+        ([7, 8], first),
+        ([9], first | {"complete": True}),
+        ([20, 21, 23], {"capture": 2, "trigger_tick": 20, "timed_out": True, "complete": True}),
+        ([30], {"capture": 3}),
+    ]
+    file = tmp_path / "t.csv"
+    words = ("trace", "TANK.INLET", "-o", str(file), "--trigger", "TANK.INLET rising")
+    result = run(*words, "--captures", "2")
+    assert file.read_text().splitlines()[1:] == [
+        "# capture 1: trigger at tick 8",
+        "7,1",
+        "8,1",
+        "9,1",
+        "# capture 2: nothing until tick 20",
+        "20,1",
+        "21,1",
+        "# gap: 1 ticks missing after tick 21",
+        "23,1",
+    ]
+    assert result.out.endswith("1 gap with 1 ticks missing, 2 captures\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--trigger", "TANK.LEVEL"], "an event is like"),
+        (["--trigger", "TANK.LEVEL is 5"], "an event is like"),
+        (["--trigger", "TANK.LEVEL risingly"], "an event is like"),
+        (["--trigger", "TANK.LEVEL rising"], "which value of TANK.LEVEL?"),
+        (["--trigger", "TANK.LEVEL >"], "which value of TANK.LEVEL?"),
+        (["--trigger", "TANK.INLET rising", "--ticks", "5"], "--mode single"),
+        (["--trigger", "TANK.INLET rising", "--duration", "5"], "--mode single"),
+        (["--captures", "5"], "there is none"),
+        (["--every", "0"], "'0' is no whole number"),
+        (["--every", "5", "--full"], "not allowed with"),
+    ],
+)
+def test_options_of_a_trace_that_do_not_fit(
+    busy, run, tmp_path: Path, options: list[str], says: str
+) -> None:
+    result = run("trace", "TANK.INLET", "-o", str(tmp_path / "t.csv"), *options)
+    assert result.status == 2
+    assert says in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_trigger_with_a_bad_value(busy, run, tmp_path: Path) -> None:
+    for event, says in (("TANK.LEVEL > high", "is no REAL"), ("NOTHING > 1", "no variable")):
+        result = run("trace", "TANK.INLET", "-o", str(tmp_path / "t.csv"), "--trigger", event)
+        assert result.status == 1
+        assert says in result.err
 
 
 def test_trace_ends_with_the_program(busy, run, tmp_path: Path) -> None:

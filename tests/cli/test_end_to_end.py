@@ -76,6 +76,14 @@ def test_the_example_of_the_manual(uri: str, run, tmp_path: Path) -> None:
     assert waited == sorted(set(waited))
     assert waited[-1] - waited[0] <= 29 + skipped, "10 ms more each tick"
 
+    words = ("trace", "STATE", "-o", str(tmp_path / "e.csv"), "--trigger", "waited >= t#200ms")
+    event = json.loads(run(*words, "--post", "10", "--mode", "single", "--json").out)
+    assert (event["captures"], event["lost"], event["ended"]) == (1, 0, "")
+    assert event["ticks"] == 11
+    rows = [row for row in (tmp_path / "e.csv").read_text().splitlines() if "blocked" in row]
+    assert len(rows) == 11
+    assert float(rows[0].split(",")[2]) >= 0.2
+
     assert run("unforce", "--all").out.startswith("released ")
     assert " ticks of 10 ms" in run("stats", "--histogram").out
     assert run("stop").status == 0

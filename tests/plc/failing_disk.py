@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A disk that loses power after any operation, and forgets what was not synced.
 
-File contents: `write` and `take` are whole and durable, or (cut in the middle) half there.
+File contents: `write` and `take` are whole and durable, or (cut in the middle) half there. What
+`write_at` put anywhere is lost from the middle of the file on: gone, or zeros.
 Directory entries: kept in the order they were made, but those of a directory that was not
 synced since may be undone from any of them on, as a journalling file system may.
 """
@@ -27,6 +28,8 @@ class FailingDisk(Disk):
         self._graveyard = graveyard
         self._buried = 0
         self._undo: list[tuple[str, Callable[[], None]]] = []
+        self._loose: set[str] = set()  # files that `write_at` wrote
+        self.zeros = False  # what becomes of their ends
         self.operations = 0
         self.cut_after = -1  # operations; -1: never
 
@@ -35,6 +38,12 @@ class FailingDisk(Disk):
         for _, undo in reversed(self._undo[unsynced_kept:]):
             undo()
         self._undo.clear()
+        for path in filter(os.path.exists, self._loose):
+            size = os.path.getsize(path)
+            os.truncate(path, size // 2)
+            if self.zeros:
+                os.truncate(path, size)
+        self._loose.clear()
 
     @property
     def unsynced(self) -> int:
@@ -75,6 +84,15 @@ class FailingDisk(Disk):
         self._count()
         super().write(path, data)
         self._made(path)
+
+    def write_at(self, path: str, offset: int, data: bytes) -> None:
+        if not os.path.exists(path):
+            self._made(path)
+        self._loose.add(path)
+        if self.operations == self.cut_after:
+            super().write_at(path, offset, data[: len(data) // 2])
+        self._count()
+        super().write_at(path, offset, data)
 
     def take(self, source: str, target: str) -> None:
         self._count()

@@ -46,6 +46,7 @@ class FakeBoard:
     backend = "fake"
     scheduling = "a fake: not real time"
     real_time = False
+    trace_ring_bytes = 16 * 64  # small: the trace thread never waits long
 
     def __init__(self) -> None:
         self.state = BoardState.EMPTY

@@ -242,7 +242,7 @@ def test_leftovers_are_removed_at_the_next_start(tmp_path: Path) -> None:
     store.close()
     ProgramStore(str(tmp_path)).close()
     left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == ["current", "lock", "run", "slot-a", "spool"]
+    assert left == ["current", "lock", "run", "slot-a", "spool", "uploads"]
     assert not list((tmp_path / "run").iterdir())
     assert not list((tmp_path / "spool").iterdir())
 

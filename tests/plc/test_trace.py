@@ -15,7 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serial_runtime.errors import TraceError
-from serial_runtime.plc.trace import Trace
+from serial_runtime.iec import IecType
+from serial_runtime.plc.trace import ALL_TICKS, Batch, Trace, TraceOptions
+from serial_runtime.plc.trace_coding import ZLIB, Packed, TraceCoding
+from serial_runtime.plc.trigger import Condition, Mode, TriggerOrder
 
 LONG_S = 10.0
 BIG = 1 << 20
@@ -36,14 +39,25 @@ class Scene:
         image.write_bytes(b"image\n")
         self.now_s = 1000.0
         self.board = FakeBoard()
-        self.board.load(str(image))
+        self.image = self.board.load(str(image))
         self.board.start()
         self.trace = Trace(
             self.board.as_board(), buffer_bytes, first_token=first_token, clock=lambda: self.now_s
         )
 
-    def open(self, indices: list[int], *, keep: bool) -> int:
-        return self.trace.open(self.board.set_trace(indices), len(indices), keep=keep)
+    def open(
+        self, indices: list[int], *, keep: bool = True, options: TraceOptions = ALL_TICKS
+    ) -> int:
+        variables = [self.image.variables[index] for index in indices]
+        trigger = self.trace.prepare(variables, options)
+        return self.trace.open(
+            self.board.set_trace(indices),
+            len(indices),
+            keep=keep,
+            kinds=[variable.type for variable in variables],
+            options=options,
+            trigger=trigger,
+        )
 
     def run(self, count: int) -> None:
         """So many cycles, all fetched by the trace thread; a batch never overruns the ring."""
@@ -59,8 +73,7 @@ class Scene:
 
     def newest_tick(self) -> int:
         with self.trace._lock:
-            records = self.trace._records
-            return int.from_bytes(records[-1][:4], "little") if records else -1
+            return self.trace._buffer.newest_tick
 
     def end(self) -> None:
         self.trace.close()
@@ -130,6 +143,7 @@ def test_a_sample_longer_than_the_reply_is_said(scene: Scene) -> None:
     with pytest.raises(TraceError, match="20 bytes"):
         scene.trace.read(token, 0, 19)
     assert len(split(scene.trace.read(token, 0, 20).samples)) == 1
+    assert len(split(scene.trace.read(token, 0, 5, 20).samples)) == 1
 
 
 def test_a_full_ring_shows_as_a_gap_and_a_count(scene: Scene) -> None:
@@ -147,7 +161,7 @@ def test_a_full_ring_shows_as_a_gap_and_a_count(scene: Scene) -> None:
 
 
 def test_a_full_buffer_forgets_the_oldest_and_counts(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, buffer_bytes=20 * (12 + 48))
+    scene = Scene(tmp_path, buffer_bytes=20 * (12 + 56))
     token = scene.open([0], keep=True)
     scene.run(50)
     batch = scene.trace.read(token, 0, BIG)
@@ -166,7 +180,7 @@ def test_a_full_buffer_forgets_the_oldest_and_counts(tmp_path: Path) -> None:
 
 
 def test_samples_that_service_1_did_not_fetch_in_time_are_lost(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, buffer_bytes=20 * (12 + 48))
+    scene = Scene(tmp_path, buffer_bytes=20 * (12 + 56))
     token = scene.open([0], keep=False)
     scene.run(50)
     assert [tick for tick, _ in scene.trace.take(token, BIG)] == list(range(30, 50))
@@ -299,30 +313,257 @@ def test_quiesce_ends_the_thread_and_a_fetch_starts_it_again(scene: Scene) -> No
     assert scene.trace.running
 
 
-@settings(max_examples=200)
-@given(
-    st.lists(st.binary(max_size=40), max_size=50),
-    st.lists(st.integers(0, 400), max_size=20),
-)
-def test_every_record_arrives_once_and_in_order_whatever_the_replies_hold(
-    payloads: list[bytes], rooms: list[int]
-) -> None:
-    trace = Trace(FakeBoard().as_board(), BIG, first_token=1)
-    trace._token, trace._keeps = 1, True
-    records = [
-        struct.pack("<II", tick, len(payload)) + payload for tick, payload in enumerate(payloads)
+class Reader:
+    """A client of service 2 that accounts for each tick from 0 on."""
+
+    def __init__(self, scene: Scene, token: int) -> None:
+        self.scene = scene
+        self.token = token
+        self.cursor = 0
+        self.delivered = 0
+        self.ticks: list[int] = []
+        self.coding = TraceCoding([IecType.DINT])
+        self.before = b""
+
+    def read(self, max_bytes: int = BIG) -> Batch:
+        batch = self.scene.trace.read(self.token, self.cursor, max_bytes)
+        assert len(batch.samples) <= max_bytes
+        packed = Packed(batch.coding, batch.records, batch.samples)
+        records = self.coding.unpack(packed, self.before)
+        self.ticks = [int.from_bytes(record[:4], "little") for record in records]
+        for record, tick in zip(records, self.ticks, strict=True):
+            assert record[8:] == values(tick, 0)
+            assert tick % batch.every == 0
+            assert tick >= batch.since
+        self.cursor = batch.next_cursor
+        if records:
+            self.before = records[-1]
+            self.delivered += len(records)
+            assert self.delivered + batch.decimated + batch.lost == self.ticks[-1] + 1
+        return batch
+
+
+PACKED = TraceOptions(1 << ZLIB, 1)
+AUTO = TraceOptions(1 << ZLIB, 0)
+
+
+def test_packed_batches_follow_each_other_and_may_be_asked_for_again(scene: Scene) -> None:
+    reader = Reader(scene, scene.open([0], options=PACKED))
+    for _ in range(5):
+        scene.run(40)
+        before = reader.cursor
+        first = reader.read()
+        assert reader.ticks == list(range(before, before + 40))
+        # The reply was lost, and meanwhile there is more.
+        again = Reader(scene, reader.token)
+        again.cursor, again.before, again.delivered = before, bytes(8), before
+        if before:
+            again.before = struct.pack("<II", before - 1, 4) + values(before - 1, 0)
+        scene.run(3)
+        assert again.read().next_cursor == first.next_cursor + 3
+        assert again.ticks == [*reader.ticks, *range(before + 40, before + 43)]
+        reader.cursor = before + 43
+        reader.before, reader.delivered = again.before, reader.cursor
+
+
+def test_a_fixed_factor_is_kept_to_and_stated(scene: Scene) -> None:
+    reader = Reader(scene, scene.open([0], options=TraceOptions(1 << ZLIB, 10)))
+    scene.run(95)
+    batch = reader.read()
+    assert reader.ticks == list(range(0, 95, 10))
+    assert (batch.every, batch.decimated, batch.lost) == (10, 81, 0)
+    scene.run(20)
+    assert reader.read().decimated == 99
+    assert reader.ticks == [100, 110]
+    with pytest.raises(TraceError, match="every 2147483648"):
+        scene.open([0], options=TraceOptions(0, 1 << 31))
+
+
+def test_a_client_that_falls_behind_gets_a_stated_fraction(scene: Scene) -> None:
+    reader = Reader(scene, scene.open([0], options=AUTO._replace(compressors=0)))
+    factors = []
+    for _ in range(30):  # a tick each 10 ms, of which the line carries 30 %
+        scene.now_s += 0.4
+        scene.run(40)
+        factors.append(reader.read(12 * 12).every)
+    assert sorted(set(factors)) == [1, 4]
+    assert factors == sorted(factors)
+    assert scene.trace.lost == 0
+
+
+def test_the_factor_falls_when_there_is_room_again(scene: Scene) -> None:
+    reader = Reader(scene, scene.open([0], options=AUTO._replace(compressors=0)))
+    while reader.read(6 * 12).every == 1:
+        scene.now_s += 0.3
+        scene.run(30)
+    found = set()
+    while (every := reader.read().every) > 1:
+        found.add(every)
+        scene.now_s += 0.5
+        scene.run(50)
+    assert {2, 4} <= found
+    scene.run(10)
+    assert reader.read().every == 1
+    assert len(reader.ticks) == 10
+
+
+def test_an_unread_buffer_gets_thinner_and_loses_nothing(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, buffer_bytes=100 * (12 + 56))
+    reader = Reader(scene, scene.open([0], options=AUTO))
+    scene.run(30)
+    reader.read()  # this reply is lost
+    reader.cursor, reader.before, reader.delivered = 0, b"", 0
+    scene.run(3000)
+    assert scene.trace._buffer.bytes <= 100 * (12 + 56)
+    first = reader.read()
+    assert reader.ticks == list(range(30))  # handed out before: as it was
+    assert (first.every, first.more) == (1, True)
+    second = reader.read()
+    assert second.every >= 32
+    assert second.since == 30
+    while second.more:
+        second = reader.read()
+    assert scene.trace.lost == 0
+    assert 3030 - reader.ticks[-1] <= second.every
+    scene.end()
+
+
+def test_what_was_handed_out_is_lost_when_nothing_else_helps(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, buffer_bytes=2 * (12 + 56))
+    token = scene.open([0], options=AUTO)
+    scene.run(5)
+    scene.trace.read(token, 0, BIG)
+    for tick in (1 << 16, 1 << 17, 1 << 18):  # even the highest factor divides them
+        scene.board._tick = tick
+        scene.run(1)
+    assert scene.trace.lost > 0
+    scene.end()
+
+
+def order(mode: Mode, condition: Condition, value: int, pre: int, post: int) -> TraceOptions:
+    trigger = TriggerOrder(mode, 0, condition, struct.pack("<i", value), pre, post, 100)
+    return TraceOptions(1 << ZLIB, 0, trigger)
+
+
+def test_only_a_capture_travels(scene: Scene) -> None:
+    reader = Reader(scene, scene.open([0], options=order(Mode.NORMAL, Condition.RISING, 500, 5, 4)))
+    scene.run(40)
+    assert reader.read().records == 0
+    scene.run(40)
+    batch = reader.read()
+    assert reader.ticks == list(range(45, 55))
+    assert (batch.capture, batch.trigger_tick, batch.timed_out) == (1, 50, False)
+    assert (batch.decimated, batch.lost, batch.done) == (45, 0, False)
+    scene.board._tick = 49  # again
+    scene.run(30)
+    batch = scene.trace.read(reader.token, reader.cursor, BIG)
+    assert (batch.capture, batch.trigger_tick, batch.records) == (2, 50, 10)
+    assert batch.decimated == 45 + 21
+
+
+def test_captures_do_not_share_a_batch(scene: Scene) -> None:
+    options = order(Mode.NORMAL, Condition.AT_LEAST, 0, 0, 4)
+    reader = Reader(scene, scene.open([0], options=options))
+    scene.run(12)
+    assert [(reader.read().capture, reader.ticks) for _ in range(4)] == [
+        (1, [0, 1, 2, 3, 4]),
+        (2, [5, 6, 7, 8, 9]),
+        (3, [10, 11]),
+        (3, []),
     ]
-    trace._store(b"".join(records))
-    received, cursor = b"", 0
-    for room in [*rooms, *[400] * (len(records) + 1)]:
-        try:
-            batch = trace.read(1, cursor, room)
-        except TraceError:
-            assert len(records[cursor]) > room
-            continue
-        assert trace.read(1, cursor, room) == batch  # the reply was lost
-        assert len(batch.samples) <= room
-        received += batch.samples
-        cursor = batch.next_cursor
-    assert received == b"".join(records)
-    assert cursor == len(records)
+
+
+def test_a_single_capture_ends_the_thread_and_counts_no_loss_after_it(scene: Scene) -> None:
+    options = order(Mode.SINGLE, Condition.AT_LEAST, 100, 2, 2)
+    reader = Reader(scene, scene.open([0], options=options))
+    scene.run(20)
+    until(lambda: not scene.trace.running)
+    scene.board.run_cycles(3 * RING_RECORDS)
+    batch = reader.read(30)
+    assert not batch.done or batch.records == 5
+    while not batch.done:
+        batch = reader.read(30)
+    assert (reader.delivered, batch.lost) == (5, 0)
+    assert not scene.trace.running
+    assert reader.read().done
+
+
+def test_a_program_that_starts_again_begins_a_new_capture(scene: Scene) -> None:
+    options = order(Mode.NORMAL, Condition.AT_LEAST, 50, 2, 50)
+    reader = Reader(scene, scene.open([0], options=options))
+    scene.run(10)
+    scene.board.stop()
+    until(lambda: not scene.trace.running)
+    assert reader.read().records == 7
+    scene.trace.restarted()
+    scene.board.start()
+    scene.trace.read(reader.token, reader.cursor, BIG)
+    scene.run(8)
+    batch = scene.trace.read(reader.token, reader.cursor, BIG)
+    assert (batch.capture, batch.trigger_tick, batch.records) == (2, 5, 5)
+
+
+def test_an_impossible_trigger_changes_nothing(scene: Scene) -> None:
+    token = scene.open([0])
+    with pytest.raises(TraceError, match="at most"):
+        scene.open([1], options=order(Mode.SINGLE, Condition.ABOVE, 0, 1 << 31, 0))
+    scene.run(3)
+    assert len(split(scene.trace.read(token, 0, BIG).samples)) == 3
+
+
+Step = tuple[str, int]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.just("ticks"), st.integers(1, 60)),
+            st.tuples(st.just("skip"), st.integers(1, 5)),
+            st.tuples(st.just("wait"), st.integers(1, 30)),
+            st.tuples(st.just("read"), st.integers(40, 400)),
+            st.tuples(st.just("reply lost"), st.integers(40, 400)),
+        ),
+        max_size=60,
+    ),
+    every=st.sampled_from([0, 1, 3]),
+    compressors=st.sampled_from([0, 1 << ZLIB]),
+    room=st.integers(2, 100),
+)
+def test_every_tick_is_accounted_for(
+    steps: list[Step], every: int, compressors: int, room: int
+) -> None:
+    now_s = 0.0
+    limit = room * (12 + 56)
+    trace = Trace(FakeBoard().as_board(), limit, first_token=1, clock=lambda: now_s)
+    options = TraceOptions(compressors, every)
+    token = trace.open(1, 1, keep=True, kinds=[IecType.DINT], options=options)
+    coding = TraceCoding([IecType.DINT])
+    cursor, before, tick, delivered = 0, b"", 0, 0
+    passed: list[int] = []  # ticks that had a record
+    for step, number in steps:
+        if step == "ticks":
+            ticks = range(tick, tick + number)
+            trace._store(b"".join(struct.pack("<IIi", n, 4, n * 7 % 5) for n in ticks))
+            assert trace._buffer.bytes <= limit
+            passed += ticks
+            tick += number
+        elif step == "skip":
+            tick += number
+        elif step == "wait":
+            now_s += number / 10
+        else:
+            batch = trace.read(token, cursor, number)
+            assert len(batch.samples) <= number
+            packed = Packed(batch.coding, batch.records, batch.samples)
+            records = coding.unpack(packed, before)
+            got = [int.from_bytes(record[:4], "little") for record in records]
+            assert all(n % batch.every == 0 for n in got)
+            assert [record[8:] for record in records] == [struct.pack("<i", n * 7 % 5) for n in got]
+            assert got == sorted(got)
+            if step == "read" and records:
+                cursor, before = batch.next_cursor, records[-1]
+                delivered += len(records)
+                assert delivered + batch.decimated + batch.lost == passed.index(got[-1]) + 1
+                assert not batch.lost or every or room < 10
+    trace.quiesce()

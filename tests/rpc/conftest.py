@@ -4,14 +4,24 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from serial_runtime.errors import BlobError, StateError, TableChanged, TraceError, VariableError
+from serial_runtime.errors import (
+    BlobError,
+    StateError,
+    StoreError,
+    TableChanged,
+    TraceError,
+    VariableError,
+)
+from serial_runtime.plc.coding import PATCH, Decoding, UploadPlan
 from serial_runtime.protocol.session import ServerSessions
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.common import Status
@@ -34,7 +44,10 @@ class FakePLC:
         self.md5 = ""
         self.extra: dict[str, bytes] = {}
         self.blobs: dict[Any, dict[bytes, bytes]] = {}
+        self.streams: dict[bytes, bytes] = {}  # by digest; they outlive sessions and boots
+        self.uploads: dict[Any, UploadPlan] = {}
         self.forces: dict[int, bytes] = {}
+        self.values_forced: list[bytes] = []
         self.samples: list[bytes] = []
         self.oldest = 0
         self.token = 0
@@ -68,7 +81,48 @@ class FakePLC:
     def purge_blobs(self, owner: Any) -> None:
         self.blobs.pop(owner, None)
 
-    owner_closed = purge_blobs
+    def owner_closed(self, owner: Any) -> None:
+        self.purge_blobs(owner)
+        self.uploads.pop(owner, None)
+
+    def open_upload(self, owner: Any, plan: UploadPlan) -> tuple[int, bytes]:
+        self.calls.append(("open", plan.coding))
+        if plan.coding == PATCH and plan.base != self.md5:
+            raise StoreError("another program is on the board")
+        self.uploads[owner] = plan
+        held = self.streams.setdefault(plan.digest, b"")
+        return len(held), hashlib.md5(held).digest()
+
+    def write_upload(self, owner: Any, offset: int, data: bytes) -> None:
+        if owner not in self.uploads:
+            raise BlobError("no upload is open")
+        self.calls.append(("write", len(data)))
+        digest = self.uploads[owner].digest
+        assert offset <= len(self.streams[digest])
+        self.streams[digest] = self.streams[digest][:offset] + data
+
+    def finish_upload(self, owner: Any) -> None:
+        if owner not in self.uploads:
+            raise BlobError("no upload is open")
+        self.calls.append("finish")
+        plan = self.uploads[owner]
+        with tempfile.TemporaryDirectory() as name:
+            stream, base = Path(name, "stream"), Path(name, "base")
+            stream.write_bytes(self.streams[plan.digest])
+            base.write_bytes(self.image)
+            decoding = Decoding(plan, str(stream), str(base), f"{name}/target")
+            decoding.run()
+            try:
+                decoding.result()
+            except StoreError:
+                del self.streams[plan.digest], self.uploads[owner]
+                raise
+            data = Path(name, "target").read_bytes()
+        self.blobs.setdefault(owner, {})[bytes.fromhex(plan.md5)] = data
+
+    def sent(self) -> int:
+        """Bytes of all chunks that were executed."""
+        return sum(call[1] for call in self.calls if call[0] == "write")
 
     def match_md5(self, md5: str) -> bool:
         return self.md5 == md5
@@ -156,6 +210,7 @@ class FakePLC:
 
     def force_variables(self, values: dict[int, bytes], table: int) -> None:
         self.check(table)
+        self.values_forced += values.values()
         self.forces.update(values)
         self.forces = {index: value for index, value in self.forces.items() if value}
 
@@ -182,12 +237,13 @@ class FakePLC:
                 tick.to_bytes(4, "little") + len(values).to_bytes(4, "little") + values
             )
 
-    def open_trace(self, indices: list[int], table: int) -> int:
+    def open_trace(self, indices: list[int], table: int, options: Any = None) -> int:
         self.check(table)
+        self.options = options
         self.token += 1
         return self.token
 
-    def read_trace(self, token: int, cursor: int, max_bytes: int) -> Any:
+    def read_trace(self, token: int, cursor: int, max_bytes: int, longest: int = 0) -> Any:
         if token != self.token:
             raise TraceError("another trace was opened")
         with self.lock:
@@ -199,8 +255,10 @@ class FakePLC:
                     break
                 taken.append(sample)
             return SimpleNamespace(
-                plc=self.state, next_cursor=cursor + len(taken), lost=0,
-                samples=b"".join(taken), more=len(taken) < len(self.samples),
+                plc=self.state, next_cursor=cursor + len(taken), lost=0, decimated=0,
+                more=len(taken) < len(self.samples), done=False, every=1, since=0, capture=0,
+                trigger_tick=0, timed_out=False, coding=0, records=len(taken),
+                samples=b"".join(taken),
             )  # fmt: skip
 
     def close_trace(self, token: int) -> None:
@@ -223,6 +281,7 @@ class Bench:
         for end in self.ends:
             end.cut()
         self.plc.blobs.clear()
+        self.plc.uploads.clear()
         self.sessions = ServerSessions(boot_id)
         self.server = Server(self.plc, self.sessions, ABOUT)  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import struct
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from serial_runtime.errors import LinkClosed, LinkTimeout, OutcomeUnknown
+from serial_runtime.protocol import envelope
 from serial_runtime.protocol.frame import FrameDecoder, encode_frame
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
@@ -19,11 +21,15 @@ from serial_runtime.rpc.server import limits_of
 from serial_runtime.transport.loop import LoopTransport
 
 REQUEST_BYTES = 6 + 24  # of a call without arguments, in its envelope
-IMAGE = bytes(range(256)) * 200
+IMAGE = random.Random(1).randbytes(51200)  # nothing to compress
 
 
 def message(method: int, arguments: bytes = b"") -> bytes:
     return struct.pack("<II", 1 << 24 | 1 << 16 | method << 8, 5) + arguments
+
+
+def text(data: bytes) -> bytes:
+    return len(data).to_bytes(4, "little") + data
 
 
 def flip(line: Any, at: int) -> None:
@@ -95,6 +101,56 @@ def test_a_whole_frame_inside_uploaded_data_executes_nothing(
         assert "stop" not in plc.calls, f"at byte {at}"
 
 
+@pytest.mark.parametrize("fault", [flip, drop, insert])
+def test_frames_inside_an_upload_of_our_client_execute_nothing(
+    bench: Any, plc: Any, quick: Client, fault: Any
+) -> None:
+    """Whatever byte of the chunk around them is wrong; and the data arrive as they are."""
+    plc.state = 2
+    stop = encode_frame(message(Ide.STOPPLC_ID))
+    other = envelope.encode(envelope.CALL, 9, 0x1234, 0x1000, 1, Ide.STOPPLC_ID, 0)
+    data = b"abc" + stop + encode_frame(other) + b"def"
+    seed, at = b"seed", 0
+    blob_id = quick.link.call(Ide.SERVICE_ID, Ide.SEEDBLOB_ID, text(seed))[4:20]
+    content = b""
+    while True:
+        end = bench.ends[-1]
+        fault(end, at)
+        reply = quick.link.call(
+            Ide.SERVICE_ID, Ide.APPENDCHUNKTOBLOB_ID, text(data) + text(blob_id)
+        )
+        blob_id, content, at = reply[4:20], content + data, at + 1
+        assert ("append", len(data)) in plc.calls
+        if at == REQUEST_BYTES + len(text(data)) + 20:
+            break
+    assert plc.calls == [("append", len(data))] * at
+    (arrived,) = [blobs[blob_id] for blobs in plc.blobs.values() if blob_id in blobs]
+    assert arrived == content
+
+
+def test_a_changed_value_is_not_forced_though_both_frame_checks_are_right(
+    bench: Any, plc: Any, quick: Client
+) -> None:
+    """The envelope's own CRC-32 stands behind the two CRC-16 of the frame."""
+    quick.force({"VAR1": b"\x01\0\0\0"})
+    end = bench.ends[-1]
+    send = end.write
+    changed = []
+
+    def change(data: bytes) -> None:
+        if not changed and b"\x2a\0\0\0" in data:
+            changed.append(data)
+            data = encode_frame(data[6:].replace(b"\x2a\0\0\0", b"\x2b\0\0\0"))
+        send(data)
+
+    end.write = change
+    quick.force({"VAR1": b"\x2a\0\0\0"})
+    assert len(changed) == 1
+    assert plc.forces == {1: b"\x2a\0\0\0"}
+    assert plc.values_forced == [b"\x01\0\0\0", b"\x2a\0\0\0"]
+    assert quick.link.session.retransmissions == 1
+
+
 def test_download_over_a_line_that_loses_frames(bench: Any, plc: Any, quick: Client) -> None:
     bench.ends[-1].damage.drop(9000)
     bench.ends[-1].damage.flip(30000)
@@ -102,7 +158,7 @@ def test_download_over_a_line_that_loses_frames(bench: Any, plc: Any, quick: Cli
     quick.download(IMAGE)
     assert plc.image == IMAGE
     assert quick.link.session.retransmissions > 0
-    assert sum(size for _, size in plc.calls[:-1]) == len(IMAGE)  # nothing was sent twice in vain
+    assert plc.sent() == len(IMAGE)  # nothing was sent twice in vain
 
 
 def test_unplugged_in_the_middle_of_a_download(bench: Any, plc: Any, client: Client) -> None:
@@ -118,7 +174,7 @@ def test_unplugged_in_the_middle_of_a_download(bench: Any, plc: Any, client: Cli
     client.download(IMAGE, progress=progress)
     assert plc.image == IMAGE
     assert client.link.reconnects == 2
-    assert sum(size for _, size in plc.calls[:-1]) == len(IMAGE)  # it went on, not began again
+    assert plc.sent() == len(IMAGE)  # it went on, not began again
 
 
 def test_the_board_restarts_in_the_middle_of_a_download(
@@ -135,6 +191,7 @@ def test_the_board_restarts_in_the_middle_of_a_download(
 
     client.download(IMAGE, progress=progress)
     assert plc.image == IMAGE
+    assert plc.sent() <= len(IMAGE) + 4 * client.link.chunk  # it went on, but for what was flying
 
 
 def test_a_board_that_restarted_between_two_calls_goes_unnoticed(

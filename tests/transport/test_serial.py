@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import select
@@ -17,9 +18,10 @@ from pathlib import Path
 import pytest
 
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout, WorkerStopped
-from serial_runtime.transport import Transport, connect
-from serial_runtime.transport.base import FdTransport
+from serial_runtime.transport import Transport, connect, tty_ioctl
+from serial_runtime.transport.base import FdTransport, RatedTransport
 from serial_runtime.transport.serial import (
+    HalfDuplex,
     SerialListener,
     SerialTransport,
     check_baud,
@@ -27,6 +29,7 @@ from serial_runtime.transport.serial import (
     open_serial,
     standard_bauds,
 )
+from serial_runtime.transport.tty_ioctl import Rs485
 
 LONG_S = 20.0
 
@@ -95,6 +98,63 @@ def test_the_rate_is_set(device: Device, baud: int) -> None:
     assert int.from_bytes(state[40:44], sys.byteorder) == baud
     assert transport.line_rate_Bps == baud / 10
     transport.close()
+
+
+def test_the_rate_changes_while_it_is_open(device: Device) -> None:
+    transport = open_serial(device.path, 115200)
+    assert isinstance(transport, RatedTransport)
+    transport.write(b"before")
+    os.read(device.master, 100)  # as a line does
+    transport.switch_rate(921600)
+    assert tty_ioctl.baud_of(device.slave) == 921600
+    assert (transport.baud, transport.home_baud) == (921600, 115200)
+    assert transport.line_rate_Bps == 92160
+    assert transport.name == f"{device.path} at 921600 baud"
+    transport.check_rate(9600)
+    assert tty_ioctl.baud_of(device.slave) == 921600
+    with pytest.raises(ConfigError, match="unknown baud rate 12345"):
+        transport.switch_rate(12345)
+    assert transport.baud == 921600
+    transport.close()
+    with pytest.raises(LinkClosed):
+        transport.switch_rate(9600)
+
+
+def test_an_rs485_line_whose_adapter_switches_itself(device: Device) -> None:
+    with contextlib.closing(open_serial(device.path, 9600)) as transport:
+        assert transport.turnaround_s is None
+    listener = SerialListener(device.path, 9600, half_duplex=HalfDuplex(0.002))
+    with contextlib.closing(listener.accept(LONG_S)) as accepted:
+        assert accepted.turnaround_s == 0.002
+    listener.close()
+
+
+def test_a_driver_without_an_rs485_mode(device: Device) -> None:
+    with pytest.raises(LinkError, match='has no RS-485 mode .*rs485 = "adapter"'):
+        connect(f"{device.path}?rs485")
+    with pytest.raises(ConfigError, match="must be a device of this machine"):
+        open_serial("socket://127.0.0.1:1", 9600, half_duplex=HalfDuplex())
+    open_serial(device.path, 9600).close()
+
+
+@pytest.mark.parametrize("high", [True, False])
+def test_the_driver_switches_the_transmitter(
+    device: Device, monkeypatch: pytest.MonkeyPatch, high: bool
+) -> None:
+    asked: list[Rs485] = []
+
+    def set_rs485(fd: int, mode: Rs485) -> Rs485:
+        asked.append(mode)
+        return mode._replace(rts_on_send=True)  # all that this driver can
+
+    monkeypatch.setattr(tty_ioctl, "set_rs485", set_rs485)
+    uri = f"{device.path}?rs485" + ("" if high else "=low")
+    if high:
+        connect(uri).close()
+    else:
+        with pytest.raises(LinkError, match="cannot set RTS low while sending"):
+            connect(uri)
+    assert asked == [Rs485(True, rts_on_send=high, rts_after_send=not high)]
 
 
 def test_the_device_is_raw(device: Device) -> None:
@@ -251,6 +311,7 @@ listener = SerialListener(sys.argv[1], 230400)
 transport = listener.accept(10)
 transport.write(b"1")
 assert transport.read(10) == b"a"
+transport.switch_rate(460800)  # as a client may have agreed
 transport.write(b"2")
 sys.stdin.read(1)  # until bytes wait in the tty
 os.set_inheritable(listener.fd, True)
@@ -261,6 +322,7 @@ import sys
 from serial_runtime.transport.serial import SerialListener
 listener = SerialListener(sys.argv[1], 230400, int(sys.argv[2]))
 transport = listener.accept(10)
+assert (transport.baud, transport.home_baud) == (460800, 230400)
 data = b""
 while len(data) < 7:
     data += transport.read(10)

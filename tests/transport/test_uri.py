@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serial_runtime.errors import UriError
-from serial_runtime.transport.uri import LoopEndpoint, SerialEndpoint, TcpEndpoint, parse
+from serial_runtime.transport.uri import AUTO_BAUD, LoopEndpoint, SerialEndpoint, TcpEndpoint, parse
 
 BY_PATH = "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0"
 
@@ -30,6 +30,14 @@ BY_PATH = "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0"
         ("ERPC:///dev/odd%3A7:300", SerialEndpoint("/dev/odd:7", 300)),
         ("ERPC:///dev/tty-größe%C3%9F", SerialEndpoint("/dev/tty-größeß", 115200)),
         ("ERPC:///dev/50%25", SerialEndpoint("/dev/50%", 115200)),
+        ("ERPC:///dev/ttyUSB0:auto", SerialEndpoint("/dev/ttyUSB0", AUTO_BAUD)),
+        ("/dev/ttyUSB0?fast=921600", SerialEndpoint("/dev/ttyUSB0", 115200, 921600)),
+        ("/dev/ttyUSB0:auto?fast=9600", SerialEndpoint("/dev/ttyUSB0", AUTO_BAUD, 9600)),
+        ("/dev/odd%3Ffast=1", SerialEndpoint("/dev/odd?fast=1", 115200)),
+        ("/dev/ttyS1?rs485", SerialEndpoint("/dev/ttyS1", 115200, 0, "high")),
+        ("/dev/ttyS1?rs485=low&fast=9600", SerialEndpoint("/dev/ttyS1", 115200, 9600, "low")),
+        ("ERPC://:COM4:9600?fast=57600", SerialEndpoint("COM4", 9600, 57600)),
+        ("COM4:auto", SerialEndpoint("COM4", AUTO_BAUD)),
         ("ERPC://:COM4", SerialEndpoint("COM4", 115200)),
         ("ERPC://:COM4:57600", SerialEndpoint("COM4", 57600)),
         ("/dev/ttyUSB0", SerialEndpoint("/dev/ttyUSB0", 115200)),
@@ -57,6 +65,14 @@ def test_accepted(uri: str, endpoint: object) -> None:
         ("ERPC://plc:65536", "port '65536' is not"),
         ("ERPC://plc:+1", r"port '\+1' is not"),
         ("ERPC://plc:\u0663", "port .* is not"),
+        ("/dev/ttyUSB0?", "'' is no option of a serial line"),
+        ("/dev/ttyUSB0?slow=9600", "no option of a serial line.* there are fast=BAUD, rs485 and"),
+        ("/dev/ttyUSB0?rs485=up", "'rs485=up' is no option"),
+        ("/dev/ttyUSB0?rs485&rs485=low", "'rs485=low' is no option of a serial line, or there tw"),
+        ("/dev/ttyUSB0?fast", "'' is not a baud rate"),
+        ("/dev/ttyUSB0?fast=0", "'0' is not a baud rate"),
+        ("/dev/ttyUSB0?fast=auto", "the fast rate must be a number"),
+        ("/dev/ttyUSB0?fast=9600&x=1", "'x=1' is no option"),
         ("ERPC://::1", "IPv6 addresses go in brackets"),
         ("ERPC://fe80::1", "IPv6 addresses go in brackets"),
         ("ERPC://[::1", "no IPv6 address in the brackets"),

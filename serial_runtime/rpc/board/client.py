@@ -99,7 +99,9 @@ class BoardServiceClient(interface.IBoardService):
         self._clientManager.perform_request(_request)
         statistics.value = common.CycleStatistics()._read(_codec)
 
-    def OpenTrace(self, table: int, indices: list[int], token: Reference) -> None:
+    def OpenTrace(
+        self, table: int, indices: list[int], options: common.TraceOptions, token: Reference
+    ) -> None:
         """Call OpenTrace."""
         _request = self._begin(self.OPENTRACE_ID)
         _codec = _request.codec
@@ -107,6 +109,7 @@ class BoardServiceClient(interface.IBoardService):
         _codec.start_write_list(len(indices))
         for _item1 in indices:
             _codec.write_uint32(_item1)
+        options._write(_codec)
         self._clientManager.perform_request(_request)
         token.value = _codec.read_uint32()
 
@@ -126,3 +129,47 @@ class BoardServiceClient(interface.IBoardService):
         _codec = _request.codec
         _codec.write_uint32(token)
         self._clientManager.perform_request(_request)
+
+    def OpenUpload(self, plan: common.UploadPlan, offset: Reference, held: Reference) -> None:
+        """Call OpenUpload."""
+        _request = self._begin(self.OPENUPLOAD_ID)
+        _codec = _request.codec
+        plan._write(_codec)
+        self._clientManager.perform_request(_request)
+        offset.value = _codec.read_uint32()
+        held.value = bytes(_codec.read_binary())
+
+    def WriteUpload(self, offset: int, data: bytes) -> None:
+        """Call WriteUpload."""
+        _request = self._begin(self.WRITEUPLOAD_ID)
+        _codec = _request.codec
+        _codec.write_uint32(offset)
+        _codec.write_binary(data)
+        self._clientManager.perform_request(_request)
+
+    def FinishUpload(self) -> None:
+        """Call FinishUpload."""
+        _request = self._begin(self.FINISHUPLOAD_ID)
+        self._clientManager.perform_request(_request)
+
+    def GetLinkStatistics(self, statistics: Reference) -> None:
+        """Call GetLinkStatistics."""
+        _request = self._begin(self.GETLINKSTATISTICS_ID)
+        _codec = _request.codec
+        self._clientManager.perform_request(_request)
+        statistics.value = common.LinkStatistics()._read(_codec)
+
+    def SetBaud(self, baud: int) -> None:
+        """Call SetBaud."""
+        _request = self._begin(self.SETBAUD_ID)
+        _codec = _request.codec
+        _codec.write_uint32(baud)
+        self._clientManager.perform_request(_request)
+
+    def Echo(self, data: bytes, same: Reference) -> None:
+        """Call Echo."""
+        _request = self._begin(self.ECHO_ID)
+        _codec = _request.codec
+        _codec.write_binary(data)
+        self._clientManager.perform_request(_request)
+        same.value = bytes(_codec.read_binary())

@@ -82,6 +82,8 @@ class Capabilities:
     window: int = 0
     #: bytes of the longest program it takes
     max_program: int = 0
+    #: codings of an UploadPlan it takes, a bit for each: 1 << coding
+    codings: int = 0
 
     def _read(self, codec: Codec) -> Self:
         self.id = codec.read_string()
@@ -91,6 +93,7 @@ class Capabilities:
         self.max_frame = codec.read_uint32()
         self.window = codec.read_uint32()
         self.max_program = codec.read_uint32()
+        self.codings = codec.read_uint8()
         return self
 
     def _write(self, codec: Codec) -> None:
@@ -101,6 +104,42 @@ class Capabilities:
         codec.write_uint32(self.max_frame)
         codec.write_uint32(self.window)
         codec.write_uint32(self.max_program)
+        codec.write_uint8(self.codings)
+
+
+@dataclass(slots=True)
+class UploadPlan:
+    """A file to upload, and the stream of bytes it is sent as."""
+
+    #: of the file, hexadecimal
+    md5: str = ""
+    #: of the file
+    size: int = 0
+    #: 0 as it is, 1 zstd, 2 patch against `base` (docs/link.md)
+    coding: int = 0
+    #: MD5 of the stored program a patch is for, else ""
+    base: str = ""
+    #: SHA-256 of the stream
+    digest: bytes = b""
+    #: bytes of the stream
+    coded_size: int = 0
+
+    def _read(self, codec: Codec) -> Self:
+        self.md5 = codec.read_string()
+        self.size = codec.read_uint32()
+        self.coding = codec.read_uint8()
+        self.base = codec.read_string()
+        self.digest = bytes(codec.read_binary())
+        self.coded_size = codec.read_uint32()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_string(self.md5)
+        codec.write_uint32(self.size)
+        codec.write_uint8(self.coding)
+        codec.write_string(self.base)
+        codec.write_binary(self.digest)
+        codec.write_uint32(self.coded_size)
 
 
 @dataclass(slots=True)
@@ -287,30 +326,181 @@ class Force:
 
 
 @dataclass(slots=True)
-class TraceBatch:
+class TraceTrigger:
+    """Begins a capture; see docs/link.md."""
+
+    #: 0 none, the rest is ignored; 1 single, 2 normal, 3 auto
+    mode: int = 0
+    #: of the variable in the list of the trace
+    position: int = 0
+    #: 1 rising, 2 falling, then: > >= < <= = <>
+    condition: int = 0
+    #: wire form of the variable's type
+    value: bytes = b""
+    #: samples before the trigger's, at most
+    pre: int = 0
+    #: samples after it
+    post: int = 0
+    #: mode auto: capture after so many samples without a trigger
+    timeout: int = 0
+
+    def _read(self, codec: Codec) -> Self:
+        self.mode = codec.read_uint8()
+        self.position = codec.read_uint32()
+        self.condition = codec.read_uint8()
+        self.value = bytes(codec.read_binary())
+        self.pre = codec.read_uint32()
+        self.post = codec.read_uint32()
+        self.timeout = codec.read_uint32()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_uint8(self.mode)
+        codec.write_uint32(self.position)
+        codec.write_uint8(self.condition)
+        codec.write_binary(self.value)
+        codec.write_uint32(self.pre)
+        codec.write_uint32(self.post)
+        codec.write_uint32(self.timeout)
+
+
+@dataclass(slots=True)
+class TraceOptions:
     """A struct."""
+
+    #: those the client has: bit 1 zlib, bit 2 zstd
+    compressors: int = 0
+    #: keep ticks that it divides; 1: all; 0: the board decides
+    every: int = 0
+    trigger: TraceTrigger = field(default_factory=TraceTrigger)
+
+    def _read(self, codec: Codec) -> Self:
+        self.compressors = codec.read_uint8()
+        self.every = codec.read_uint32()
+        self.trigger = TraceTrigger()._read(codec)
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_uint8(self.compressors)
+        codec.write_uint32(self.every)
+        self.trigger._write(codec)
+
+
+@dataclass(slots=True)
+class TraceBatch:
+    """Samples of one factor of decimation, and of one capture."""
 
     plc: int = 0
     #: pass it in the next ReadTrace: acknowledges this batch
     next_cursor: int = 0
-    #: ticks lost so far
-    lost: int = 0
-    #: records: u32 tick, u32 length, values packed as in service 1
-    samples: bytes = b""
     #: more is buffered now
     more: bool = False
+    #: single trigger: nothing more will come
+    done: bool = False
+    #: ticks lost so far
+    lost: int = 0
+    #: ticks left out on purpose before the last sample
+    decimated: int = 0
+    #: the samples are of those ticks that it divides
+    every: int = 0
+    #: tick from which that holds
+    since: int = 0
+    #: number of the capture, from 1; 0: no trigger
+    capture: int = 0
+    #: its tick
+    trigger_tick: int = 0
+    #: mode auto: captured without a trigger
+    timed_out: bool = False
+    #: bits 0, 1: 0 raw, 1 zlib, 2 zstd; 2: columns; 3: follows
+    coding: int = 0
+    #: how many `samples` has
+    records: int = 0
+    #: a record: u32 tick, u32 length, values packed as in service 1
+    samples: bytes = b""
 
     def _read(self, codec: Codec) -> Self:
         self.plc = codec.read_uint8()
         self.next_cursor = codec.read_uint32()
-        self.lost = codec.read_uint64()
-        self.samples = bytes(codec.read_binary())
         self.more = codec.read_bool()
+        self.done = codec.read_bool()
+        self.lost = codec.read_uint64()
+        self.decimated = codec.read_uint64()
+        self.every = codec.read_uint32()
+        self.since = codec.read_uint32()
+        self.capture = codec.read_uint32()
+        self.trigger_tick = codec.read_uint32()
+        self.timed_out = codec.read_bool()
+        self.coding = codec.read_uint8()
+        self.records = codec.read_uint32()
+        self.samples = bytes(codec.read_binary())
         return self
 
     def _write(self, codec: Codec) -> None:
         codec.write_uint8(self.plc)
         codec.write_uint32(self.next_cursor)
-        codec.write_uint64(self.lost)
-        codec.write_binary(self.samples)
         codec.write_bool(self.more)
+        codec.write_bool(self.done)
+        codec.write_uint64(self.lost)
+        codec.write_uint64(self.decimated)
+        codec.write_uint32(self.every)
+        codec.write_uint32(self.since)
+        codec.write_uint32(self.capture)
+        codec.write_uint32(self.trigger_tick)
+        codec.write_bool(self.timed_out)
+        codec.write_uint8(self.coding)
+        codec.write_uint32(self.records)
+        codec.write_binary(self.samples)
+
+
+@dataclass(slots=True)
+class LinkStatistics:
+    """The board's end of the link that the call came over, since that link was opened."""
+
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    #: that came whole, untrusted ones included
+    frames: int = 0
+    #: found while the receiver was out of step
+    untrusted_frames: int = 0
+    header_errors: int = 0
+    body_errors: int = 0
+    #: that belong to no frame
+    discarded_bytes: int = 0
+    #: open now, on all links
+    sessions: int = 0
+    #: at which the line runs, 0: no serial line
+    baud: int = 0
+    #: at which every client begins
+    home_baud: int = 0
+    #: rx, tx, frame, overrun, parity, brk, buf_overrun of the UART's
+    #: driver since it was loaded; empty: it keeps none
+    driver: list[int] = field(default_factory=list)
+
+    def _read(self, codec: Codec) -> Self:
+        self.received_bytes = codec.read_uint64()
+        self.sent_bytes = codec.read_uint64()
+        self.frames = codec.read_uint64()
+        self.untrusted_frames = codec.read_uint64()
+        self.header_errors = codec.read_uint64()
+        self.body_errors = codec.read_uint64()
+        self.discarded_bytes = codec.read_uint64()
+        self.sessions = codec.read_uint32()
+        self.baud = codec.read_uint32()
+        self.home_baud = codec.read_uint32()
+        self.driver = [codec.read_uint32() for _ in range(codec.start_read_list())]
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_uint64(self.received_bytes)
+        codec.write_uint64(self.sent_bytes)
+        codec.write_uint64(self.frames)
+        codec.write_uint64(self.untrusted_frames)
+        codec.write_uint64(self.header_errors)
+        codec.write_uint64(self.body_errors)
+        codec.write_uint64(self.discarded_bytes)
+        codec.write_uint32(self.sessions)
+        codec.write_uint32(self.baud)
+        codec.write_uint32(self.home_baud)
+        codec.start_write_list(len(self.driver))
+        for _item1 in self.driver:
+            codec.write_uint32(_item1)

@@ -27,6 +27,12 @@ class IBoardService(ABC):
     OPENTRACE_ID = 10
     READTRACE_ID = 11
     CLOSETRACE_ID = 12
+    OPENUPLOAD_ID = 13
+    WRITEUPLOAD_ID = 14
+    FINISHUPLOAD_ID = 15
+    GETLINKSTATISTICS_ID = 25
+    SETBAUD_ID = 26
+    ECHO_ID = 27
 
     @abstractmethod
     def GetCapabilities(self, capabilities: Reference) -> None:
@@ -93,8 +99,10 @@ class IBoardService(ABC):
         """
 
     @abstractmethod
-    def OpenTrace(self, table: int, indices: list[int], token: Reference) -> None:
-        """Trace these variables every tick; the token dies with the next OpenTrace of anybody.
+    def OpenTrace(
+        self, table: int, indices: list[int], options: common.TraceOptions, token: Reference
+    ) -> None:
+        """Trace these variables; the token dies with the next OpenTrace of anybody.
 
         token: out int
         """
@@ -109,3 +117,40 @@ class IBoardService(ABC):
     @abstractmethod
     def CloseTrace(self, token: int) -> None:
         """Method 12 of the service."""
+
+    @abstractmethod
+    def OpenUpload(self, plan: common.UploadPlan, offset: Reference, held: Reference) -> None:
+        """Begin an upload, or go on with it: `offset` bytes of the stream are on the board, and
+        `held` is their MD5; if they are other bytes than the client's, it begins at 0.
+
+        offset: out int
+        held: out bytes
+        """
+
+    @abstractmethod
+    def WriteUpload(self, offset: int, data: bytes) -> None:
+        """Bytes of the upload that this session opened last; what the board had from there on is
+        void.
+        """
+
+    @abstractmethod
+    def FinishUpload(self) -> None:
+        """Decode and verify the stream. The file is then a blob whose id is its MD5."""
+
+    @abstractmethod
+    def GetLinkStatistics(self, statistics: Reference) -> None:
+        """Method 25 of the service.
+
+        statistics: out common.LinkStatistics
+        """
+
+    @abstractmethod
+    def SetBaud(self, baud: int) -> None:
+        """Run this line at another rate, once the reply has left; see docs/link.md, "Rates"."""
+
+    @abstractmethod
+    def Echo(self, data: bytes, same: Reference) -> None:
+        """The same bytes back, to measure the line; as many as fit a reply.
+
+        same: out bytes
+        """

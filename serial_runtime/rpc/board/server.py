@@ -38,6 +38,12 @@ class BoardServiceService(Service):  # type: ignore[misc]
             self._ids.OPENTRACE_ID: self._handle_OpenTrace,
             self._ids.READTRACE_ID: self._handle_ReadTrace,
             self._ids.CLOSETRACE_ID: self._handle_CloseTrace,
+            self._ids.OPENUPLOAD_ID: self._handle_OpenUpload,
+            self._ids.WRITEUPLOAD_ID: self._handle_WriteUpload,
+            self._ids.FINISHUPLOAD_ID: self._handle_FinishUpload,
+            self._ids.GETLINKSTATISTICS_ID: self._handle_GetLinkStatistics,
+            self._ids.SETBAUD_ID: self._handle_SetBaud,
+            self._ids.ECHO_ID: self._handle_Echo,
         }
 
     def dispatch(self, method_id: int, sequence: int, codec: Codec) -> None:
@@ -142,8 +148,9 @@ class BoardServiceService(Service):  # type: ignore[misc]
     def _handle_OpenTrace(self, _sequence: int, _codec: Codec) -> None:
         table = _codec.read_uint32()
         indices = [_codec.read_uint32() for _ in range(_codec.start_read_list())]
+        options = common.TraceOptions()._read(_codec)
         token = Reference()
-        self._handler.OpenTrace(table, indices, token)
+        self._handler.OpenTrace(table, indices, options, token)
         self._reply(self._ids.OPENTRACE_ID, _sequence, _codec)
         if token.value is None:
             raise ValueError("OpenTrace did not set token")
@@ -164,3 +171,48 @@ class BoardServiceService(Service):  # type: ignore[misc]
         token = _codec.read_uint32()
         self._handler.CloseTrace(token)
         self._reply(self._ids.CLOSETRACE_ID, _sequence, _codec)
+
+    def _handle_OpenUpload(self, _sequence: int, _codec: Codec) -> None:
+        plan = common.UploadPlan()._read(_codec)
+        offset = Reference()
+        held = Reference()
+        self._handler.OpenUpload(plan, offset, held)
+        self._reply(self._ids.OPENUPLOAD_ID, _sequence, _codec)
+        if offset.value is None:
+            raise ValueError("OpenUpload did not set offset")
+        _codec.write_uint32(offset.value)
+        if held.value is None:
+            raise ValueError("OpenUpload did not set held")
+        _codec.write_binary(held.value)
+
+    def _handle_WriteUpload(self, _sequence: int, _codec: Codec) -> None:
+        offset = _codec.read_uint32()
+        data = bytes(_codec.read_binary())
+        self._handler.WriteUpload(offset, data)
+        self._reply(self._ids.WRITEUPLOAD_ID, _sequence, _codec)
+
+    def _handle_FinishUpload(self, _sequence: int, _codec: Codec) -> None:
+        self._handler.FinishUpload()
+        self._reply(self._ids.FINISHUPLOAD_ID, _sequence, _codec)
+
+    def _handle_GetLinkStatistics(self, _sequence: int, _codec: Codec) -> None:
+        statistics = Reference()
+        self._handler.GetLinkStatistics(statistics)
+        self._reply(self._ids.GETLINKSTATISTICS_ID, _sequence, _codec)
+        if statistics.value is None:
+            raise ValueError("GetLinkStatistics did not set statistics")
+        statistics.value._write(_codec)
+
+    def _handle_SetBaud(self, _sequence: int, _codec: Codec) -> None:
+        baud = _codec.read_uint32()
+        self._handler.SetBaud(baud)
+        self._reply(self._ids.SETBAUD_ID, _sequence, _codec)
+
+    def _handle_Echo(self, _sequence: int, _codec: Codec) -> None:
+        data = bytes(_codec.read_binary())
+        same = Reference()
+        self._handler.Echo(data, same)
+        self._reply(self._ids.ECHO_ID, _sequence, _codec)
+        if same.value is None:
+            raise ValueError("Echo did not set same")
+        _codec.write_binary(same.value)
