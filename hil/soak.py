@@ -124,7 +124,8 @@ class Soak:
         outcome = answer["outcome"]
         if outcome == "violation":
             raise Violation(f"{kind}: {answer['why']}")
-        self.counts[f"{kind} {outcome}"] += 1
+        why = f" ({answer['why'].partition(':')[0]})" if outcome == "unknown" else ""
+        self.counts[f"{kind} {outcome}{why}"] += 1
         self.counts["calls"] += 1
         for key in ("retransmissions", "reconnects"):
             self.counts[key] += answer.get(key, 0)

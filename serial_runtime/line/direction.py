@@ -161,7 +161,9 @@ class Direction:
             self._unread = 0
             return None
         if self.conditions.overrun_bytes:
-            self._deliver_or_drop(target, self.conditions.overrun_bytes, now_s)
+            # A group comes at once, a UART's bytes one by one: the reader must have a chance.
+            most = max(self.conditions.overrun_bytes, 2 * pace.group)
+            self._deliver_or_drop(target, most, now_s)
             return None
         self._write(target, len(self._outbox))
         return target.master if self._outbox else None

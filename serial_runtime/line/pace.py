@@ -12,7 +12,10 @@ _AHEAD_LEAST = 64
 
 
 class Pace:
-    """Bytes waiting for the line. Times are monotonic seconds; ``baud`` None is without bounds."""
+    """Bytes waiting for the line. Times are monotonic seconds; ``baud`` None is without bounds.
+
+    ``room`` is how many may wait, ``group`` how many are delivered at a time.
+    """
 
     def __init__(self, baud: float | None) -> None:
         self.queue = bytearray()
@@ -27,10 +30,10 @@ class Pace:
         self.hold(now_s)
         if self._rate is None:
             self.room = 65536
-            self._group = 1
+            self.group = 1
         else:
             self.room = int(min(_AHEAD_MOST, max(_AHEAD_LEAST, self._rate * _AHEAD_S)))
-            self._group = max(1, int(self._rate * _GROUP_S))
+            self.group = max(1, int(self._rate * _GROUP_S))
 
     def put(self, data: bytes, now_s: float) -> None:
         """Bytes the sender handed over."""
@@ -51,7 +54,7 @@ class Pace:
         """When the next group, or the end of the burst, is due."""
         if self._rate is None:
             return self._start_s
-        return self._start_s + (self._sent + min(len(self.queue), self._group)) / self._rate
+        return self._start_s + (self._sent + min(len(self.queue), self.group)) / self._rate
 
     def take(self, count: int) -> bytes:
         """``count`` bytes have passed."""
