@@ -25,7 +25,7 @@ _MOST_WAIT_S = 4.0  # between repetitions
 _GRANULARITY_S = 0.005  # of clocks, polls and scheduling on both sides
 _REPLY_BYTES = 100  # what a reply is taken to be; a longer one is noticed by its arriving bytes
 LEAD_S = 0.02  # bulk data is written so long before the line runs dry
-_CHUNK_LINE_S = 0.175  # so long a chunk may take on the line; a short command waits behind one
+_CHUNK_LINE_S = 0.2  # so long a chunk may take on the line; a short command waits behind one
 LEAST_CHUNK, MOST_CHUNK = 256, 4096
 
 

@@ -330,7 +330,7 @@ def test_repeated_calls_say_nothing_of_the_turnaround(server: ServerSessions) ->
 @pytest.mark.parametrize(
     ("rate_Bps", "lost_every", "least", "most"),
     [
-        (11520.0, 0, 2015, 2016),  # 175 ms of line
+        (11520.0, 0, 2304, 2304),  # 200 ms of line
         (92160.0, 0, 4096, 4096),
         (92160.0, 12_500, 650, 800),  # a bit error rate of 1e-5
         (92160.0, 1_250, 256, 256),
