@@ -30,7 +30,7 @@ LINE = Command(
     "at the same bytes.",
     example="  serial-runtime line --baud 921600 --ber 1e-5 --turnaround-ms 16\n"
     "  serial-runtime line --dir /tmp/cable --to-board drop=1e-4 --to-host overrun=4096\n"
-    "  echo 'set to-host ber=1e-4' ...   (on its standard input, while it runs)\n",
+    "  (echo 'flip to-board 100'; cat) | serial-runtime line --dir /tmp/cable\n",
     options=_options,
     uri=False,
 )
