@@ -264,6 +264,9 @@ class Link:
         while self._posted:
             actions, restarts = self._posted.popleft()
             self._calls.restarts |= restarts
+            if self.transport.turnaround_s is not None and not restarts:
+                # Where the ends take turns, a client that knows it is in progress asks again.
+                actions = [one for one in actions if not self._has_been_answered(one)]
             self._act(actions)
             if restarts:
                 return
@@ -278,6 +281,10 @@ class Link:
                 return  # what follows is for the next process
         if self._line.is_away:
             self._line.tick(now_s)
+
+    @staticmethod
+    def _has_been_answered(action: Action) -> bool:
+        return isinstance(action, bytes) and envelope.is_envelope(action)
 
     def _restart_if_due(self) -> None:
         """Our reply is written; nobody else may end the process before."""

@@ -14,6 +14,7 @@ from serial_runtime.protocol import envelope
 from serial_runtime.protocol.frame import FrameDecoder
 from serial_runtime.protocol.session import ServerSessions
 from serial_runtime.rpc.client import Client
+from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.line_load import echo_for
 from serial_runtime.rpc.server import Server
 from serial_runtime.rpc.service import About
@@ -60,6 +61,24 @@ def test_one_call_at_a_time(bench, turnaround_s: float | None) -> None:
         assert client.link.session.hello.window == (16 if turnaround_s is None else 1)
     thread.join(10)
     assert (turns.most == 1) == (turnaround_s is not None)
+
+
+def test_the_reply_of_a_slow_call_waits_to_be_asked_for(bench, plc) -> None:
+    """The board speaks only when it is spoken to."""
+    near, far = loop_pair(reliable=False)
+    far.turnaround_s = 0.0
+    spoken: list[int] = []  # for each reply, how many calls there were
+    calls: list[int] = []
+    write, answer = near.write, far.write
+    near.write = lambda data: (calls.append(1), write(data))[1]  # type: ignore[method-assign]
+    far.write = lambda data: (spoken.append(len(calls)), answer(data))[1]  # type: ignore[method-assign]
+    plc.new_plc = lambda *arguments: None
+    thread = threading.Thread(target=bench.server.serve, args=(far,), daemon=True)
+    thread.start()
+    with Client(lambda: near, timeout_s=20.0) as client:
+        assert client.link.call(Ide.SERVICE_ID, Ide.NEWPLC_ID, bytes(12))[:1] == b"\1"
+    thread.join(10)
+    assert len(spoken) == len(set(spoken)), "two replies to one call"
 
 
 def test_the_worker_leaves_replies_to_the_links_thread(plc, tmp_path: Path) -> None:
