@@ -31,6 +31,7 @@ from serial_runtime.protocol.timing import FRAME_HEADER, LEAD_S, Line
 
 FOREVER_S = float("inf")
 _LAST_NUMBER = 0xFFF00000
+_MOST_DOUBTFUL = 32
 _AT_ONCE = 0.0  # as a time to repeat
 _OVERHEAD = envelope.OVERHEAD + FRAME_HEADER
 # Of the window, for short commands while bulk data is under way.
@@ -56,7 +57,8 @@ class Request:
     session = 0
     boot_id = 0
     order = 0  # of the last transmission, among all
-    left_s = 0.0  # when its last transmission has left
+    first_left_s = 0.0  # when its first transmission has left
+    left_s = 0.0  # and its last one
     due_s = 0.0  # when to repeat it
 
     def __init__(
@@ -119,6 +121,8 @@ class ClientSession:
         self._short: deque[Request] = deque()  # not transmitted yet
         self._bulk: deque[Request] = deque()
         self._flying: dict[int, Request] = {}  # by number, which is also their order
+        # Answers to requests that were repeated, by session and number: arguments of `answered`.
+        self._doubtful: dict[tuple[int, int], tuple[float, int, float, float]] = {}
 
     def submit(
         self,
@@ -223,6 +227,7 @@ class ClientSession:
             return self._hello(reply)
         request = self._flying.get(reply.number)
         if request is None or reply.session != request.session:
+            self._answered_twice(reply)
             return reply.session == self._session
         status = reply.status & envelope.STATUS
         if status in (envelope.UNKNOWN_SESSION, envelope.OTHER_BOOT):
@@ -327,6 +332,8 @@ class ClientSession:
             request.arguments,
         )
         request.left_s = self._line.sent(body, now_s)
+        if request.transmissions == 1:
+            request.first_left_s = request.left_s
         self._line.loss.carried(len(body) + FRAME_HEADER)
         # A line has no congestion to give way to: only silence makes the client patient.
         request.due_s = self._line.due_s(now_s, 1 + self._silent_repeats)
@@ -358,13 +365,29 @@ class ClientSession:
     ) -> None:
         """Learn of the line from an answer."""
         took_ms = (reply.status & envelope.TOOK) >> envelope.TOOK_SHIFT
-        if request.transmissions != 1 or request.acknowledged or took_ms == envelope.MOST_TOOK_MS:
-            return  # which transmission is answered, or how long the board worked, is not known
+        if request.acknowledged or took_ms == envelope.MOST_TOOK_MS:
+            return  # how long the board worked is not known
+        if request.transmissions > 1:
+            # Which transmission is answered is not known, yet: see `_answered_twice`.
+            answer = (request.first_left_s, reply_bytes, took_ms / 1000, now_s)
+            self._doubtful[reply.session, reply.number] = answer
+            if len(self._doubtful) > _MOST_DOUBTFUL:
+                del self._doubtful[next(iter(self._doubtful))]
+            return
         self._line.answered(request.left_s, reply_bytes, took_ms / 1000, now_s)
         if not self._line.paced:
             return
         behind = sum(r.size for r in self._flying.values() if r.order > request.order)
         self._line.acknowledged(behind, reply_bytes, now_s)
+
+    def _answered_twice(self, reply: envelope.Envelope) -> None:
+        """An answer to what is settled: its first transmission has arrived, and was answered first.
+
+        So the repetition was too early. Without this a line that became slower would never be
+        known to be: nothing would be answered before it is repeated.
+        """
+        if answer := self._doubtful.pop((reply.session, reply.number), None):
+            self._line.answered(*answer)
 
     def _answered(
         self, request: Request, reply: envelope.Envelope, status: int, now_s: float

@@ -4,8 +4,9 @@
 *Turnaround* is the time from the last byte of a request leaving to the first byte of its reply
 arriving, without the time the board worked on it (the reply tells). The line time of both frames is
 arithmetic, so only this rest is estimated, as RFC 6298 does it: smoothed mean and mean deviation,
-from requests sent once (Karn). The retransmission timeout is mean + 4 deviations. RFC 6298's least
-timeout of 1 s is for networks with hidden queues; a line has none, so `LEAST_WAIT_S` serves.
+from requests sent once (Karn), or answered twice, which tells that the repetition was too early.
+The retransmission timeout is mean + 4 deviations. RFC 6298's least timeout of 1 s is for networks
+with hidden queues; a line has none, so `LEAST_WAIT_S` serves.
 
 *Free* is when all that was written has left. It is computed from the rate and kept true by
 acknowledgements, so that bulk data is written just before the line runs dry, and a short command
@@ -102,7 +103,7 @@ class Line:
         return max(0.0, self._free_s - now_s)
 
     def answered(self, left_s: float, reply_bytes: int, took_s: float, now_s: float) -> None:
-        """A request that was sent once, and left at `left_s`, is answered."""
+        """A request that left at `left_s` was answered at `now_s`."""
         self.rtt_s = max(0.0, now_s - left_s - self.time_s(reply_bytes) - took_s)
         if not self._known:
             self._known = True

@@ -327,6 +327,26 @@ def test_repeated_calls_say_nothing_of_the_turnaround(server: ServerSessions) ->
     assert line.wait_s == 0.25
 
 
+def test_a_line_that_becomes_slower_is_learned_from_second_answers(
+    client: ClientSession, server: ServerSessions
+) -> None:
+    """Though nothing is answered before it is repeated."""
+    early, late_s, now_s = 0, 1.0, 10.0
+    for _ in range(10):
+        client.submit(1, 1, b"")
+        (body,) = client.send(now_s)
+        due_s = now_s + 0.03 + late_s
+        replies = [answer(server, body)]
+        while client.wake_s < due_s:
+            early += 1
+            replies.append(server.receive(decode(client.send(client.wake_s)[0]), MAX_FRAME)[0])
+        for reply in replies:
+            client.receive(reply, due_s)
+        now_s = due_s + 1.0
+    assert 0 < early < 6
+    assert client._line.smoothed_s == pytest.approx(late_s, abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("rate_Bps", "lost_every", "least", "most"),
     [
