@@ -206,19 +206,11 @@ class Link:
     def wait(self, request: Request) -> bytes:
         """The outputs of a call, when they are there; or its exception."""
         with self._changed:
-            while not request.done:
-                if self._driving:
-                    self._followers += 1
-                    self._changed.wait()
-                    self._followers -= 1
-                    continue
-                self._driving = True
-                try:
-                    self._step(self._session, request)
-                except LinkClosed as error:
-                    self._reopen(error)
-                finally:
-                    self._end_of_drive()
+            try:
+                while not request.done:
+                    self._wait(request)
+            finally:
+                self.drop([request])  # it must not be sent when its caller has gone
         return request.result()
 
     def call(self, service: int, method: int, arguments: bytes = b"") -> bytes:
@@ -229,10 +221,14 @@ class Link:
         """Agree with the board on a rate, until the link is closed or unused for some seconds.
 
         While no call is under way. Raises LinkTimeout when the line does not carry it (then it is
-        at its first rate again), CallRefused without a rate, and the board's reason to refuse it.
+        at its first rate again), LinkClosed (likewise, once it is open again), CallRefused without
+        a rate, and the board's reason to refuse it.
         """
         with self._changed:
+            before = self.reconnects
             self._on_the_line(lambda call: self._rate.run_at(baud, call))
+            if self.reconnects != before:
+                raise LinkClosed(f"{self.transport.name}: was lost meanwhile; at its home rate now")
 
     def drop(self, requests: list[Request]) -> None:
         """Lose interest in calls; those under way may still execute."""
@@ -240,8 +236,6 @@ class Link:
             for request in requests:
                 if not request.done:
                     self._session.give_up(request, LinkTimeout("the call was given up"))
-
-    # What follows belongs to the thread that drives. It holds the lock, but while it waits.
 
     def give_up(self) -> None:
         """End every call under way with LinkTimeout; those sent may still execute."""
@@ -251,6 +245,23 @@ class Link:
             self._changed.notify_all()
             if self._driving:
                 self.transport.interrupt()
+
+    def _wait(self, request: Request) -> None:
+        """Drive the link a step further, or let another thread do it."""
+        if self._driving:
+            self._followers += 1
+            self._changed.wait()
+            self._followers -= 1
+            return
+        self._driving = True
+        try:
+            self._step(self._session, request)
+        except LinkClosed as error:
+            self._reopen(error)
+        finally:
+            self._end_of_drive()
+
+    # What follows belongs to the thread that drives. It holds the lock, but while it waits.
 
     def _end_of_drive(self) -> None:
         self._driving = False
@@ -349,8 +360,11 @@ class Link:
         session = self._session
         deadline_s = time.monotonic() + within_s
         request = session.submit(service, method, arguments, deadline_s=deadline_s, idempotent=True)
-        while not request.done:
-            self._step(session, request)
+        try:
+            while not request.done:
+                self._step(session, request)
+        finally:
+            self.drop([request])  # nor must this one be sent to a link opened again
         return request.result()
 
     def _rate_switched(self) -> None:
@@ -377,6 +391,8 @@ class Link:
                 self._trouble(f"connection lost: {cause}; trying to reconnect")
             try:
                 self.transport = self._unlocked(self._open_transport)
+                if self._closed:
+                    raise LinkClosed(f"{self.transport.name}: was closed meanwhile")
                 self._rate.opened(self.transport)
                 self._start_decoder()
                 ours = self._probe(limit_s)

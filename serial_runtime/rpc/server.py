@@ -128,8 +128,11 @@ class Server:
     def release(self, owner: Hashable) -> None:
         """A connection or session has ended: free what it holds, now or with the next one."""
         self._ended.append(owner)
-        while self._ended:
-            ended = self._ended.pop()
+        while True:
+            try:
+                ended = self._ended.pop()
+            except IndexError:
+                return  # all are freed; other threads free some
             try:
                 self.plc.owner_closed(ended)
             except WorkerStopped:

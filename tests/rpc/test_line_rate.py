@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from serial_runtime.errors import CallRefused, LinkTimeout, SerialRuntimeError
+from serial_runtime.errors import CallRefused, LinkClosed, LinkTimeout, SerialRuntimeError
 from serial_runtime.protocol import baud_switch
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.find_baud import find_baud
@@ -27,7 +27,6 @@ class Cable:
         self.told: list[str] = []
         self.rates: list[int] = []  # of the board, as it changes them
         self.dead_rates: set[int] = set()  # nothing gets through at these
-        self.on_switch: Callable[[], None] = lambda: None
         for end in (self.near, self.far):
             self._watch(end)
         self._thread = threading.Thread(target=server.serve, args=(self.far,), daemon=True)
@@ -223,3 +222,20 @@ def test_an_agreed_rate_is_not_found_but_the_home_rate(lay) -> None:
         with pytest.raises(LinkTimeout):
             find_baud(cable.near, (FAST,), PROBE)
         client.link.run_at(FAST)
+
+
+def test_a_link_lost_while_a_rate_is_agreed_on_is_at_home(lay) -> None:
+    first, second = lay(), lay()
+    ends = iter((first.near, second.near))
+    with Client(lambda: next(ends), timeout_s=20.0, reconnect_s=20.0) as client:
+        client.status()
+
+        def unplugged(data: bytes) -> None:
+            first.near.cut()
+            raise LinkClosed("unplugged")
+
+        first.near.write = unplugged
+        with pytest.raises(LinkClosed, match="home rate"):
+            client.link.run_at(FAST)
+        client.status()
+        assert second.rates == []
