@@ -40,7 +40,7 @@ from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.image_cache import ImageCache
-from serial_runtime.rpc.link import PROBE, Link, StubManager
+from serial_runtime.rpc.link import Link, StubManager
 from serial_runtime.rpc.link_figures import Message
 from serial_runtime.rpc.trace import Capture, Snapshot, Trace, Trigger
 from serial_runtime.rpc.upload import Sent, Target, Upload
@@ -129,7 +129,7 @@ class _Opener:
             from serial_runtime.rpc.find_baud import find_baud
             from serial_runtime.transport.serial import LIKELY_BAUDS
 
-            self._baud = find_baud(transport, LIKELY_BAUDS, PROBE)
+            self._baud = find_baud(transport, LIKELY_BAUDS)
             self._tell(f"a runtime answers at {self._baud} baud")
         transport.home_baud = self._baud
 

@@ -10,7 +10,6 @@ under way goes on from there.
 from __future__ import annotations
 
 import math
-import secrets
 import threading
 import time
 from collections import deque
@@ -27,14 +26,13 @@ from serial_runtime.protocol.frame import FrameCounters, FrameDecoder, encode_fr
 from serial_runtime.protocol.plain_session import PlainSession
 from serial_runtime.protocol.timing import FRAME_HEADER, Line
 from serial_runtime.rpc.call_rules import may_repeat, patience_s
-from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.line_rate import Call, LineRate
 from serial_runtime.rpc.link_figures import LinkFigures, Message
+from serial_runtime.rpc.probe import probe_call
 from serial_runtime.transport import Transport
 
 T = TypeVar("T")
 
-PROBE = "serial-runtime/2?nonce="
 _PROBE_MARGIN_S = 0.25  # before the first repetition on a line; TCP loses nothing, so it has time
 _RELIABLE_MARGIN_S = 2.0
 _LONGEST_FRAME, _LINE_FRAME = 65535, 4200
@@ -417,14 +415,10 @@ class Link:
             self._changed.acquire()
 
     def _probe(self, limit_s: float) -> bool:
-        """Whether the peer is ours. Any stock server says, harmlessly, that it is not."""
+        """Whether the peer is ours."""
         self._asked_s = time.monotonic()
-        digest = (PROBE + secrets.token_hex(8)).encode()
         session = PlainSession(self._new_line())
-        arguments = len(digest).to_bytes(4, "little") + digest
-        request = session.submit(
-            Ide.SERVICE_ID, Ide.MATCHMD5_ID, arguments, deadline_s=limit_s, idempotent=True
-        )
+        request = session.submit(*probe_call(), deadline_s=limit_s, idempotent=True)
         while not request.done:
             self._step(session, request)
         if isinstance(request.error, LinkTimeout):

@@ -25,6 +25,7 @@ from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.interface import IBoardService
 from serial_runtime.rpc.ide import common as ide_types
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
+from serial_runtime.rpc.probe import PROBE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from serial_runtime.plc.plc_object import PLC
     from serial_runtime.rpc.served_line import ServedLine
 
-PROBE = "serial-runtime/2?nonce="  # begins the digest that no program has; our answer is True
 _REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
 _BATCH_OVERHEAD = 80  # the same of ReadTrace
 _LEAST_LONG_REPLY = 512

@@ -12,7 +12,6 @@ from serial_runtime.errors import CallRefused, LinkClosed, LinkTimeout, SerialRu
 from serial_runtime.protocol import baud_switch
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.find_baud import find_baud
-from serial_runtime.rpc.link import PROBE
 from serial_runtime.rpc.server import Server
 from serial_runtime.transport.loop import RatedLoop, loop_line
 
@@ -198,7 +197,7 @@ def test_the_board_refuses_a_rate_nobody_has(client) -> None:
 def test_the_rate_of_the_board_is_found(lay) -> None:
     cable = lay(57600)
     cable.near.switch_rate(HOME)
-    assert find_baud(cable.near, (HOME, FAST, 57600, 9600), PROBE) == 57600
+    assert find_baud(cable.near, (HOME, FAST, 57600, 9600)) == 57600
     with cable.client() as client:
         assert client.status().status == 0
 
@@ -206,13 +205,13 @@ def test_the_rate_of_the_board_is_found(lay) -> None:
 def test_rates_this_end_lacks_are_passed_over(lay) -> None:
     cable = lay(9600)
     cable.near.lacks.add(FAST)
-    assert find_baud(cable.near, (FAST, 9600), PROBE) == 9600
+    assert find_baud(cable.near, (FAST, 9600)) == 9600
 
 
 def test_nobody_answers() -> None:
     near, _ = loop_line(HOME)
     with pytest.raises(LinkTimeout, match="no runtime answers at any of 115200, 9600 baud"):
-        find_baud(near, (HOME, 9600), PROBE, iter(range(10**6)).__next__)
+        find_baud(near, (HOME, 9600), iter(range(10**6)).__next__)
 
 
 def test_an_agreed_rate_is_not_found_but_the_home_rate(lay) -> None:
@@ -220,7 +219,7 @@ def test_an_agreed_rate_is_not_found_but_the_home_rate(lay) -> None:
     with cable.client() as client:
         client.link.run_at(FAST)
         with pytest.raises(LinkTimeout):
-            find_baud(cable.near, (FAST,), PROBE)
+            find_baud(cable.near, (FAST,))
         client.link.run_at(FAST)
 
 
