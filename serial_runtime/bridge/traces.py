@@ -35,7 +35,7 @@ from serial_runtime.errors import (
     SerialRuntimeError,
     TraceError,
 )
-from serial_runtime.plc.answers import PlcStatus, TraceBatch
+from serial_runtime.plc.answers import TraceBatch
 from serial_runtime.rpc.board.common import TraceTrigger
 from serial_runtime.rpc.client import Trace
 
@@ -152,13 +152,10 @@ class Traces:
         with self._changed:
             return self._fetch(token, keeps=False).take(max_bytes)
 
-    def read(
-        self, token: int, cursor: int, plc: PlcStatus, max_bytes: int, longest_bytes: int
-    ) -> TraceBatch:
-        """Samples from `cursor` on, with the board's state `plc`. TraceError."""
+    def read(self, token: int, cursor: int, max_bytes: int, longest_bytes: int) -> TraceBatch:
+        """Samples from `cursor` on. TraceError."""
         with self._changed:
-            one = self._fetch(token, keeps=True)
-            return one.read(cursor, plc, max_bytes, longest_bytes)
+            return self._fetch(token, keeps=True).read(cursor, max_bytes, longest_bytes)
 
     def end(self, token: int) -> None:
         """End one trace. TraceError when it has ended already."""

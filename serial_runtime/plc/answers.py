@@ -57,9 +57,8 @@ class ProgramInfo(NamedTuple):
 
 
 class TraceBatch(NamedTuple):
-    """Samples of one ReadTrace."""
+    """Samples of one ReadTrace; names as in rpc/board.erpc."""
 
-    plc: PlcStatus
     next_cursor: int
     more: bool
     done: bool

@@ -437,13 +437,13 @@ class PLC:
 
     def read_trace(
         self, token: int, cursor: int, max_bytes: int, longest_bytes: int = 0
-    ) -> TraceBatch:
+    ) -> tuple[PlcStatus, TraceBatch]:
         """Samples from `cursor` (first 0) on; earlier ones are acknowledged. TraceError.
 
         A sample that is alone longer than `max_bytes` may have `longest_bytes`.
         """
         batch = self._watch.trace.read(token, cursor, max_bytes, longest_bytes)
-        return TraceBatch(self._status(), *batch)
+        return self._status(), batch
 
     @serialized
     def close_trace(self, token: int) -> None:

@@ -331,9 +331,9 @@ class BoardHandler(IBoardService):
     def ReadTrace(self, token: int, cursor: int, max_bytes: int, batch: Reference) -> None:
         room = min(max_bytes, self._limits.reply_bytes - _BATCH_OVERHEAD)
         longest = min(max_bytes, self._limits.most_reply - _BATCH_OVERHEAD)
-        found = self._plc.read_trace(token, cursor, room, longest)
+        state, found = self._plc.read_trace(token, cursor, room, longest)
         batch.value = board_types.TraceBatch(
-            plc=found.plc,
+            plc=state,
             next_cursor=found.next_cursor,
             more=found.more,
             done=found.done,

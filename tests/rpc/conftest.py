@@ -254,8 +254,8 @@ class FakePLC:
                 if sum(map(len, taken)) + len(sample) > max_bytes:
                     break
                 taken.append(sample)
-            return SimpleNamespace(
-                plc=self.state, next_cursor=cursor + len(taken), lost=0, decimated=0,
+            return self.state, SimpleNamespace(
+                next_cursor=cursor + len(taken), lost=0, decimated=0,
                 more=len(taken) < len(self.samples), done=False, every=1, since=0, capture=0,
                 trigger_tick=0, timed_out=False, coding=0, records=len(taken),
                 samples=b"".join(taken),
