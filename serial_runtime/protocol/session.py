@@ -74,7 +74,7 @@ The client's half is in ``client_session``, the bytes are in ``envelope``.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from typing import NamedTuple
 
 from serial_runtime.errors import OutcomeUnknown, StateError
@@ -148,7 +148,7 @@ class ServerSessions:
         self._cache_bytes = cache_bytes
         self._cached = 0
         self._sessions: OrderedDict[int, _Session] = OrderedDict()  # the one used last is last
-        self._closed: deque[int] = deque()
+        self._closed: list[int] = []
         self._lock = threading.Lock()  # protects all of the above
 
     def knows(self, request: Envelope) -> bool:
@@ -218,9 +218,9 @@ class ServerSessions:
 
     def take_closed(self) -> list[int]:
         """Sessions that ended since the last call: what belonged to them can be freed."""
-        closed = []
-        while self._closed:
-            closed.append(self._closed.popleft())
+        with self._lock:
+            closed = list(self._closed)
+            self._closed.clear()
         return closed
 
     def _request(self, session: _Session, request: Envelope) -> list[Action]:
