@@ -12,13 +12,12 @@ if TYPE_CHECKING:
 
 
 class PlcStatus(IntEnum):
-    """The status enum of service 1."""
+    """The status enum of service 1, without Disconnected, which no board says of itself."""
 
     EMPTY = 0
     STOPPED = 1
     STARTED = 2
     BROKEN = 3
-    DISCONNECTED = 4  # never ours: what an IDE shows without a connection
 
 
 class RestartPlan(NamedTuple):

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from reading import LONG_S, read
 
+from serial_runtime.config import HIGHEST_BAUD, LOWEST_BAUD
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout, WorkerStopped
 from serial_runtime.transport import connect, tty_ioctl
 from serial_runtime.transport.base import FdTransport, RatedTransport
@@ -62,6 +63,7 @@ def test_common_rates_are_known() -> None:
     for baud in (9600, 115200, 230400, 921600, 3000000):
         check_baud(baud)
     assert list(standard_bauds()) == sorted(standard_bauds())
+    assert (standard_bauds()[0], standard_bauds()[-1]) == (LOWEST_BAUD, HIGHEST_BAUD)
 
 
 @pytest.mark.parametrize("baud", [0, -1, 11520, 12345, 115201])
