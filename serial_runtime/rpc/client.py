@@ -451,16 +451,17 @@ class Client:
                 )
                 for number in range(top - 1, max(first, top - batch) - 1, -1)
             ]
-            for number, request in zip(range(top - 1, -1, -1), requests, strict=False):
-                try:
+            try:
+                for number, request in zip(range(top - 1, -1, -1), requests, strict=False):
                     codec = Codec()
                     codec.buffer = self.link.wait(request)
                     line = LogMessage()._read(codec)
                     _check("GetLogMessage", codec.read_uint32())
-                except (StateError, CallRefused):
-                    self.link.drop(requests)
-                    return lines
-                lines.append(LogLine(level, number, line.tick, line.sec, line.nsec, line.msg))
+                    lines.append(LogLine(level, number, line.tick, line.sec, line.nsec, line.msg))
+            except (StateError, CallRefused):
+                return lines
+            finally:
+                self.link.drop(requests)
         return lines
 
     def reset_log(self) -> None:
