@@ -40,8 +40,9 @@ from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.image_cache import ImageCache
-from serial_runtime.rpc.link import Link, StubManager
+from serial_runtime.rpc.link import Link
 from serial_runtime.rpc.link_figures import Message
+from serial_runtime.rpc.stub_manager import StubManager
 from serial_runtime.rpc.trace import Capture, Snapshot, Trace, Trigger
 from serial_runtime.rpc.upload import Sent, Target, Upload
 from serial_runtime.transport import Transport

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout
 from serial_runtime.protocol.frame import FrameDecoder, encode_frame
 from serial_runtime.protocol.plain_session import PlainSession
-from serial_runtime.protocol.timing import Line
+from serial_runtime.protocol.timing import LINE_FRAME, Line
 from serial_runtime.rpc.probe import probe_call
 from serial_runtime.transport.base import RatedTransport
 
@@ -21,7 +21,6 @@ _ROUNDS = 2  # a probe may be lost
 _PAUSE_S = 0.15  # for the board to trust the line again (it waits 0.1 s)
 _NOISE_S = 1.0  # no longer is waited for a pause
 _ANSWER_S = 0.3
-_LONGEST = 4200
 
 
 def find_baud(
@@ -57,7 +56,7 @@ def _answers(transport: RatedTransport, clock: Callable[[], float]) -> bool:
     session = PlainSession(Line(transport.line_rate_Bps, _ANSWER_S))
     request = session.submit(*probe_call())
     frame = b"".join(map(encode_frame, session.send(clock())))
-    decoder = FrameDecoder(_LONGEST, _ANSWER_S, resync=True)
+    decoder = FrameDecoder(LINE_FRAME, _ANSWER_S, resync=True)
     transport.write(frame)
     limit_s = clock() + _ANSWER_S + 2 * len(frame) * 10 / transport.baud
     while not request.done and (left_s := limit_s - clock()) > 0:

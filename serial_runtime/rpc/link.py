@@ -16,15 +16,19 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
-from erpc.client import RequestContext
-
 from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout, ProtocolError
 from serial_runtime.protocol.client_session import ClientSession, Request
-from serial_runtime.protocol.codec import Codec
 from serial_runtime.protocol.envelope import OVERHEAD
 from serial_runtime.protocol.frame import FrameCounters, FrameDecoder, encode_frame
 from serial_runtime.protocol.plain_session import PlainSession
-from serial_runtime.protocol.timing import FRAME_HEADER, Line
+from serial_runtime.protocol.timing import (
+    FRAME_HEADER,
+    IDLE_S,
+    LINE_FRAME,
+    LONGEST_FRAME,
+    REPLY_S,
+    Line,
+)
 from serial_runtime.rpc.call_rules import may_repeat, patience_s
 from serial_runtime.rpc.line_rate import Call, LineRate
 from serial_runtime.rpc.link_figures import LinkFigures, Message
@@ -35,9 +39,6 @@ T = TypeVar("T")
 
 _PROBE_MARGIN_S = 0.25  # before the first repetition on a line; TCP loses nothing, so it has time
 _RELIABLE_MARGIN_S = 2.0
-_LONGEST_FRAME, _LINE_FRAME = 65535, 4200
-_REPLY_S = 0.3  # the longest reply of a board on a line, and a margin
-_IDLE_S = 0.1
 _RELIABLE_CHUNK = 16000
 _CHUNK_ARGUMENTS = 8  # beside its data
 _RECENT = 100  # messages kept for an error report
@@ -427,12 +428,12 @@ class Link:
 
     def _start_decoder(self) -> None:
         rate_Bps = self.transport.line_rate_Bps
-        longest = _LONGEST_FRAME
+        longest = LONGEST_FRAME
         self._silent_s = _SILENT_S
         if not self.transport.reliable and rate_Bps:
-            self._silent_s += 2 * _LINE_FRAME / rate_Bps
-            longest = min(_LONGEST_FRAME, max(_LINE_FRAME, int(rate_Bps * _REPLY_S)))
-        self._decoder = FrameDecoder(longest, _IDLE_S, resync=not self.transport.reliable)
+            self._silent_s += 2 * LINE_FRAME / rate_Bps
+            longest = min(LONGEST_FRAME, max(LINE_FRAME, int(rate_Bps * REPLY_S)))
+        self._decoder = FrameDecoder(longest, IDLE_S, resync=not self.transport.reliable)
         self._decoder.counters = self._counters
 
     def _new_line(self) -> Line:
@@ -440,20 +441,3 @@ class Link:
         if self.transport.reliable:
             return Line(rate_Bps, _RELIABLE_MARGIN_S, _RELIABLE_MARGIN_S)
         return Line(rate_Bps, _PROBE_MARGIN_S)
-
-
-class StubManager:
-    """Gives a Link the API of ``erpc.client.ClientManager`` that generated stubs use."""
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-
-    def create_request(self, isOneway: bool = False) -> RequestContext:
-        """The context of one call, to be filled by the stub."""
-        codec = Codec()
-        return RequestContext(0, codec.buffer, codec, isOneway)
-
-    def perform_request(self, request: RequestContext) -> None:
-        """Call; the codec then holds the outputs."""
-        message = request.codec.buffer
-        request.codec.buffer = self._link.call(message[2], message[1], bytes(message[8:]))
