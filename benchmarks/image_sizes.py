@@ -27,7 +27,7 @@ from serial_codegen.build import build
 from serial_runtime import get_include
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
-from serial_runtime.rpc.link import StubManager
+from serial_runtime.rpc.stub_manager import StubManager
 from serial_runtime.transport import Transport
 from serial_runtime.transport import connect as open_link
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+LOWEST_BAUD, HIGHEST_BAUD = 300, 12_000_000  # which rates between exist, the transport knows
 _DEFAULT_TCP_PORT = 3000  # of ERPC://host, interop: URIs
 
 
@@ -239,7 +240,7 @@ def _driver(key: str, value: object) -> str:
 _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
     "serial": {
         "port": _port,
-        "baud": _integer(300, 12_000_000, " baud"),
+        "baud": _integer(LOWEST_BAUD, HIGHEST_BAUD, " baud"),
         "rs485": _rs485,
         "rs485_rts_high": _boolean,
         "rs485_turnaround_ms": _integer(0, 1000, " ms"),

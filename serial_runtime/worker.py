@@ -105,9 +105,9 @@ class JobQueue:
 class Worker:
     """Runs jobs of other threads on the thread that calls `run`, and the line's bytes too."""
 
-    def __init__(self, queue: JobQueue | None = None, *, wait_s: float | None = None) -> None:
+    def __init__(self, *, wait_s: float | None = None) -> None:
         """`wait_s`: how long a call without a deadline of its own waits for its turn at most."""
-        self._queue = queue if queue is not None else JobQueue()
+        self._queue = JobQueue()
         self._wait_s = wait_s
         self._door = threading.Lock()  # protects _closed against a put that comes too late
         self._closed = False

@@ -56,6 +56,11 @@ class Forces:
             if entry.owner == owner
         }
 
+    @property
+    def owners(self) -> set[Hashable]:
+        """Who forces something, whether they win or not."""
+        return {entry.owner for stack in self._entries.values() for entry in stack}
+
     def restricted(self, indices: Collection[int]) -> Forces:
         """Without those of other variables: the board has released them."""
         return Forces({i: stack for i, stack in self._entries.items() if i in indices})

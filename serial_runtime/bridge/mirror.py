@@ -37,9 +37,8 @@ class Mirror:
         self,
         line: SharedClient,
         say: Callable[[str], object],
-        on_change: Callable[[int], object] = lambda before: None,
-        on_poll: Callable[[], object] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
+        on_change: Callable[[int], object],
+        on_poll: Callable[[], object],
     ) -> None:
         """`say` is told what the operator of the bridge should know.
 
@@ -51,7 +50,6 @@ class Mirror:
         self._say = say
         self._on_change = on_change
         self._on_poll = on_poll
-        self._clock = clock
         self._state: int = Status.Disconnected
         self._boot = 0
         self._complaint = ""  # what was told last
@@ -81,7 +79,7 @@ class Mirror:
 
     def status(self) -> tuple[int, tuple[int, int, int, int]]:
         """Status and log counts, from memory."""
-        now_s = self._clock()
+        now_s = time.monotonic()
         if now_s - self._asked_s > _ASKED_S:
             self._kick.set()
         self._asked_s = now_s
@@ -132,7 +130,7 @@ class Mirror:
             self._seen = counts
 
     def _interval_s(self) -> float:
-        if self._clock() - self._asked_s > _ASKED_S:
+        if time.monotonic() - self._asked_s > _ASKED_S:
             return _IDLE_S
         rate_Bps = self._line.line_rate_Bps
         return max(_LEAST_S, _STATUS_BYTES / rate_Bps / _SHARE if rate_Bps else 0.0)

@@ -68,7 +68,13 @@ class RemotePLC:
         self.traces.start()
 
     def close(self) -> None:
-        """End the threads, close the line."""
+        """Release what connections force, end the threads, close the line."""
+        with self._forcing:
+            self._orphans |= self._forces.owners - {COMMANDS}
+            try:
+                self._reconcile()
+            except SerialRuntimeError as error:
+                self.mirror.note(WARNING, f"forces stay on the board: {error}")
         self.line.close()
         self.traces.close()
         self.mirror.close()

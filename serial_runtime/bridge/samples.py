@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from serial_runtime.errors import ProtocolError, TraceError
 from serial_runtime.iec import IecType, wire_size
-from serial_runtime.plc.answers import PlcStatus, TraceBatch
+from serial_runtime.plc.answers import TraceBatch
 from serial_runtime.plc.trace_coding import RAW
 
 _RECORD = Struct("<II")
@@ -142,9 +142,7 @@ class Subscription:
         count = self._fitting(max_bytes, len(self._samples))
         return [(one.tick, one.values) for one in self._drop(count)]
 
-    def read(
-        self, cursor: int, plc: PlcStatus, max_bytes: int, longest_bytes: int = 0
-    ) -> TraceBatch:
+    def read(self, cursor: int, max_bytes: int, longest_bytes: int = 0) -> TraceBatch:
         """Samples from `cursor` on; those before are dropped. TraceError: impossible cursor."""
         acknowledged = (cursor - self._oldest) & _MASK
         if acknowledged > len(self._samples):
@@ -164,7 +162,6 @@ class Subscription:
                 "variables"
             )
         return TraceBatch(
-            plc=plc,
             next_cursor=(self._oldest + count) & _MASK,
             more=count < len(self._samples),
             done=False,

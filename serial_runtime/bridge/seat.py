@@ -19,7 +19,7 @@ from serial_runtime.errors import (
     SerialRuntimeError,
     TraceError,
 )
-from serial_runtime.plc.answers import PlcStatus, TraceBatch
+from serial_runtime.plc.answers import TraceBatch
 from serial_runtime.plc.coding import UploadPlan
 from serial_runtime.plc.log import WARNING
 from serial_runtime.plc.trace import ALL_TICKS, TraceOptions
@@ -212,9 +212,9 @@ class Seat:
 
     def read_trace(
         self, token: int, cursor: int, max_bytes: int, longest_bytes: int = 0
-    ) -> TraceBatch:
-        state = PlcStatus(self._plc.mirror.state)
-        return self._plc.traces.read(token, cursor, state, max_bytes, longest_bytes)
+    ) -> tuple[int, TraceBatch]:
+        traces = self._plc.traces
+        return self._plc.mirror.state, traces.read(token, cursor, max_bytes, longest_bytes)
 
     def close_trace(self, token: int) -> None:
         self._plc.traces.end(token)

@@ -77,29 +77,28 @@ class BridgeServer(Server):
         )
 
 
-def run(uri: str, host: str, port: int, say: Callable[[str], object] | None = None) -> int:
+def run(uri: str, host: str, port: int) -> int:
     """Bridge until SIGTERM or SIGINT; returns the exit status. Main thread.
 
     Raises what keeps it from starting: LinkError when the port cannot be opened or the address
     cannot be listened on, ConfigError. A board that does not answer yet is waited for.
     """
-    say = say or _tell
     # Before any thread is made, so that all of them leave the signals to `sigwait`.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
 
     def open_client() -> Client:
         return connect(
-            uri, timeout_s=TIMEOUT_S, reconnect_s=RECONNECT_S, on_trouble=say, bridged=True
+            uri, timeout_s=TIMEOUT_S, reconnect_s=RECONNECT_S, on_trouble=_say, bridged=True
         )
 
-    plc = RemotePLC(open_client, say)
+    plc = RemotePLC(open_client, _say)
     try:
-        _reach(plc, say)
+        _reach(plc)
         # After the line: of two bridges the second learns where the first one listens.
         listener = TcpListener(host, port)
         server = BridgeServer(plc)
         try:
-            warn_of_address(host, say)
+            warn_of_address(host, _say)
             plc.start()
             server.listen(listener, parallel=True)
             print("READY", f"ERPC://{listener.name}", flush=True)
@@ -113,15 +112,15 @@ def run(uri: str, host: str, port: int, say: Callable[[str], object] | None = No
     return 0
 
 
-def _reach(plc: RemotePLC, say: Callable[[str], object]) -> None:
+def _reach(plc: RemotePLC) -> None:
     try:
         plc.mirror.poll()
     except LinkTimeout as error:
-        say(f"{error} The bridge waits for it")
+        _say(f"{error} The bridge waits for it")
     except (LinkError, ConfigError):
         raise
     except SerialRuntimeError as error:
-        say(str(error))
+        _say(str(error))
 
 
 def warn_of_address(host: str, say: Callable[[str], object]) -> None:
@@ -139,5 +138,5 @@ def warn_of_address(host: str, say: Callable[[str], object]) -> None:
         )
 
 
-def _tell(text: str) -> None:
+def _say(text: str) -> None:
     print(f"serial-runtime: {text}", file=sys.stderr, flush=True)

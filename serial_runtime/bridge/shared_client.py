@@ -28,7 +28,7 @@ ABSENT_S = 6.0  # without a sign of the board: it counts as disconnected
 class SharedClient:
     """A client for any number of threads, made when the board is reached for the first time."""
 
-    def __init__(self, open_client: Callable[[], Client], absent_s: float = ABSENT_S) -> None:
+    def __init__(self, open_client: Callable[[], Client], absent_s: float) -> None:
         """`open_client` connects; LinkError when that fails."""
         self._open_client = open_client
         self._absent_s = absent_s

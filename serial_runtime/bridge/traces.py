@@ -35,7 +35,7 @@ from serial_runtime.errors import (
     SerialRuntimeError,
     TraceError,
 )
-from serial_runtime.plc.answers import PlcStatus, TraceBatch
+from serial_runtime.plc.answers import TraceBatch
 from serial_runtime.rpc.board.common import TraceTrigger
 from serial_runtime.rpc.client import Trace
 
@@ -55,17 +55,12 @@ class Traces:
         self,
         line: SharedClient,
         say: Callable[[str], object],
-        saw: Callable[[int], object] = lambda state: None,
-        *,
-        buffer_bytes: int = _BUFFER_BYTES,
-        clock: Callable[[], float] = time.monotonic,
+        saw: Callable[[int], object],
     ) -> None:
         """`say` is told, in words, what befalls the stream, `saw` the PLC's status."""
         self._line = line
         self._say = say
         self._saw = saw
-        self._buffer_bytes = buffer_bytes
-        self._clock = clock
         self._next_token = int.from_bytes(os.urandom(4), "little") % ((1 << 30) - 1) + 1
         # Protects the subscriptions; held for microseconds.
         self._changed = threading.Condition()
@@ -152,13 +147,10 @@ class Traces:
         with self._changed:
             return self._fetch(token, keeps=False).take(max_bytes)
 
-    def read(
-        self, token: int, cursor: int, plc: PlcStatus, max_bytes: int, longest_bytes: int
-    ) -> TraceBatch:
-        """Samples from `cursor` on, with the board's state `plc`. TraceError."""
+    def read(self, token: int, cursor: int, max_bytes: int, longest_bytes: int) -> TraceBatch:
+        """Samples from `cursor` on. TraceError."""
         with self._changed:
-            one = self._fetch(token, keeps=True)
-            return one.read(cursor, plc, max_bytes, longest_bytes)
+            return self._fetch(token, keeps=True).read(cursor, max_bytes, longest_bytes)
 
     def end(self, token: int) -> None:
         """End one trace. TraceError when it has ended already."""
@@ -194,12 +186,12 @@ class Traces:
             token,
             owner,
             indices,
-            self._buffer_bytes,
+            _BUFFER_BYTES,
             keeps=keeps,
             every=every,
             decimated=self._decimated,
         )
-        one.fetched_s = self._clock()
+        one.fetched_s = time.monotonic()
         return one
 
     def _install(self, one: Subscription) -> None:
@@ -219,13 +211,13 @@ class Traces:
         if one is None or one.keeps != keeps:
             raise TraceError(_GOES_ON)
         was_idle = not self._wanted()
-        one.fetched_s = self._clock()
+        one.fetched_s = time.monotonic()
         if was_idle:
             self._changed.notify_all()
         return one
 
     def _wanted(self) -> bool:
-        since_s = self._clock() - _UNFETCHED_S
+        since_s = time.monotonic() - _UNFETCHED_S
         return any(one.fetched_s > since_s for one in self._subscriptions.values())
 
     # ---- with _stream held -------------------------------------------------------------------

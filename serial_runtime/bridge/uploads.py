@@ -31,7 +31,7 @@ _ATTEMPTS = 3
 class Uploads:
     """The clients' blobs, and their way to the board."""
 
-    def __init__(self, say: Callable[[str], object], quota_bytes: int = QUOTA_BYTES) -> None:
+    def __init__(self, say: Callable[[str], object]) -> None:
         """`say` is told the progress of a download."""
         self._say = say
         self._told_s = 0.0
@@ -39,8 +39,8 @@ class Uploads:
         blobs, streams = (os.path.join(self._folder.name, name) for name in ("blobs", "streams"))
         os.mkdir(blobs)
         os.mkdir(streams)
-        self._blobs = Blobs(blobs, quota_bytes)
-        self._streams = Streams(streams, quota_bytes, self._blobs, _no_base)
+        self._blobs = Blobs(blobs, QUOTA_BYTES)
+        self._streams = Streams(streams, QUOTA_BYTES, self._blobs, _no_base)
         self._lock = threading.Lock()  # protects both
         self._sending = threading.Lock()
 

@@ -9,26 +9,23 @@ from serial_runtime.cli.command import Command, UsageError
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from serial_runtime.errors import UriError
-    from serial_runtime.transport.uri import SerialEndpoint, TcpEndpoint, parse
+    from serial_runtime.config import parse_listen
+    from serial_runtime.errors import ConfigError
+    from serial_runtime.transport.uri import SerialEndpoint, parse
 
     try:
-        place = parse(f"ERPC://{arguments.listen}")
-    except UriError:
-        place = None
-    if not isinstance(place, TcpEndpoint):
-        # Port 0 is no place to connect to, but one to listen on: any free one.
-        host, colon, port = arguments.listen.rpartition(":")
-        if not colon or port != "0" or not host:
-            raise UsageError(f"--listen {arguments.listen}: give HOST:PORT, such as 127.0.0.1:3000")
-        place = TcpEndpoint(host.strip("[]"), 0)
+        host, port = parse_listen(arguments.listen)
+    except ConfigError:
+        host, port = "", 0
+    if not host:
+        raise UsageError(f"--listen {arguments.listen}: give HOST:PORT, such as 127.0.0.1:3000")
     if not isinstance(parse(arguments.uri), SerialEndpoint):
         raise UsageError(
             f"{arguments.uri} is no serial line, and needs no bridge: connect to it directly"
         )
     from serial_runtime.bridge.server import run
 
-    return run(arguments.uri, place.host, place.port)
+    return run(arguments.uri, host, port)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:

@@ -127,7 +127,26 @@ def number(kind: type[int] | type[float], low: float, high: float) -> Callable[[
 
 COUNT = number(int, 1, 2**32 - 1)
 INTERVAL_S = number(float, 0, 86_400)
-BAUD = number(int, 300, 12_000_000)
+
+
+def baud_rate(text: str) -> float:
+    """An argparse type: a baud rate in the range of the profile's."""
+    from serial_runtime.config import HIGHEST_BAUD, LOWEST_BAUD
+
+    return number(int, LOWEST_BAUD, HIGHEST_BAUD)(text)
+
+
+def sampling_options(parser: argparse.ArgumentParser) -> None:
+    """Add --interval, --count and --lines, of a live view."""
+    parser.add_argument(
+        "--interval", type=INTERVAL_S, default=1.0, metavar="S", help="between samples (default: 1)"
+    )
+    parser.add_argument(
+        "--count", type=COUNT, metavar="N", help="end after N samples (default: at Ctrl-C)"
+    )
+    parser.add_argument(
+        "--lines", action="store_true", help="one line a sample, also on a terminal"
+    )
 
 
 def json_option(parser: argparse.ArgumentParser, help: str = "print JSON") -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from serial_runtime.cli.command import BAUD, URI_VARIABLE, Command
+from serial_runtime.cli.command import URI_VARIABLE, Command, baud_rate
 from serial_runtime.errors import LinkError, SerialRuntimeError
 
 _START_S = 20.0
@@ -256,7 +256,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--baud", type=BAUD, default=115200, metavar="N", help="of the cable (default: 115200)"
+        "--baud", type=baud_rate, default=115200, metavar="N", help="of the cable (default: 115200)"
     )
     parser.add_argument(
         "--keep", action="store_true", help="leave it running at the end, until Ctrl-C"

@@ -9,14 +9,13 @@ import time
 from typing import NamedTuple
 
 from serial_runtime.cli.command import (
-    BAUD,
-    COUNT,
-    INTERVAL_S,
     Command,
+    baud_rate,
     json_option,
     open_board,
     print_json,
     printable,
+    sampling_options,
 )
 from serial_runtime.errors import CallUnsupported
 
@@ -217,21 +216,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--interval", type=INTERVAL_S, default=1.0, metavar="S", help="between samples (default: 1)"
-    )
-    parser.add_argument(
-        "--count", type=COUNT, metavar="N", help="end after N samples (default: at Ctrl-C)"
-    )
-    parser.add_argument(
-        "--lines", action="store_true", help="one line a sample, also on a terminal"
-    )
+    sampling_options(parser)
     parser.add_argument(
         "--load", action="store_true", help="keep the line full meanwhile, and show what it carries"
     )
     parser.add_argument(
         "--try-baud",
-        type=BAUD,
+        type=baud_rate,
         default=0,
         metavar="N",
         help="instead: measure the line as it is and at N baud, and leave it as it was",

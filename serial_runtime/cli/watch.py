@@ -10,13 +10,12 @@ import time
 
 from serial_runtime import iec
 from serial_runtime.cli.command import (
-    COUNT,
-    INTERVAL_S,
     Command,
     json_option,
     open_board,
     print_json,
     printable,
+    sampling_options,
 )
 from serial_runtime.cli.variables import Selection, json_value
 from serial_runtime.errors import VariableError
@@ -184,15 +183,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--interval", type=INTERVAL_S, default=1.0, metavar="S", help="between samples (default: 1)"
-    )
-    parser.add_argument(
-        "--count", type=COUNT, metavar="N", help="end after N samples (default: at Ctrl-C)"
-    )
-    parser.add_argument(
-        "--lines", action="store_true", help="one line a sample, also on a terminal"
-    )
+    sampling_options(parser)
     json_option(parser, "print one JSON document a line")
 
 

@@ -12,13 +12,12 @@ if TYPE_CHECKING:
 
 
 class PlcStatus(IntEnum):
-    """The status enum of service 1."""
+    """The status enum of service 1, without Disconnected, which no board says of itself."""
 
     EMPTY = 0
     STOPPED = 1
     STARTED = 2
     BROKEN = 3
-    DISCONNECTED = 4  # never ours: what an IDE shows without a connection
 
 
 class RestartPlan(NamedTuple):
@@ -57,9 +56,8 @@ class ProgramInfo(NamedTuple):
 
 
 class TraceBatch(NamedTuple):
-    """Samples of one ReadTrace."""
+    """Samples of one ReadTrace; names as in rpc/board.erpc."""
 
-    plc: PlcStatus
     next_cursor: int
     more: bool
     done: bool

@@ -23,6 +23,7 @@ import time
 
 from serial_runtime.board import BoardState
 from serial_runtime.errors import (
+    BlobError,
     SerialRuntimeError,
     StateError,
     StoreError,
@@ -88,7 +89,8 @@ class PLC:
         self._log = Log()
         self._watch = Watch(board, Trace(board, trace_buffer_bytes))
         self._loader = Loader(board, store, self._watch, self._log, trial)
-        self._installing = False  # claimed by one `new_plc` at a time
+        # Owners and ids of the blobs that one `new_plc` at a time has claimed: they cannot change.
+        self._installing: frozenset[tuple[Hashable, bytes]] = frozenset()
         self._fault_told = False
         self._log_drops_told = 0
         self._born_ns = time.monotonic_ns()
@@ -154,7 +156,9 @@ class PLC:
 
     @serialized_bulk
     def append_chunk(self, owner: Hashable, data: bytes, blob_id: bytes) -> bytes:
-        """Add to an upload; returns its new id. BlobError: unknown id, quota."""
+        """Add to an upload; returns its new id. BlobError: unknown id, quota, being installed."""
+        if (owner, blob_id) in self._installing:
+            raise BlobError("the upload is being installed: it cannot change now")
         return self._blobs.append(owner, data, blob_id)
 
     @serialized
@@ -200,7 +204,7 @@ class PLC:
             self._refuse_program(error)
             raise
         finally:
-            self._installing = False
+            self._installing = frozenset()
 
     @serialized
     def _claim_install(
@@ -217,7 +221,9 @@ class PLC:
         except SerialRuntimeError as error:
             self._refuse_program(error)
             raise
-        self._installing = True
+        self._installing = frozenset(
+            (owner, one) for one in (blob_id, *(file_id for _, file_id in extra_files))
+        )
         return program, files, self._loader.is_loaded(md5)
 
     @serialized
@@ -437,13 +443,13 @@ class PLC:
 
     def read_trace(
         self, token: int, cursor: int, max_bytes: int, longest_bytes: int = 0
-    ) -> TraceBatch:
+    ) -> tuple[PlcStatus, TraceBatch]:
         """Samples from `cursor` (first 0) on; earlier ones are acknowledged. TraceError.
 
         A sample that is alone longer than `max_bytes` may have `longest_bytes`.
         """
         batch = self._watch.trace.read(token, cursor, max_bytes, longest_bytes)
-        return TraceBatch(self._status(), *batch)
+        return self._status(), batch
 
     @serialized
     def close_trace(self, token: int) -> None:

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from serial_runtime.board import BoardState
 from serial_runtime.errors import TraceError
+from serial_runtime.plc.answers import TraceBatch
 from serial_runtime.plc.trace_buffer import FIRST_RUN, RECORD_OVERHEAD_BYTES, TraceBuffer, tick_of
 from serial_runtime.plc.trace_coding import BATCH_BYTES, TraceCoding
 from serial_runtime.plc.trace_pace import Pace
@@ -58,24 +59,6 @@ class TraceOptions(NamedTuple):
 
 
 ALL_TICKS = TraceOptions(every=1)
-
-
-class Batch(NamedTuple):
-    """What `Trace.read` returns; names as in rpc/board.erpc."""
-
-    next_cursor: int
-    more: bool
-    done: bool
-    lost: int
-    decimated: int
-    every: int
-    since: int
-    capture: int
-    trigger_tick: int
-    timed_out: bool
-    coding: int
-    records: int
-    samples: bytes
 
 
 class Trace:
@@ -224,11 +207,11 @@ class Trace:
             records = buffer.take(buffer.fitting(len(buffer.records), max_bytes))
             return [(tick_of(record), record[8:]) for record in records]
 
-    def read(self, token: int, cursor: int, max_bytes: int, longest_bytes: int = 0) -> Batch:
+    def read(self, token: int, cursor: int, max_bytes: int, longest_bytes: int = 0) -> TraceBatch:
         """Samples from `cursor` on, service 2; those before it are acknowledged and dropped.
 
-        The first cursor is 0. `max_bytes` bounds `Batch.samples`, but for a sample that is alone
-        longer: `longest_bytes`. TraceError: stale token, impossible cursor, a longer sample.
+        The first cursor is 0. `max_bytes` bounds the samples, but for one that is alone longer:
+        `longest_bytes`. TraceError: stale token, impossible cursor, a longer sample.
         """
         with self._lock:
             self._fetch(token, keeps=True)
@@ -257,7 +240,7 @@ class Trace:
                 since = (buffer.newest_tick + 1) & _MASK
                 buffer.begin_run(FIRST_RUN._replace(since=since, every=self._every))
             done = self._trigger is not None and self._trigger.done and not more
-            return Batch(
+            return TraceBatch(
                 next_cursor, more, done, self._lost(), left_out,
                 run.every, run.since, run.capture, run.trigger_tick, run.timed_out,
                 coding, count, samples,

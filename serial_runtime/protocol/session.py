@@ -74,7 +74,7 @@ The client's half is in ``client_session``, the bytes are in ``envelope``.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from typing import NamedTuple
 
 from serial_runtime.errors import OutcomeUnknown, StateError
@@ -132,23 +132,12 @@ class ServerSessions:
     One object serves all links, so that a session survives the loss of its link.
     """
 
-    def __init__(
-        self,
-        boot_id: int,
-        *,
-        window: int = WINDOW,
-        window_bytes: int = WINDOW_BYTES,
-        max_sessions: int = MAX_SESSIONS,
-        cache_bytes: int = CACHE_BYTES,
-    ) -> None:
+    def __init__(self, boot_id: int, *, cache_bytes: int = CACHE_BYTES) -> None:
         self.boot_id = boot_id
-        self.window = window
-        self._window_bytes = window_bytes
-        self._max_sessions = max_sessions
         self._cache_bytes = cache_bytes
         self._cached = 0
         self._sessions: OrderedDict[int, _Session] = OrderedDict()  # the one used last is last
-        self._closed: deque[int] = deque()
+        self._closed: list[int] = []
         self._lock = threading.Lock()  # protects all of the above
 
     def knows(self, request: Envelope) -> bool:
@@ -175,7 +164,7 @@ class ServerSessions:
             return []
         with self._lock:
             if request.service == envelope.SERVICE and request.method == envelope.HELLO:
-                return [self._hello(request, max_frame, window or self.window)]
+                return [self._hello(request, max_frame, window or WINDOW)]
             if request.boot_id != self.boot_id:
                 return [self._status(request, envelope.OTHER_BOOT)]
             session = self._sessions.get(request.session)
@@ -218,9 +207,9 @@ class ServerSessions:
 
     def take_closed(self) -> list[int]:
         """Sessions that ended since the last call: what belonged to them can be freed."""
-        closed = []
-        while self._closed:
-            closed.append(self._closed.popleft())
+        with self._lock:
+            closed = list(self._closed)
+            self._closed.clear()
         return closed
 
     def _request(self, session: _Session, request: Envelope) -> list[Action]:
@@ -237,7 +226,7 @@ class ServerSessions:
             # A floor that has risen may have released it.
             released = self._released(session)
             return released or [self._status(request, envelope.IN_PROGRESS)]
-        if number >= session.floor + self.window:
+        if number >= session.floor + WINDOW:
             return [self._status(request, envelope.BUSY)]
         if request.status & envelope.ORDERED and not self._is_due(session, number):
             session.entries[number] = _Held(request)
@@ -276,14 +265,14 @@ class ServerSessions:
     def _hello(self, request: Envelope, max_frame: int, window: int) -> bytes:
         # Repeated by a client whose answer was lost: the session keeps what it has.
         if request.session not in self._sessions:
-            if len(self._sessions) >= self._max_sessions:
+            if len(self._sessions) >= MAX_SESSIONS:
                 idle = next((n for n, s in self._sessions.items() if not s.running), None)
                 if idle is None:
                     return self._reply(request, envelope.REFUSED, _FULL)
                 self._forget(idle)
             flags = envelope.decode_hello_call(request.payload)
             self._sessions[request.session] = _Session(bool(flags & envelope.BRIDGED))
-        hello = Hello(envelope.VERSION, window, self._window_bytes, max_frame)
+        hello = Hello(envelope.VERSION, window, WINDOW_BYTES, max_frame)
         return self._reply(request, envelope.DONE, envelope.encode_hello_reply(hello))
 
     def _forget(self, number: int) -> None:

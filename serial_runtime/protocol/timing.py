@@ -21,6 +21,11 @@ from __future__ import annotations
 import math
 
 FRAME_HEADER = 6
+LONGEST_FRAME = 65535  # what its header can say
+# On a line a frame holds up whatever comes behind it, so its length is bounded there: of requests
+# in bytes, of replies in seconds.
+LINE_FRAME, REPLY_S = 4200, 0.3
+IDLE_S = 0.1  # of silence, after which a decoder is in step again
 LEAST_WAIT_S = 0.03  # a loaded host stalls so long without anything being lost
 _MOST_WAIT_S = 4.0  # between repetitions
 _GRANULARITY_S = 0.005  # of clocks, polls and scheduling on both sides
@@ -144,9 +149,9 @@ class Line:
         """What has left and is not answered yet, on a line that is kept full."""
         return self._rate_Bps * (self._wait_s + LEAD_S)
 
-    def chunk(self, overhead: int, most: int = MOST_CHUNK) -> int:
+    def chunk(self, overhead: int) -> int:
         """The bytes of data for one bulk request, which costs `overhead` bytes beside."""
-        best = min(most, self.loss.best_bytes(overhead), self._rate_Bps * _CHUNK_LINE_S)
+        best = min(MOST_CHUNK, self.loss.best_bytes(overhead), self._rate_Bps * _CHUNK_LINE_S)
         return max(LEAST_CHUNK, int(best))
 
     def reset(self) -> None:

@@ -40,8 +40,9 @@ from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.image_cache import ImageCache
-from serial_runtime.rpc.link import PROBE, Link, StubManager
+from serial_runtime.rpc.link import Link
 from serial_runtime.rpc.link_figures import Message
+from serial_runtime.rpc.stub_manager import StubManager
 from serial_runtime.rpc.trace import Capture, Snapshot, Trace, Trigger
 from serial_runtime.rpc.upload import Sent, Target, Upload
 from serial_runtime.transport import Transport
@@ -129,7 +130,7 @@ class _Opener:
             from serial_runtime.rpc.find_baud import find_baud
             from serial_runtime.transport.serial import LIKELY_BAUDS
 
-            self._baud = find_baud(transport, LIKELY_BAUDS, PROBE)
+            self._baud = find_baud(transport, LIKELY_BAUDS)
             self._tell(f"a runtime answers at {self._baud} baud")
         transport.home_baud = self._baud
 
@@ -451,16 +452,17 @@ class Client:
                 )
                 for number in range(top - 1, max(first, top - batch) - 1, -1)
             ]
-            for number, request in zip(range(top - 1, -1, -1), requests, strict=False):
-                try:
+            try:
+                for number, request in zip(range(top - 1, -1, -1), requests, strict=False):
                     codec = Codec()
                     codec.buffer = self.link.wait(request)
                     line = LogMessage()._read(codec)
                     _check("GetLogMessage", codec.read_uint32())
-                except (StateError, CallRefused):
-                    self.link.drop(requests)
-                    return lines
-                lines.append(LogLine(level, number, line.tick, line.sec, line.nsec, line.msg))
+                    lines.append(LogLine(level, number, line.tick, line.sec, line.nsec, line.msg))
+            except (StateError, CallRefused):
+                return lines
+            finally:
+                self.link.drop(requests)
         return lines
 
     def reset_log(self) -> None:

@@ -7,34 +7,31 @@ again after a pause, so each probe follows one. (A stock server may not survive 
 
 from __future__ import annotations
 
-import secrets
-import struct
 import time
 from collections.abc import Callable
 
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout
 from serial_runtime.protocol.frame import FrameDecoder, encode_frame
-from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
+from serial_runtime.protocol.plain_session import PlainSession
+from serial_runtime.protocol.timing import LINE_FRAME, Line
+from serial_runtime.rpc.probe import probe_call
 from serial_runtime.transport.base import RatedTransport
 
 _ROUNDS = 2  # a probe may be lost
 _PAUSE_S = 0.15  # for the board to trust the line again (it waits 0.1 s)
 _NOISE_S = 1.0  # no longer is waited for a pause
 _ANSWER_S = 0.3
-_CALL, _REPLY = (1 << 24 | Ide.SERVICE_ID << 16 | Ide.MATCHMD5_ID << 8 | kind for kind in (0, 2))
-_LONGEST = 4200
 
 
 def find_baud(
     transport: RatedTransport,
     rates: tuple[int, ...],
-    digest: str,
     clock: Callable[[], float] = time.monotonic,
 ) -> int:
     """Leave the line at the rate where a runtime answers, and return it.
 
-    `rates` are tried in their order, those the port lacks left out; `digest` begins as that of the
-    probe. Takes up to about a second for each. Raises LinkTimeout when nobody answers, LinkClosed.
+    `rates` are tried in their order, those the port lacks left out. Takes up to about a second
+    for each. Raises LinkTimeout when nobody answers, LinkClosed.
     """
     tried = []
     for _ in range(_ROUNDS):
@@ -46,25 +43,24 @@ def find_baud(
             except (ConfigError, LinkError):
                 continue
             tried.append(baud)
-            if _answers(transport, digest, clock):
+            if _answers(transport, clock):
                 return baud
     shown = ", ".join(map(str, dict.fromkeys(tried)))
     raise LinkTimeout(f"{transport.name}: no runtime answers at any of {shown} baud")
 
 
-def _answers(transport: RatedTransport, digest: str, clock: Callable[[], float]) -> bool:
+def _answers(transport: RatedTransport, clock: Callable[[], float]) -> bool:
     limit_s = clock() + _NOISE_S
     while transport.read(_PAUSE_S) and clock() < limit_s:
         pass
-    sequence = secrets.randbelow(1 << 31)
-    text = (digest + secrets.token_hex(8)).encode()
-    frame = encode_frame(struct.pack("<III", _CALL, sequence, len(text)) + text)
-    decoder = FrameDecoder(_LONGEST, _ANSWER_S, resync=True)
+    session = PlainSession(Line(transport.line_rate_Bps, _ANSWER_S))
+    request = session.submit(*probe_call())
+    frame = b"".join(map(encode_frame, session.send(clock())))
+    decoder = FrameDecoder(LINE_FRAME, _ANSWER_S, resync=True)
     transport.write(frame)
     limit_s = clock() + _ANSWER_S + 2 * len(frame) * 10 / transport.baud
-    while (left_s := limit_s - clock()) > 0:
+    while not request.done and (left_s := limit_s - clock()) > 0:
         data = transport.read(left_s)
         for found in decoder.feed(data, clock()) if data else ():
-            if found.body.startswith(struct.pack("<II", _REPLY, sequence)):
-                return True
-    return False
+            session.receive(found.body, clock())
+    return request.done

@@ -10,36 +10,35 @@ under way goes on from there.
 from __future__ import annotations
 
 import math
-import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
-from erpc.client import RequestContext
-
 from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout, ProtocolError
 from serial_runtime.protocol.client_session import ClientSession, Request
-from serial_runtime.protocol.codec import Codec
 from serial_runtime.protocol.envelope import OVERHEAD
 from serial_runtime.protocol.frame import FrameCounters, FrameDecoder, encode_frame
 from serial_runtime.protocol.plain_session import PlainSession
-from serial_runtime.protocol.timing import FRAME_HEADER, Line
+from serial_runtime.protocol.timing import (
+    FRAME_HEADER,
+    IDLE_S,
+    LINE_FRAME,
+    LONGEST_FRAME,
+    REPLY_S,
+    Line,
+)
 from serial_runtime.rpc.call_rules import may_repeat, patience_s
-from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.line_rate import Call, LineRate
 from serial_runtime.rpc.link_figures import LinkFigures, Message
+from serial_runtime.rpc.probe import probe_call
 from serial_runtime.transport import Transport
 
 T = TypeVar("T")
 
-PROBE = "serial-runtime/2?nonce="
 _PROBE_MARGIN_S = 0.25  # before the first repetition on a line; TCP loses nothing, so it has time
 _RELIABLE_MARGIN_S = 2.0
-_LONGEST_FRAME, _LINE_FRAME = 65535, 4200
-_REPLY_S = 0.3  # the longest reply of a board on a line, and a margin
-_IDLE_S = 0.1
 _RELIABLE_CHUNK = 16000
 _CHUNK_ARGUMENTS = 8  # beside its data
 _RECENT = 100  # messages kept for an error report
@@ -206,19 +205,11 @@ class Link:
     def wait(self, request: Request) -> bytes:
         """The outputs of a call, when they are there; or its exception."""
         with self._changed:
-            while not request.done:
-                if self._driving:
-                    self._followers += 1
-                    self._changed.wait()
-                    self._followers -= 1
-                    continue
-                self._driving = True
-                try:
-                    self._step(self._session, request)
-                except LinkClosed as error:
-                    self._reopen(error)
-                finally:
-                    self._end_of_drive()
+            try:
+                while not request.done:
+                    self._wait(request)
+            finally:
+                self.drop([request])  # it must not be sent when its caller has gone
         return request.result()
 
     def call(self, service: int, method: int, arguments: bytes = b"") -> bytes:
@@ -229,10 +220,14 @@ class Link:
         """Agree with the board on a rate, until the link is closed or unused for some seconds.
 
         While no call is under way. Raises LinkTimeout when the line does not carry it (then it is
-        at its first rate again), CallRefused without a rate, and the board's reason to refuse it.
+        at its first rate again), LinkClosed (likewise, once it is open again), CallRefused without
+        a rate, and the board's reason to refuse it.
         """
         with self._changed:
+            before = self.reconnects
             self._on_the_line(lambda call: self._rate.run_at(baud, call))
+            if self.reconnects != before:
+                raise LinkClosed(f"{self.transport.name}: was lost meanwhile; at its home rate now")
 
     def drop(self, requests: list[Request]) -> None:
         """Lose interest in calls; those under way may still execute."""
@@ -240,8 +235,6 @@ class Link:
             for request in requests:
                 if not request.done:
                     self._session.give_up(request, LinkTimeout("the call was given up"))
-
-    # What follows belongs to the thread that drives. It holds the lock, but while it waits.
 
     def give_up(self) -> None:
         """End every call under way with LinkTimeout; those sent may still execute."""
@@ -251,6 +244,23 @@ class Link:
             self._changed.notify_all()
             if self._driving:
                 self.transport.interrupt()
+
+    def _wait(self, request: Request) -> None:
+        """Drive the link a step further, or let another thread do it."""
+        if self._driving:
+            self._followers += 1
+            self._changed.wait()
+            self._followers -= 1
+            return
+        self._driving = True
+        try:
+            self._step(self._session, request)
+        except LinkClosed as error:
+            self._reopen(error)
+        finally:
+            self._end_of_drive()
+
+    # What follows belongs to the thread that drives. It holds the lock, but while it waits.
 
     def _end_of_drive(self) -> None:
         self._driving = False
@@ -349,8 +359,11 @@ class Link:
         session = self._session
         deadline_s = time.monotonic() + within_s
         request = session.submit(service, method, arguments, deadline_s=deadline_s, idempotent=True)
-        while not request.done:
-            self._step(session, request)
+        try:
+            while not request.done:
+                self._step(session, request)
+        finally:
+            self.drop([request])  # nor must this one be sent to a link opened again
         return request.result()
 
     def _rate_switched(self) -> None:
@@ -377,6 +390,8 @@ class Link:
                 self._trouble(f"connection lost: {cause}; trying to reconnect")
             try:
                 self.transport = self._unlocked(self._open_transport)
+                if self._closed:
+                    raise LinkClosed(f"{self.transport.name}: was closed meanwhile")
                 self._rate.opened(self.transport)
                 self._start_decoder()
                 ours = self._probe(limit_s)
@@ -401,14 +416,10 @@ class Link:
             self._changed.acquire()
 
     def _probe(self, limit_s: float) -> bool:
-        """Whether the peer is ours. Any stock server says, harmlessly, that it is not."""
+        """Whether the peer is ours."""
         self._asked_s = time.monotonic()
-        digest = (PROBE + secrets.token_hex(8)).encode()
         session = PlainSession(self._new_line())
-        arguments = len(digest).to_bytes(4, "little") + digest
-        request = session.submit(
-            Ide.SERVICE_ID, Ide.MATCHMD5_ID, arguments, deadline_s=limit_s, idempotent=True
-        )
+        request = session.submit(*probe_call(), deadline_s=limit_s, idempotent=True)
         while not request.done:
             self._step(session, request)
         if isinstance(request.error, LinkTimeout):
@@ -417,12 +428,12 @@ class Link:
 
     def _start_decoder(self) -> None:
         rate_Bps = self.transport.line_rate_Bps
-        longest = _LONGEST_FRAME
+        longest = LONGEST_FRAME
         self._silent_s = _SILENT_S
         if not self.transport.reliable and rate_Bps:
-            self._silent_s += 2 * _LINE_FRAME / rate_Bps
-            longest = min(_LONGEST_FRAME, max(_LINE_FRAME, int(rate_Bps * _REPLY_S)))
-        self._decoder = FrameDecoder(longest, _IDLE_S, resync=not self.transport.reliable)
+            self._silent_s += 2 * LINE_FRAME / rate_Bps
+            longest = min(LONGEST_FRAME, max(LINE_FRAME, int(rate_Bps * REPLY_S)))
+        self._decoder = FrameDecoder(longest, IDLE_S, resync=not self.transport.reliable)
         self._decoder.counters = self._counters
 
     def _new_line(self) -> Line:
@@ -430,20 +441,3 @@ class Link:
         if self.transport.reliable:
             return Line(rate_Bps, _RELIABLE_MARGIN_S, _RELIABLE_MARGIN_S)
         return Line(rate_Bps, _PROBE_MARGIN_S)
-
-
-class StubManager:
-    """Gives a Link the API of ``erpc.client.ClientManager`` that generated stubs use."""
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-
-    def create_request(self, isOneway: bool = False) -> RequestContext:
-        """The context of one call, to be filled by the stub."""
-        codec = Codec()
-        return RequestContext(0, codec.buffer, codec, isOneway)
-
-    def perform_request(self, request: RequestContext) -> None:
-        """Call; the codec then holds the outputs."""
-        message = request.codec.buffer
-        request.codec.buffer = self._link.call(message[2], message[1], bytes(message[8:]))

@@ -39,6 +39,7 @@ from serial_runtime.errors import (
 from serial_runtime.protocol import envelope
 from serial_runtime.protocol.frame import Frame, FrameDecoder, encode_frame
 from serial_runtime.protocol.session import Action, ServerSessions
+from serial_runtime.protocol.timing import IDLE_S, LINE_FRAME, LONGEST_FRAME, REPLY_S
 from serial_runtime.rpc.calls import Calls, is_slow, log_internal
 from serial_runtime.rpc.served_line import ServedLine
 from serial_runtime.rpc.service import About, Limits
@@ -55,12 +56,7 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS = 64
 _RETRY_S = 1.0  # after an error of a listener
 
-# Lines: a frame holds up whatever comes behind it, so its length is bounded there.
-_LINE_FRAME = 4200
-_LINE_REPLY_S = 0.3
 _LEAST_REPLY = 300  # or nothing fits at 300 baud
-_LONGEST = 65535
-_IDLE_S = 0.1
 # What a long reply costs beside its data: envelope and request, and the pause before the next one.
 _REPLY_COST, _REPLY_GAP_S = 80.0, 0.005
 _CRITICAL = 0  # log level
@@ -69,9 +65,9 @@ _CRITICAL = 0  # log level
 def limits_of(line_rate_Bps: float | None, reliable: bool) -> Limits:
     """What a link of this rate (None: not paced) bears."""
     if reliable or line_rate_Bps is None:
-        return Limits(_LONGEST, _LONGEST)
-    most = max(_LEAST_REPLY, min(_LONGEST, int(line_rate_Bps * _LINE_REPLY_S)))
-    return Limits(most, _LINE_FRAME, _REPLY_COST + line_rate_Bps * _REPLY_GAP_S)
+        return Limits(LONGEST_FRAME, LONGEST_FRAME)
+    most = max(_LEAST_REPLY, min(LONGEST_FRAME, int(line_rate_Bps * REPLY_S)))
+    return Limits(most, LINE_FRAME, _REPLY_COST + line_rate_Bps * _REPLY_GAP_S)
 
 
 class Server:
@@ -128,8 +124,11 @@ class Server:
     def release(self, owner: Hashable) -> None:
         """A connection or session has ended: free what it holds, now or with the next one."""
         self._ended.append(owner)
-        while self._ended:
-            ended = self._ended.pop()
+        while True:
+            try:
+                ended = self._ended.pop()
+            except IndexError:
+                return  # all are freed; other threads free some
             try:
                 self.plc.owner_closed(ended)
             except WorkerStopped:
@@ -185,7 +184,7 @@ class Link:
         self.limits = limits_of(transport.line_rate_Bps, transport.reliable)
         # On a serial line nothing marks a new client, so what it owns stays with the line.
         self._owner: Hashable = id(self) if transport.reliable else ("line", transport.name)
-        self.decoder = FrameDecoder(self.limits.max_frame, _IDLE_S, resync=not transport.reliable)
+        self.decoder = FrameDecoder(self.limits.max_frame, IDLE_S, resync=not transport.reliable)
         self._line = ServedLine(
             transport, self.decoder.counters, server.sessions, self._rate_switched
         )

@@ -25,6 +25,7 @@ from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.interface import IBoardService
 from serial_runtime.rpc.ide import common as ide_types
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
+from serial_runtime.rpc.probe import PROBE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from serial_runtime.plc.plc_object import PLC
     from serial_runtime.rpc.served_line import ServedLine
 
-PROBE = "serial-runtime/2?nonce="  # begins the digest that no program has; our answer is True
 _REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
 _BATCH_OVERHEAD = 80  # the same of ReadTrace
 _LEAST_LONG_REPLY = 512
@@ -331,9 +331,9 @@ class BoardHandler(IBoardService):
     def ReadTrace(self, token: int, cursor: int, max_bytes: int, batch: Reference) -> None:
         room = min(max_bytes, self._limits.reply_bytes - _BATCH_OVERHEAD)
         longest = min(max_bytes, self._limits.most_reply - _BATCH_OVERHEAD)
-        found = self._plc.read_trace(token, cursor, room, longest)
+        state, found = self._plc.read_trace(token, cursor, room, longest)
         batch.value = board_types.TraceBatch(
-            plc=found.plc,
+            plc=state,
             next_cursor=found.next_cursor,
             more=found.more,
             done=found.done,

@@ -159,9 +159,8 @@ class LoopListener:
     Raises LinkError when the name is taken.
     """
 
-    def __init__(self, name: str, reliable: bool = True) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self._reliable = reliable
         self._changed = threading.Condition()
         self._waiting: deque[LoopTransport] = deque()
         self._closed = False
@@ -193,7 +192,7 @@ class LoopListener:
 
     def open(self) -> LoopTransport:
         """Return the client's end of a new connection."""
-        near, far = loop_pair(self._reliable)
+        near, far = loop_pair()
         with self._changed:
             if self._closed:
                 raise LinkError(f"nobody listens on loop://{self.name}")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,18 +19,3 @@ def scene(tmp_path: Path) -> Iterator[BridgeScene]:
     scene = BridgeScene(tmp_path)
     yield scene
     scene.end()
-
-
-@pytest.fixture
-def wait_for() -> Callable[[Callable[[], object]], None]:
-    import threading
-
-    def wait_for(condition: Callable[[], object]) -> None:
-        pause = threading.Event()
-        for _ in range(1500):
-            if condition():
-                return
-            pause.wait(0.01)
-        raise AssertionError("the condition did not come true within 15 s")
-
-    return wait_for

@@ -167,6 +167,18 @@ def test_forces_of_commands_stay(scene: BridgeScene, wait_for: WaitFor) -> None:
     assert board.forces == {}
 
 
+def test_forces_of_an_ide_end_with_the_bridge(scene: BridgeScene) -> None:
+    scene.load()
+    board = scene.board.board
+    scene.ide().watch(1, v1=dint(11))
+    with scene.client() as client:
+        client.force({"V5": dint(55)})
+    assert board.forces == {1: dint(11), 5: dint(55)}
+    scene.bridge.close()
+    scene.plc.close()
+    assert board.forces == {5: dint(55)}
+
+
 def test_the_board_releases_forces(scene: BridgeScene, wait_for: WaitFor) -> None:
     scene.load()
     ide = scene.ide()

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from serial_runtime.bridge.samples import Mark, Subscription, cutter
 from serial_runtime.errors import ProtocolError, TraceError
 from serial_runtime.iec import IecType, wire_size
-from serial_runtime.plc.answers import PlcStatus
 
-PLC = PlcStatus.STARTED
 KINDS = st.lists(st.sampled_from(list(IecType)), min_size=1, max_size=6)
 
 
@@ -62,26 +60,26 @@ def test_a_cursor_acknowledges() -> None:
     one = subscription()
     for tick in range(4):
         one.add(tick, b"ab")
-    first = one.read(0, PLC, 20)
+    first = one.read(0, 20)
     assert first.samples == b"\0\0\0\0\2\0\0\0ab\1\0\0\0\2\0\0\0ab"
-    assert (first.more, first.plc, first.records) == (True, PLC, 2)
-    assert one.read(0, PLC, 20) == first, "the reply was lost"
-    second = one.read(first.next_cursor, PLC, 65000)
+    assert (first.more, first.records) == (True, 2)
+    assert one.read(0, 20) == first, "the reply was lost"
+    second = one.read(first.next_cursor, 65000)
     assert (len(second.samples), second.more, second.next_cursor) == (20, False, 4)
-    assert one.read(4, PLC, 65000).samples == b""
+    assert one.read(4, 65000).samples == b""
     with pytest.raises(TraceError, match="never given out"):
-        one.read(5, PLC, 65000)
+        one.read(5, 65000)
     one.add(4, b"long")
-    assert one.read(4, PLC, 5, 12).records == 1
+    assert one.read(4, 5, 12).records == 1
     with pytest.raises(TraceError, match="trace fewer"):
-        one.read(4, PLC, 5, 11)
+        one.read(4, 5, 11)
 
 
 def test_a_cursor_whose_samples_made_room() -> None:
     one = subscription(buffer_bytes=2 * (2 + OVERHEAD))
     for tick in range(5):
         one.add(tick, b"ab")
-    batch = one.read(1, PLC, 65000)
+    batch = one.read(1, 65000)
     assert (batch.next_cursor, batch.lost, batch.records) == (5, 3, 2)
 
 
@@ -91,9 +89,9 @@ def test_decimation_on_the_board_and_here() -> None:
         one.add(tick, b"ab", Mark(1, 0, 10))
     for tick in range(8, 20, 4):
         one.add(tick, b"ab", Mark(4, 6, 15))
-    first = one.read(0, PLC, 65000)
+    first = one.read(0, 65000)
     assert (first.records, first.every, first.since, first.more) == (2, 3, 0, True)
-    second = one.read(first.next_cursor, PLC, 65000)
+    second = one.read(first.next_cursor, 65000)
     assert (second.records, second.every, second.since, second.more) == (1, 12, 6, False)
     # Of the 13 ticks from 0 to 12 three were samples; the board told of 5 left out by then.
     assert second.decimated == 5 + 5

@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from bridge_scene import Ide, md5
-from erpc.basic_codec import BasicCodec
-from erpc.simple_server import SimpleServer
-from erpc.transport import SerialTransport
+from bridge_scene import Ide
+from stock_board import StockBoard, served
 
 from serial_runtime.bridge.remote_plc import RemotePLC
 from serial_runtime.bridge.server import BridgeServer
@@ -21,90 +16,9 @@ from serial_runtime.errors import CallUnsupported
 from serial_runtime.line import VirtualCable
 from serial_runtime.rpc.client import connect
 from serial_runtime.rpc.ide import common
-from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService
-from serial_runtime.rpc.ide.server import BeremizPLCObjectServiceService
 from serial_runtime.transport.tcp import TcpListener
 
 IMAGE = bytes(range(256)) * 20
-
-
-class StockBoard(IBeremizPLCObjectService):
-    """As much of a stock runtime as the test needs."""
-
-    def __init__(self) -> None:
-        self.state = common.Status.Stopped
-        self.data: dict[bytes, tuple[Any, bytes]] = {}
-        self.token = 0
-        self.orders: list[tuple[int, bytes]] = []
-        self.tick = 0
-
-    def SeedBlob(self, seed: bytes, blobID: Any) -> int:
-        digest = hashlib.md5(seed)
-        blobID.value = digest.digest()
-        self.data[blobID.value] = (digest, b"")
-        return 0
-
-    def AppendChunkToBlob(self, data: bytes, blobID: bytes, newBlobID: Any) -> int:
-        digest, before = self.data.pop(bytes(blobID))
-        digest.update(data)
-        newBlobID.value = digest.digest()
-        self.data[newBlobID.value] = (digest, before + data)
-        return 0
-
-    def NewPLC(self, md5sum: str, plcObjectBlobID: bytes, extrafiles: Any, success: Any) -> int:
-        success.value = md5(self.data[bytes(plcObjectBlobID)][1]) == md5sum
-        return 0
-
-    def PurgeBlobs(self) -> int:
-        self.data.clear()
-        return 0
-
-    def MatchMD5(self, MD5: str, match: Any) -> int:
-        match.value = md5(IMAGE) == MD5
-        return 0
-
-    def GetPLCID(self, plcID: Any) -> int:
-        plcID.value = common.Identity("stock", "secret")
-        return 0
-
-    def GetPLCstatus(self, status: Any) -> int:
-        status.value = common.PlcStatus(self.state, [0, 0, 1, 0])
-        return 0
-
-    def GetLogMessage(self, level: int, msgID: int, message: Any) -> int:
-        message.value = common.LogMessage("hello", 1, 2, 3)
-        return 0
-
-    def ResetLogCount(self) -> int:
-        return 0
-
-    def RepairPLC(self) -> int:
-        return 0
-
-    def StartPLC(self) -> int:
-        self.state = common.Status.Started
-        return 0
-
-    def StopPLC(self, success: Any) -> int:
-        success.value = self.state == common.Status.Started
-        self.state = common.Status.Stopped
-        return 0
-
-    def SetTraceVariablesList(self, orders: Any, debugtoken: Any) -> int:
-        self.orders = [(one.idx, bytes(one.force)) for one in orders]
-        self.token += 1
-        debugtoken.value = self.token if orders else -5
-        return 0
-
-    def GetTraceVariables(self, debugToken: int, traces: Any) -> int:
-        if debugToken != self.token:
-            traces.value = common.TraceReply(common.Status.Broken, [])
-            return 0
-        self.tick += 1
-        values = bytes(index for index, _ in self.orders)
-        sample = common.TraceSample(self.tick, values)
-        traces.value = common.TraceReply(self.state, [sample])
-        return 0
 
 
 @pytest.fixture
@@ -114,19 +28,7 @@ def stock_board() -> StockBoard:
 
 @pytest.fixture
 def port(tmp_path: Path, stock_board: StockBoard) -> Iterator[int]:
-    with VirtualCable(None, tmp_path) as cable:
-        transport = SerialTransport(cable.board_end, 115200)
-        server = SimpleServer(transport, BasicCodec)
-        server.add_service(BeremizPLCObjectServiceService(stock_board))
-
-        def run() -> None:
-            try:
-                server.run()
-            except Exception:  # it has no other way to end
-                return
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
+    with VirtualCable(None, tmp_path) as cable, served(stock_board, cable.board_end):
         uri = f"ERPC://{cable.host_end}"
         plc = RemotePLC(lambda: connect(uri, timeout_s=5, bridged=True), lambda text: None)
         plc.mirror.poll()
@@ -137,10 +39,6 @@ def port(tmp_path: Path, stock_board: StockBoard) -> Iterator[int]:
         yield listener.port
         bridge.close()
         plc.close()
-        transport._serial.cancel_read()
-        thread.join(10)
-        assert not thread.is_alive()
-        transport.close()
 
 
 def test_two_ides_with_a_stock_board(
@@ -150,7 +48,7 @@ def test_two_ides_with_a_stock_board(
     assert one.transfer(IMAGE)
     assert one.start() == 0
     assert other.status() == common.Status.Started
-    assert "hello" in other.log(2)
+    assert "line 2" in other.log(1)
     mine = one.watch(3, 4, v4=b"f")
     assert stock_board.orders == [(3, b""), (4, b"f")]
     wait_for(lambda: one.traces(mine)[1][:1] and True)

@@ -13,28 +13,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from reading import LONG_S, read
 
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError
 from serial_runtime.line import Conditions, VirtualCable
 from serial_runtime.transport import Transport
 from serial_runtime.transport.serial import open_serial
 
-LONG_S = 20.0
-
 
 @pytest.fixture(params=[None, 921600.0], ids=["unpaced", "921600"])
 def cable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VirtualCable]:
     with VirtualCable(request.param, tmp_path) as cable:
         yield cable
-
-
-def read(transport: Transport, count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        more = transport.read(LONG_S)
-        assert more, f"only {len(data)} bytes arrived"
-        data += more
-    return data
 
 
 def both(cable: VirtualCable) -> tuple[Transport, Transport]:

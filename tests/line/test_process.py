@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from reading import LONG_S, read
 
 from serial_runtime.cli import main as command_line
 from serial_runtime.line.process import main
 from serial_runtime.line.proof import measure
 from serial_runtime.transport import Transport
 from serial_runtime.transport.serial import open_serial
-
-LONG_S = 20.0
 
 
 class Process:
@@ -57,15 +56,6 @@ def process(tmp_path: Path) -> Iterator[Process]:
     yield process
     process.popen.terminate()
     process.popen.communicate()
-
-
-def read(transport: Transport, count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        more = transport.read(LONG_S)
-        assert more, f"only {len(data)} bytes arrived"
-        data += more
-    return data
 
 
 @contextlib.contextmanager

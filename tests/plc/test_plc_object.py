@@ -117,7 +117,7 @@ def test_a_bad_upload_never_disturbs_the_running_program(
     assert any(sentence in text for text in scene.log_texts(WARNING))
     assert status(scene) is PlcStatus.STARTED
     assert scene.plc.forced()[1] == [1]
-    assert scene.plc.read_trace(token, 0, BIG).plc is PlcStatus.STARTED
+    assert scene.plc.read_trace(token, 0, BIG)[0] is PlcStatus.STARTED
     assert len(scene.board.paths) == 1
     assert scene.store.current() == before
     assert scene.plc.match_md5(md5(A))

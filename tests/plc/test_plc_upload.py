@@ -123,3 +123,24 @@ def test_a_closed_session_has_no_upload(scene: Scene) -> None:
     scene.plc.owner_closed(7)
     with pytest.raises(BlobError, match="no upload is open"):
         scene.plc.write_upload(7, 0, b"x")
+
+
+def test_an_upload_does_not_change_while_it_is_installed(scene: Scene) -> None:
+    """It was verified by then, and becomes the stored program as it is."""
+    blob_id = scene.upload(A)
+
+    def meddle(path: str) -> None:
+        with pytest.raises(BlobError, match="is being installed"):
+            scene.plc.append_chunk("ide", b"more", blob_id)
+
+    scene.plc._loader._trial = meddle
+    scene.plc.new_plc("ide", md5(A), blob_id)
+    assert Path(scene.store.current().path).read_bytes() == A
+
+
+def test_an_upload_that_was_refused_can_go_on(scene: Scene) -> None:
+    half = scene.upload(A[:100], seed=b"seed")
+    with pytest.raises(StoreError):
+        scene.plc.new_plc("ide", md5(A), half)
+    scene.plc.new_plc("ide", md5(A), scene.plc.append_chunk("ide", A[100:], half))
+    assert Path(scene.store.current().path).read_bytes() == A

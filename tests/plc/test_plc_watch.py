@@ -116,7 +116,8 @@ def test_service_2_trace(scene: Scene) -> None:
         scene.plc.open_trace([0] * 20_000)
     token = scene.plc.open_trace([0, VARIABLES])
     assert scene.plc.board_status().traced == 2
-    assert scene.plc.read_trace(token, 0, BIG)[:3] == (PlcStatus.STOPPED, 0, 0)
+    state, batch = scene.plc.read_trace(token, 0, BIG)
+    assert (state, *batch[:2]) == (PlcStatus.STOPPED, 0, 0)
     with pytest.raises(TraceError):
         scene.plc.close_trace(token + 1)
     scene.plc.close_trace(token)

@@ -154,7 +154,7 @@ def test_every_sample_arrives_by_both_services(scene: RealScene) -> None:
 
     def enough_by_service_2() -> bool:
         nonlocal cursor, collected
-        batch = scene.plc.read_trace(token, cursor, BIG)
+        _, batch = scene.plc.read_trace(token, cursor, BIG)
         collected += batch.samples
         cursor = batch.next_cursor
         return len(collected) >= 200 * 12
@@ -179,7 +179,7 @@ def test_a_bad_upload_disturbs_no_cycle(scene: RealScene, name: str, sentence: s
     before = scene.plc.read_variables([0])[0]
 
     def ticks() -> list[int]:
-        return ticks_of(scene.plc.read_trace(token, 0, BIG).samples, 1)
+        return ticks_of(scene.plc.read_trace(token, 0, BIG)[1].samples, 1)
 
     until(lambda: ticks()[-1:] > [before])
     nothing_missing(scene, ticks())

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from serial_runtime.errors import TraceError
 from serial_runtime.iec import IecType
-from serial_runtime.plc.trace import ALL_TICKS, Batch, Trace, TraceOptions
+from serial_runtime.plc.answers import TraceBatch
+from serial_runtime.plc.trace import ALL_TICKS, Trace, TraceOptions
 from serial_runtime.plc.trace_coding import ZLIB, Packed, TraceCoding
 from serial_runtime.plc.trigger import Condition, Mode, TriggerOrder
 
@@ -325,7 +326,7 @@ class Reader:
         self.coding = TraceCoding([IecType.DINT])
         self.before = b""
 
-    def read(self, max_bytes: int = BIG) -> Batch:
+    def read(self, max_bytes: int = BIG) -> TraceBatch:
         batch = self.scene.trace.read(self.token, self.cursor, max_bytes)
         assert len(batch.samples) <= max_bytes
         packed = Packed(batch.coding, batch.records, batch.samples)

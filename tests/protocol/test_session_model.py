@@ -20,7 +20,7 @@ from serial_runtime.errors import OutcomeUnknown
 from serial_runtime.protocol import envelope
 from serial_runtime.protocol.client_session import ClientSession, Request
 from serial_runtime.protocol.envelope import Envelope
-from serial_runtime.protocol.session import MAX_SESSIONS, ServerSessions
+from serial_runtime.protocol.session import MAX_SESSIONS, WINDOW, ServerSessions
 from serial_runtime.protocol.timing import Line
 
 ANY_SERVICE, ANY_METHOD = 1, 9
@@ -238,7 +238,7 @@ class Sessions(RuleBasedStateMachine):
     def the_table_is_bounded(self) -> None:
         assert len(self.server._sessions) <= MAX_SESSIONS
         for session in self.server._sessions.values():
-            assert len(session.entries) <= self.server.window
+            assert len(session.entries) <= WINDOW
 
     def teardown(self) -> None:
         """The line is good again: every call ends."""

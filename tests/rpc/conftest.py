@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -254,8 +254,8 @@ class FakePLC:
                 if sum(map(len, taken)) + len(sample) > max_bytes:
                     break
                 taken.append(sample)
-            return SimpleNamespace(
-                plc=self.state, next_cursor=cursor + len(taken), lost=0, decimated=0,
+            return self.state, SimpleNamespace(
+                next_cursor=cursor + len(taken), lost=0, decimated=0,
                 more=len(taken) < len(self.samples), done=False, every=1, since=0, capture=0,
                 trigger_tick=0, timed_out=False, coding=0, records=len(taken),
                 samples=b"".join(taken),
@@ -326,16 +326,3 @@ def bench(plc: FakePLC) -> Iterator[Bench]:
 def client(bench: Bench) -> Iterator[Client]:
     with bench.client() as client:
         yield client
-
-
-@pytest.fixture
-def wait_for() -> Callable[[Callable[[], bool]], None]:
-    def wait_for(condition: Callable[[], bool]) -> None:
-        event = threading.Event()
-        for _ in range(1000):
-            if condition():
-                return
-            event.wait(0.01)
-        raise AssertionError("the condition did not come true within 10 s")
-
-    return wait_for

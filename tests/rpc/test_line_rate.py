@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from serial_runtime.errors import CallRefused, LinkTimeout, SerialRuntimeError
+from serial_runtime.errors import CallRefused, LinkClosed, LinkTimeout, SerialRuntimeError
 from serial_runtime.protocol import baud_switch
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.find_baud import find_baud
-from serial_runtime.rpc.link import PROBE
 from serial_runtime.rpc.server import Server
 from serial_runtime.transport.loop import RatedLoop, loop_line
 
@@ -27,7 +26,6 @@ class Cable:
         self.told: list[str] = []
         self.rates: list[int] = []  # of the board, as it changes them
         self.dead_rates: set[int] = set()  # nothing gets through at these
-        self.on_switch: Callable[[], None] = lambda: None
         for end in (self.near, self.far):
             self._watch(end)
         self._thread = threading.Thread(target=server.serve, args=(self.far,), daemon=True)
@@ -199,7 +197,7 @@ def test_the_board_refuses_a_rate_nobody_has(client) -> None:
 def test_the_rate_of_the_board_is_found(lay) -> None:
     cable = lay(57600)
     cable.near.switch_rate(HOME)
-    assert find_baud(cable.near, (HOME, FAST, 57600, 9600), PROBE) == 57600
+    assert find_baud(cable.near, (HOME, FAST, 57600, 9600)) == 57600
     with cable.client() as client:
         assert client.status().status == 0
 
@@ -207,13 +205,13 @@ def test_the_rate_of_the_board_is_found(lay) -> None:
 def test_rates_this_end_lacks_are_passed_over(lay) -> None:
     cable = lay(9600)
     cable.near.lacks.add(FAST)
-    assert find_baud(cable.near, (FAST, 9600), PROBE) == 9600
+    assert find_baud(cable.near, (FAST, 9600)) == 9600
 
 
 def test_nobody_answers() -> None:
     near, _ = loop_line(HOME)
     with pytest.raises(LinkTimeout, match="no runtime answers at any of 115200, 9600 baud"):
-        find_baud(near, (HOME, 9600), PROBE, iter(range(10**6)).__next__)
+        find_baud(near, (HOME, 9600), iter(range(10**6)).__next__)
 
 
 def test_an_agreed_rate_is_not_found_but_the_home_rate(lay) -> None:
@@ -221,5 +219,22 @@ def test_an_agreed_rate_is_not_found_but_the_home_rate(lay) -> None:
     with cable.client() as client:
         client.link.run_at(FAST)
         with pytest.raises(LinkTimeout):
-            find_baud(cable.near, (FAST,), PROBE)
+            find_baud(cable.near, (FAST,))
         client.link.run_at(FAST)
+
+
+def test_a_link_lost_while_a_rate_is_agreed_on_is_at_home(lay) -> None:
+    first, second = lay(), lay()
+    ends = iter((first.near, second.near))
+    with Client(lambda: next(ends), timeout_s=20.0, reconnect_s=20.0) as client:
+        client.status()
+
+        def unplugged(data: bytes) -> None:
+            first.near.cut()
+            raise LinkClosed("unplugged")
+
+        first.near.write = unplugged
+        with pytest.raises(LinkClosed, match="home rate"):
+            client.link.run_at(FAST)
+        client.status()
+        assert second.rates == []

@@ -14,8 +14,8 @@ import erpc
 import pytest
 from erpc.basic_codec import BasicCodec
 from erpc.client import ClientManager
-from erpc.simple_server import SimpleServer
 from erpc.transport import SerialTransport, TCPTransport
+from stock_board import StockBoard, served
 
 from serial_runtime.errors import CallRefused, CallUnsupported, LinkError
 from serial_runtime.line import VirtualCable
@@ -152,82 +152,6 @@ def test_recorded_calls_byte_for_byte(vector: dict[str, Any]) -> None:
 # PyPI's server, our client.
 
 
-class StockBoard(IBeremizPLCObjectService):
-    """What a stock runtime does, as far as the client's operations need it."""
-
-    def __init__(self) -> None:
-        self.state = common.Status.Stopped
-        self.image, self.seen = b"", [b""]
-
-    def AppendChunkToBlob(self, data: bytes, blobID: bytes, newBlobID: Any) -> int:
-        assert len(data) <= 4095
-        self.image += data
-        newBlobID.value = hashlib.md5(self.seen[0] + self.image).digest()
-        return 0
-
-    def GetLogMessage(self, level: int, msgID: int, message: Any) -> int:
-        message.value = common.LogMessage(f"line {msgID}", 1, 2, msgID)
-        return 0 if msgID else 2
-
-    def GetPLCID(self, plcID: Any) -> int:
-        plcID.value = common.Identity("stock-7", "secret")
-        return 0
-
-    def GetPLCstatus(self, status: Any) -> int:
-        status.value = common.PlcStatus(self.state, [0, 3, 0, 0])
-        return 0
-
-    def GetTraceVariables(self, debugToken: int, traces: Any) -> int:
-        return 0
-
-    def MatchMD5(self, MD5: str, match: Any) -> int:
-        match.value = MD5 == "00"
-        return 0
-
-    def NewPLC(self, md5sum: str, plcObjectBlobID: bytes, extrafiles: Any, success: Any) -> int:
-        success.value = hashlib.md5(self.image).hexdigest() == md5sum
-        return 0
-
-    def PurgeBlobs(self) -> int:
-        return 0
-
-    def RepairPLC(self) -> int:
-        return 0
-
-    def ResetLogCount(self) -> int:
-        return 0
-
-    def SeedBlob(self, seed: bytes, blobID: Any) -> int:
-        self.image, self.seen = b"", [seed]
-        blobID.value = hashlib.md5(seed).digest()
-        return 0
-
-    def SetTraceVariablesList(self, orders: Any, debugtoken: Any) -> int:
-        return 0
-
-    def StartPLC(self) -> int:
-        return 5
-
-    def StopPLC(self, success: Any) -> int:
-        success.value = False
-        return 0
-
-
-def _serve(transport: Any, board: StockBoard) -> threading.Thread:
-    server = SimpleServer(transport, BasicCodec)
-    server.add_service(BeremizPLCObjectServiceService(board))
-
-    def run() -> None:
-        try:
-            server.run()
-        except Exception:  # it has no other way to end
-            return
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    return thread
-
-
 @pytest.fixture
 def stock_board() -> StockBoard:
     return StockBoard()
@@ -235,19 +159,12 @@ def stock_board() -> StockBoard:
 
 @pytest.fixture
 def stock(tmp_path: Path, stock_board: StockBoard) -> Iterator[Client]:
-    with VirtualCable(None, tmp_path) as cable:
-        transport = SerialTransport(cable.board_end, 115200)
-        thread = _serve(transport, stock_board)
-        with connect(f"ERPC://{cable.host_end}", timeout_s=5) as client:
-            yield client
-        _end(transport, thread)
-
-
-def _end(transport: Any, thread: threading.Thread) -> None:
-    transport._serial.cancel_read()
-    thread.join(10)
-    assert not thread.is_alive()
-    transport.close()
+    with (
+        VirtualCable(None, tmp_path) as cable,
+        served(stock_board, cable.board_end),
+        connect(f"ERPC://{cable.host_end}", timeout_s=5) as client,
+    ):
+        yield client
 
 
 def test_our_client_with_a_stock_server(stock: Client, stock_board: StockBoard) -> None:
@@ -256,7 +173,7 @@ def test_our_client_with_a_stock_server(stock: Client, stock_board: StockBoard) 
     assert stock.plc_id() == "stock-7"
     stock.download(IMAGE)
     assert stock_board.image == IMAGE
-    assert stock.match_md5("00")
+    assert stock.match_md5(hashlib.md5(IMAGE).hexdigest())
     assert [line.text for line in stock.log()] == ["line 1", "line 2"]
     stock.repair()
 
@@ -268,7 +185,10 @@ def test_a_stock_server_is_never_sent_our_service(stock: Client) -> None:
     assert stock.status().logcounts == [0, 3, 0, 0]
 
 
-def test_refusals_of_a_stock_server(stock: Client) -> None:
+def test_refusals_of_a_stock_server(
+    stock: Client, stock_board: StockBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stock_board, "StartPLC", lambda: 5)
     with pytest.raises(CallRefused, match=r"StartPLC was refused \(error 5\)"):
         stock.start()
     with pytest.raises(CallRefused, match="StopPLC"):
@@ -277,7 +197,7 @@ def test_refusals_of_a_stock_server(stock: Client) -> None:
         stock.download(IMAGE, md5="00")
 
 
-def test_unplugging_a_stock_server(tmp_path: Path, stock_board: StockBoard) -> None:
+def test_unplugging_a_stock_server(tmp_path: Path) -> None:
     release = threading.Event()
 
     class Slow(StockBoard):
@@ -287,22 +207,22 @@ def test_unplugging_a_stock_server(tmp_path: Path, stock_board: StockBoard) -> N
             return 0
 
     reached = threading.Event()
-    with VirtualCable(None, tmp_path) as cable:
-        transport = SerialTransport(cable.board_end, 115200)
-        thread = _serve(transport, Slow())
-        with connect(f"ERPC://{cable.host_end}", timeout_s=5) as client:
+    with (
+        VirtualCable(None, tmp_path) as cable,
+        served(Slow(), cable.board_end),
+        connect(f"ERPC://{cable.host_end}", timeout_s=5) as client,
+    ):
 
-            def pull() -> None:
-                reached.wait(10)
-                cable.unplug()
-                release.set()
-                cable.plug()
+        def pull() -> None:
+            reached.wait(10)
+            cable.unplug()
+            release.set()
+            cable.plug()
 
-            puller = threading.Thread(target=pull)
-            puller.start()
-            # The stock server does not open its port again; the client says what it knows.
-            client.link.reconnect_s = 0.2
-            with pytest.raises(LinkError):
-                client.start()
-            puller.join(10)
-        _end(transport, thread)
+        puller = threading.Thread(target=pull)
+        puller.start()
+        # The stock server does not open its port again; the client says what it knows.
+        client.link.reconnect_s = 0.2
+        with pytest.raises(LinkError):
+            client.start()
+        puller.join(10)

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from reading import LONG_S, read
 
 from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout
 from serial_runtime.transport import Listener, Transport, connect
@@ -23,7 +24,6 @@ from serial_runtime.transport.loop import LoopListener, LoopTransport, loop_pair
 from serial_runtime.transport.serial import SerialListener, open_serial
 from serial_runtime.transport.tcp import TcpListener, open_tcp
 
-LONG_S = 20.0
 EVERY_BYTE = bytes(range(256)) * 3 + b"\xff\x00" * 30
 
 
@@ -63,15 +63,6 @@ class LoopFar(Far):
 
     def hang_up(self) -> None:
         self.transport.close()
-
-
-def read(transport: Transport, count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        more = transport.read(LONG_S)
-        assert more, f"only {len(data)} bytes arrived"
-        data += more
-    return data
 
 
 @pytest.fixture
