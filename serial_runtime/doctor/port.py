@@ -105,7 +105,11 @@ def _owners(machine: Machine, path: str, owners: list[Owner]) -> list[Finding]:
         if "serve" in words and any("serial-runtime" in word for word in words):
             findings.append(ok("owner", f"{text}, the runtime itself"))
         else:
+            place = machine.bridge_place(owner.pid)
             remedy = f"end that program (kill {owner.pid}), or choose another port"
+            if place:
+                text += f", a bridge at ERPC://{place}"
+                remedy = f"use ERPC://{place}, or end the bridge (kill {owner.pid})"
             findings.append(problem("owner", text, remedy))
     if findings:
         return findings
