@@ -107,6 +107,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 "bytes": len(image),
                 "bytes_sent": sent.bytes_sent,
                 "coding": sent.coding,
+                "bytes_kept": sent.bytes_kept,
                 "seconds": seconds,
                 "started": arguments.start,
                 "stopped": stops,
@@ -114,6 +115,8 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     else:
         how = f"{sent.bytes_sent} bytes sent ({sent.coding})"
+        if sent.bytes_kept:
+            how += f", the board had {sent.bytes_kept} from the download that broke off"
         print(f"loaded {len(image)} bytes in {seconds:.2f} s: {how}")
         if arguments.start:
             print("started")

@@ -175,7 +175,7 @@ def _run(arguments: argparse.Namespace) -> int:
                     left -= 1
                     if left == 0:
                         return 0
-                due += arguments.interval
+                due = max(due + arguments.interval, time.monotonic())
                 time.sleep(max(0.0, due - time.monotonic()))
     except KeyboardInterrupt:
         if arguments.count is None:  # the way to end it

@@ -31,6 +31,7 @@ from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.line_rate import Call, LineRate
 from serial_runtime.rpc.link_figures import LinkFigures, Message
 from serial_runtime.transport import Transport
+from serial_runtime.transport.base import RatedTransport
 
 T = TypeVar("T")
 
@@ -412,7 +413,12 @@ class Link:
         while not request.done:
             self._step(session, request)
         if isinstance(request.error, LinkTimeout):
-            raise LinkTimeout(f"{self.transport.name}: no answer; is a runtime running there?")
+            hint = ""
+            if isinstance(self.transport, RatedTransport):
+                hint = " (if at another rate, :auto in the URI finds it)"
+            raise LinkTimeout(
+                f"{self.transport.name}: no answer; is a runtime running there?{hint}"
+            )
         return request.result()[:1] == b"\1"
 
     def _start_decoder(self) -> None:

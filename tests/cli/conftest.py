@@ -51,11 +51,12 @@ class FakeTrace:
         if not self._batches and self._board.trace_end:
             raise self._board.trace_end
         batch = self._batches.pop(0) if self._batches else []
+        said: dict[str, object] = {}
         if isinstance(batch, tuple):  # with what the trace says of it
             batch, said = batch
-            vars(self).update(said)
         if not batch:
             self.plc = int(Status.Stopped)
+        vars(self).update(said)
         return [Snapshot(tick, self._board.packed(self._names)) for tick in batch]
 
     def __enter__(self) -> FakeTrace:
