@@ -109,6 +109,7 @@ class FakeBoard:
         self.trace_options: dict[str, object] = {}
         self.trace_end: BaseException | None = None  # behind the batches
         self.after_read: Callable[[], None] = lambda: None
+        self.on_trouble: object = None  # tells the user
         self.uptime_s = 61
         self.traces: list[FakeTrace] = []
         self.figures = CycleStatistics(period_ns=10_000_000)
@@ -242,6 +243,7 @@ def board(monkeypatch: pytest.MonkeyPatch) -> FakeBoard:
     def connect(uri: str, **options: object) -> FakeBoard:
         if uri != URI:
             raise LinkClosed(f"{uri} does not answer")
+        fake.on_trouble = options["on_trouble"]
         return fake
 
     monkeypatch.setattr(client, "connect", connect)

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -167,7 +169,7 @@ def test_the_progress_line_fits_the_terminal(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setattr("sys.stdout.fileno", lambda: 1)
     monkeypatch.setattr("os.get_terminal_size", lambda *_: os.terminal_size((columns, 24)))
-    progress = _Progress(quiet=False)
+    progress = _Progress(Namespace(json=False, bar=False))
     for done in range(0, 101, 10):
         progress(done * 20000, 2_000_000)
     lines = capsys.readouterr().out.split("\r")[1:]
@@ -237,6 +239,46 @@ def test_watch_does_not_make_up_for_time_the_line_was_out(busy, run, monkeypatch
     busy.after_read = read
     assert run("watch", "TANK.LEVEL", "--count", "4").status == 0
     assert pauses == [0.0, 1.0, 1.0]
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout.fileno", lambda: 1)
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((80, 24)))
+
+
+@pytest.mark.parametrize("words", [["watch", "TANK.LEVEL"], ["link"]])
+def test_a_view_in_place_goes_on_below_what_was_told(busy, run, monkeypatch, words) -> None:
+    terminal(monkeypatch)
+    looks: list[float] = []
+
+    def trouble(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            busy.on_trouble("connected again")
+
+    monkeypatch.setattr("time.sleep", trouble)
+    result = run(*words, "--count", "4", "--interval", "0")
+    assert result.err == "serial-runtime: connected again\n"
+    lines = re.split(r"\x1b\[\d+F", result.out)[0].count("\n")
+    ups = re.findall(r"\x1b\[(\d+)F", result.out)
+    assert ups == [str(lines)] * 2, "the second and the fourth; the third is below"
+
+
+def test_what_is_told_is_below_the_bar_of_a_load(board, run, image, monkeypatch) -> None:
+    terminal(monkeypatch)
+    download = board.download
+
+    def troubled(data: bytes, progress: Callable[[int, int], None], whole: bool) -> object:
+        progress(0, len(data))
+        board.on_trouble("one")
+        board.on_trouble("two")
+        return download(data, progress=progress, whole=whole)
+
+    monkeypatch.setattr(board, "download", troubled)
+    result = run("load", str(image))
+    assert result.err == "\nserial-runtime: one\nserial-runtime: two\n"
+    assert "\n\n" not in result.out
 
 
 def test_watch_follows_another_program(busy, run) -> None:

@@ -132,6 +132,9 @@ def test_a_name_of_udev_is_followed(machine) -> None:
     machine.link("/dev/serial/by-id/adapter", "/dev/ttyS1")
     found = finding(machine, "device", Question("/dev/serial/by-id/adapter", 9600))
     assert found.text.endswith("is there (/dev/ttyS1)")
+    machine.permitted, machine.mode = False, 0o600
+    found = finding(machine, "permission", Question("/dev/serial/by-id/adapter", 9600))
+    assert 'KERNEL=="ttyS1"' in found.remedy
 
 
 @pytest.mark.parametrize(
