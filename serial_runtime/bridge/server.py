@@ -80,8 +80,9 @@ class BridgeServer(Server):
 def run(uri: str, host: str, port: int) -> int:
     """Bridge until SIGTERM or SIGINT; returns the exit status. Main thread.
 
-    Raises what keeps it from starting: LinkError when the port cannot be opened or the address
-    cannot be listened on, ConfigError. A board that does not answer yet is waited for.
+    Raises what keeps it from starting: LinkError when the port cannot be opened, SerialRuntimeError
+    when the address cannot be listened on, ConfigError. A board that does not answer yet is waited
+    for.
     """
     # Before any thread is made, so that all of them leave the signals to `sigwait`.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
@@ -95,7 +96,10 @@ def run(uri: str, host: str, port: int) -> int:
     try:
         _reach(plc)
         # After the line: of two bridges the second learns where the first one listens.
-        listener = TcpListener(host, port)
+        try:
+            listener = TcpListener(host, port)
+        except LinkError as error:  # not the link to the board
+            raise SerialRuntimeError(str(error)) from error
         server = BridgeServer(plc)
         try:
             warn_of_address(host, _say)

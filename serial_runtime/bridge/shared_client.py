@@ -129,7 +129,7 @@ class SharedClient:
             self._heard_s = time.monotonic()
             raise
         except LinkError as error:
-            self.reason = str(error)
+            self.reason = str(error).partition("; the call")[0]  # it was the bridge's own
             raise
         except SerialRuntimeError:
             self._heard_s = time.monotonic()  # a refusal is an answer

@@ -226,11 +226,19 @@ def _settle_uri(arguments: argparse.Namespace, rest: str) -> None:
 
 
 def open_board(arguments: argparse.Namespace) -> Client:
-    """Connect to the board of the URI. LinkError, UriError."""
+    """Connect to the board of the URI. LinkError, UriError.
+
+    `arguments.notes` counts what the user was told meanwhile: a view in place begins below it.
+    `arguments.bar` says that the cursor is behind a progress bar.
+    """
     from serial_runtime.rpc.client import connect
 
+    arguments.notes, arguments.bar = 0, False
+
     def tell(text: str) -> None:
-        print(f"serial-runtime: {text}", file=sys.stderr, flush=True)
+        newline, arguments.bar = "\n" * arguments.bar, False
+        arguments.notes += 1
+        print(f"{newline}serial-runtime: {text}", file=sys.stderr, flush=True)
 
     return connect(arguments.uri, on_trouble=tell, recent=arguments.recent)
 

@@ -4,8 +4,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 
-from serial_runtime.cli.command import FAILED, Command, UsageError, json_option, number, print_json
+from serial_runtime.cli.command import (
+    FAILED,
+    URI_VARIABLE,
+    Command,
+    UsageError,
+    json_option,
+    number,
+    print_json,
+)
 from serial_runtime.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -18,6 +27,8 @@ def _question(arguments: argparse.Namespace) -> Question:
     from serial_runtime.doctor.port import Question
     from serial_runtime.transport.uri import DEFAULT_BAUD, SerialEndpoint, parse
 
+    if not (arguments.port or arguments.profile) and os.environ.get(URI_VARIABLE):
+        arguments.port = [os.environ[URI_VARIABLE]]
     if len(arguments.port) > 1 or not (arguments.port or arguments.profile):
         raise UsageError("which port? Give its URI, such as ERPC:///dev/ttyUSB0, or --profile")
     execution_s = arguments.execution_us * 1e-6
@@ -86,5 +97,6 @@ DOCTOR = Command(
     uri=False,
     rest="port",
     words="[URI]",
-    rest_help="the port: ERPC:///dev/ttyUSB0:115200, or without ERPC://",
+    rest_help="the port: ERPC:///dev/ttyUSB0:115200, or without ERPC://; without it and --profile "
+    f"${URI_VARIABLE} counts",
 )

@@ -151,7 +151,7 @@ def _watch(arguments: argparse.Namespace, board: Client) -> int:
     in_place = sys.stdout.isatty() and not arguments.lines and not arguments.json
     load_s = max(arguments.interval, _LEAST_LOAD_S) if arguments.load else 0.0
     watcher = _Watcher(board, load_s)
-    shown = 0
+    shown = notes = 0
     left = arguments.count
     due_s = time.monotonic()
     while True:
@@ -160,7 +160,9 @@ def _watch(arguments: argparse.Namespace, board: Client) -> int:
             print_json(document(sample))
         elif in_place:
             rows = table(printable(board.link.transport.name), sample)
-            up = f"\x1b[{shown}F" if shown else ""
+            # Below what was told meanwhile, else over the last one.
+            up = f"\x1b[{shown}F" if shown and notes == arguments.notes else ""
+            notes = arguments.notes
             print(up + "".join(f"\x1b[K{row}\n" for row in rows) + "\x1b[J", end="", flush=True)
             shown = len(rows)
         else:

@@ -29,9 +29,10 @@ _BAR = 30  # characters
 class _Progress:
     """A bar on a terminal, a line at every quarter elsewhere; silent for --json."""
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, arguments: argparse.Namespace) -> None:
         self._begin = time.monotonic()
-        self._quiet = quiet
+        self._arguments = arguments
+        self._quiet = arguments.json
         self._tty = sys.stdout.isatty()
         self._quarter = 0
         self.complete = False  # the board has all bytes
@@ -48,14 +49,16 @@ class _Progress:
             bar = "#" * (width * done // total)
             line = f"[{bar:{width}}] {text}  " if width > 3 else f"{text[: columns - 3]}  "
             print(f"\r{line}", end="", flush=True)
+            self._arguments.bar = True
         elif 4 * done // total > self._quarter:
             self._quarter = 4 * done // total
             print(text, flush=True)
 
     def end(self) -> None:
         """Leave the bar's line, also when the download broke off."""
-        if self._tty and not self._quiet:
+        if self._arguments.bar:
             print()
+            self._arguments.bar = False
 
 
 def _check_machine(image: bytes, name: str, board: Client) -> None:
@@ -86,7 +89,7 @@ def _run(arguments: argparse.Namespace) -> int:
             _check_machine(image, file.name, board)
         stops = board.status().status == Status.Started
         begin = time.monotonic()
-        progress = _Progress(arguments.json)
+        progress = _Progress(arguments)
         try:
             try:
                 sent = board.download(image, progress=progress, whole=arguments.whole)
@@ -107,6 +110,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 "bytes": len(image),
                 "bytes_sent": sent.bytes_sent,
                 "coding": sent.coding,
+                "bytes_kept": sent.bytes_kept,
                 "seconds": seconds,
                 "started": arguments.start,
                 "stopped": stops,
@@ -114,6 +118,8 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     else:
         how = f"{sent.bytes_sent} bytes sent ({sent.coding})"
+        if sent.bytes_kept:
+            how += f", the board had {sent.bytes_kept} from the download that broke off"
         print(f"loaded {len(image)} bytes in {seconds:.2f} s: {how}")
         if arguments.start:
             print("started")

@@ -46,9 +46,12 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         with open_board(arguments) as board:
             while True:
+                counts = board.status().logcounts
+                # Fewer than were seen: the board has restarted, and counts anew.
+                first = [0 if f > c else f for f, c in zip(first, counts, strict=True)]
                 for line in board.log(levels, first):
                     _print(line, arguments.json)
-                    first[line.level] = line.number + 1
+                    first[line.level] = max(first[line.level], line.number + 1)
                 if not arguments.follow:
                     return 0
                 time.sleep(arguments.interval)

@@ -22,7 +22,7 @@ from serial_runtime.cli.command import (
     open_board,
     print_json,
 )
-from serial_runtime.cli.trigger import trigger, trigger_name, trigger_options
+from serial_runtime.cli.trigger import settle_trigger, trigger, trigger_name, trigger_options
 from serial_runtime.cli.variables import Selection
 from serial_runtime.errors import SerialRuntimeError, StateError
 from serial_runtime.iec import IecType
@@ -104,19 +104,22 @@ class Recorder:
         if not self.ticks:
             return f"nothing recorded; {self.ended}"
         words = [
-            f"{self.ticks} ticks ({self.first} to {self.last}) of {len(self._chosen.names)} "
-            "variables",
+            f"{_number(self.ticks, 'tick')} ({self.first} to {self.last}) of "
+            + _number(len(self._chosen.names), "variable"),
             "no gap",
         ]
         if self.gaps:
-            gaps = f"{self.gaps} gap{'s'[: self.gaps > 1]}"
-            words[-1] = f"{gaps} with {self.missing} ticks missing"
+            words[-1] = f"{_number(self.gaps, 'gap')} with {_number(self.missing, 'tick')} missing"
         if self.captures:
-            words.append(f"{self.captures} capture{'s'[: self.captures > 1]}")
+            words.append(_number(self.captures, "capture"))
         elif self.decimated:
             factors = " or ".join(map(str, sorted(self.factors)))
             words.append(f"decimated: one tick of {factors} kept, {self.decimated} left out")
         return ", ".join(words) + (self.ended and f"; {self.ended}")
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s'[: count != 1]}"
 
 
 def _distance(first: int, last: int) -> int:
@@ -157,13 +160,14 @@ def _record(
 
     try:
         with open_trace() as trace:
-            more = True
+            more, away = True, False
             while more and not trace.done:
                 samples = trace.poll()
                 more = recorder.add(trace, samples, wanted)
                 if captures is not None and trace.capture >= captures and trace.complete:
                     break
-                if not samples and trace.plc != Status.Started:
+                away = _tell_presence(trace.plc == Status.Disconnected, away)
+                if not samples and not away and trace.plc != Status.Started:
                     recorder.ended = "then the program stopped"
                     break
     except KeyboardInterrupt:
@@ -174,6 +178,14 @@ def _record(
             raise
         recorder.ended, recorder.failure = f"then: {error}", error
     return 0
+
+
+def _tell_presence(away: bool, before: bool) -> bool:
+    """A bridge may be without its board for a while; the trace goes on when that is back."""
+    if away != before:
+        what = "the bridge has lost the board; still waiting" if away else "the board is back"
+        print(f"serial-runtime: {what}", file=sys.stderr, flush=True)
+    return away
 
 
 @contextlib.contextmanager
@@ -202,13 +214,12 @@ def _run(arguments: argparse.Namespace) -> int:
     if not names:
         raise UsageError("name at least one variable; `serial-runtime watch --count 1` shows all")
     captures = arguments.captures
-    if arguments.trigger:
+    settle_trigger(arguments)
+    if arguments.trigger is not None:
         if arguments.ticks or arguments.duration:
             raise UsageError("with --trigger the end is --mode single, --captures N or Ctrl-C")
         names.append(trigger_name(arguments.trigger))
         captures = 1 if arguments.mode == "single" else captures
-    elif captures:
-        raise UsageError("--captures counts the captures of a --trigger, and there is none")
     from serial_runtime.rpc.ide.common import Status
 
     with open_board(arguments) as board:
@@ -217,12 +228,14 @@ def _run(arguments: argparse.Namespace) -> int:
             raise StateError("no program is running, so there are no ticks to record; start it")
         wanted = _wanted_ticks(arguments, board)
         event = None
-        if arguments.trigger:
+        if arguments.trigger is not None:
             event = trigger(arguments, chosen, board.statistics().period_ns / 1e9)
         with _target(arguments.output) as file:
             recorder = Recorder(file, chosen)
-            if not (arguments.json or wanted or captures):
-                print("recording until Ctrl-C", file=sys.stderr, flush=True)
+            if not (arguments.json or wanted):
+                around = f" around {arguments.trigger}" if event else ""
+                end = _number(captures, "capture") if captures else "Ctrl-C"
+                print(f"recording{around} until {end}", file=sys.stderr, flush=True)
             status = _record(
                 lambda: board.trace(chosen.names, every=arguments.every, trigger=event),
                 recorder,

@@ -28,6 +28,7 @@ _CONDITIONS = {
     "=": "EQUAL",
     "<>": "UNEQUAL",
 }
+_DEFAULTS = {"pre": 0, "post": 99, "mode": "normal", "timeout": 1.0, "captures": None}
 _SAMPLES = number(int, 0, 2**31)
 
 
@@ -42,28 +43,35 @@ def trigger_options(parser: argparse.ArgumentParser) -> None:
         "holds; VALUE is an IEC literal",
     )
     group.add_argument(
-        "--pre", type=_SAMPLES, metavar="N", default=0, help="ticks before the event (default: 0)"
+        "--pre", type=_SAMPLES, metavar="N", help="ticks before the event (default: 0)"
     )
-    group.add_argument(
-        "--post", type=_SAMPLES, metavar="N", default=99, help="ticks after it (default: 99)"
-    )
+    group.add_argument("--post", type=_SAMPLES, metavar="N", help="ticks after it (default: 99)")
     group.add_argument(
         "--mode",
         choices=("single", "normal", "auto"),
-        default="normal",
         help="single: the first event only; normal: each; auto: each, and when none comes for "
         "--timeout (default: normal)",
     )
     group.add_argument(
         "--timeout",
         type=number(float, 0.001, 1e6),
-        default=1.0,
         metavar="S",
         help="mode auto: record after S seconds without an event (default: 1)",
     )
     group.add_argument(
         "--captures", type=number(int, 1, 2**31), metavar="N", help="end after N events"
     )
+
+
+def settle_trigger(arguments: argparse.Namespace) -> None:
+    """Fill in what was not given. UsageError for an option that would do nothing."""
+    for option, default in _DEFAULTS.items():
+        if getattr(arguments, option) is None:
+            setattr(arguments, option, default)
+        elif arguments.trigger is None:
+            raise UsageError(f"--{option} belongs to a --trigger, and there is none")
+        elif option == "timeout" and arguments.mode != "auto":
+            raise UsageError("--timeout is for --mode auto; the other modes wait for the event")
 
 
 def trigger_name(text: str) -> str:

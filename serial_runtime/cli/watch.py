@@ -44,6 +44,9 @@ class _View:
         """Something else than values happened."""
         print(f"# {printable(text)}", flush=True)
 
+    def below(self) -> None:
+        """The cursor is below something else than the last sample."""
+
 
 class _Blocks(_View):
     """One variable a line; on a terminal the next sample overwrites the last."""
@@ -72,7 +75,10 @@ class _Blocks(_View):
 
     def note(self, text: str) -> None:
         super().note(text)
-        self._first = True  # the next block goes below
+        self.below()
+
+    def below(self) -> None:
+        self._first = True
 
 
 class _Rows(_View):
@@ -154,6 +160,7 @@ def _run(arguments: argparse.Namespace) -> int:
             state = _State()
             left = arguments.count
             due = time.monotonic()
+            notes = arguments.notes
             while True:
                 try:
                     sample = board.read(chosen.names)
@@ -169,12 +176,16 @@ def _run(arguments: argparse.Namespace) -> int:
                     chosen = Selection(board, arguments.name)
                     view = _view(arguments, chosen)
                     continue
-                view.show(sample, board.forced() if status.forced else ())
+                forced = board.forced() if status.forced else ()
+                if notes != arguments.notes:
+                    notes = arguments.notes
+                    view.below()
+                view.show(sample, forced)
                 if left is not None:
                     left -= 1
                     if left == 0:
                         return 0
-                due += arguments.interval
+                due = max(due + arguments.interval, time.monotonic())
                 time.sleep(max(0.0, due - time.monotonic()))
     except KeyboardInterrupt:
         if arguments.count is None:  # the way to end it

@@ -11,7 +11,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from serial_runtime.transport.owners import Owner, owners
+from serial_runtime.transport.owners import Owner, bridge_place, owners
 
 
 class Node(NamedTuple):
@@ -104,6 +104,10 @@ class Machine:
         """Who has a device open, this process not counted."""
         found = owners(self._root + path, self._root + "/proc")
         return [owner for owner in found if owner.pid != os.getpid()]
+
+    def bridge_place(self, pid: int) -> str:
+        """Where a process listens if it is a bridge, else ""."""
+        return bridge_place(pid, self._root + "/proc")
 
     def processes(self) -> list[Process]:
         """All processes."""

@@ -92,7 +92,7 @@ def _permission(machine: Machine, path: str, node: Node) -> Finding:
     text = f"{user} may not open {path} (mode {node.mode:04o}, group {group})"
     if node.mode & 0o060 == 0o060 and node.gid != 0:
         return problem("permission", text, f"sudo usermod -aG {group} {user}, then log in again")
-    rule = f'KERNEL=="{os.path.basename(path)}", GROUP="dialout", MODE="0660"'
+    rule = f'KERNEL=="{os.path.basename(machine.resolve(path))}", GROUP="dialout", MODE="0660"'
     return problem("permission", text, f"a udev rule gives it to a group: {rule}")
 
 
@@ -105,7 +105,11 @@ def _owners(machine: Machine, path: str, owners: list[Owner]) -> list[Finding]:
         if "serve" in words and any("serial-runtime" in word for word in words):
             findings.append(ok("owner", f"{text}, the runtime itself"))
         else:
+            place = machine.bridge_place(owner.pid)
             remedy = f"end that program (kill {owner.pid}), or choose another port"
+            if place:
+                text += f", a bridge at ERPC://{place}"
+                remedy = f"use ERPC://{place}, or end the bridge (kill {owner.pid})"
             findings.append(problem("owner", text, remedy))
     if findings:
         return findings

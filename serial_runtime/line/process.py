@@ -156,6 +156,8 @@ def answer(cable: VirtualCable, words: list[str]) -> str:
 
 
 def _set(cable: VirtualCable, direction: str, words: list[str]) -> None:
+    if not words:
+        raise ValueError(words)
     changed(Conditions(), words)  # all or nothing
     for one in (TO_BOARD, TO_HOST):
         now = cable.conditions(one)
@@ -163,6 +165,12 @@ def _set(cable: VirtualCable, direction: str, words: list[str]) -> None:
             cable.set_conditions(one, _both(words, one, now))
         elif direction == one:
             cable.set_conditions(one, changed(now, words))
+
+
+def _one(direction: str) -> str:
+    if direction == BOTH:
+        raise ConfigError(f"which direction? {TO_BOARD} or {TO_HOST}")
+    return direction
 
 
 def _no(words: list[str]) -> None:
@@ -181,15 +189,23 @@ def _baud(cable: VirtualCable, direction: str, words: list[str]) -> None:
 
 
 def _flip(cable: VirtualCable, direction: str, words: list[str]) -> None:
-    cable.damage(direction).flip(int(words[0]), *(int(word, 0) & 0xFF for word in words[1:]))
+    at, mask = int(words[0]), int(words[1], 0) if words[1:] else 1
+    _no(words[2:])
+    if not 1 <= mask <= 0xFF:
+        raise ConfigError(f"mask {mask} makes no sense; give a number from 1 to 255")
+    cable.damage(_one(direction)).flip(at, mask)
 
 
 def _drop(cable: VirtualCable, direction: str, words: list[str]) -> None:
-    cable.damage(direction).drop(*map(int, words))
+    if int(words[-1]) < 1 and words[1:]:
+        raise ConfigError(f"{words[-1]} bytes cannot be lost; give at least 1")
+    cable.damage(_one(direction)).drop(*map(int, words))
 
 
 def _insert(cable: VirtualCable, direction: str, words: list[str]) -> None:
-    cable.damage(direction).insert(int(words[0]), bytes.fromhex("".join(words[1:])))
+    cable.damage(_one(direction)).insert(
+        int(words[0]), bytes.fromhex("".join([words[1], *words[2:]]))
+    )
 
 
 def _break(cable: VirtualCable, direction: str, words: list[str]) -> None:

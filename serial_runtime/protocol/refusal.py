@@ -33,6 +33,7 @@ CODES: dict[int, type[SerialRuntimeError]] = {
     16: errors.OutcomeUnknown,
     17: errors.WorkerBusy,
     18: errors.TableChanged,
+    19: errors.LinkError,
 }
 _CODE_OF = {kind: code for code, kind in CODES.items()}
 _HEAD = Struct("<HHI")

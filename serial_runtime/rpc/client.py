@@ -130,7 +130,7 @@ class _Opener:
             from serial_runtime.rpc.find_baud import find_baud
             from serial_runtime.transport.serial import LIKELY_BAUDS
 
-            self._baud = find_baud(transport, LIKELY_BAUDS)
+            self._baud = find_baud(transport, LIKELY_BAUDS, tell=self._tell)
             self._tell(f"a runtime answers at {self._baud} baud")
         transport.home_baud = self._baud
 

@@ -27,11 +27,13 @@ def find_baud(
     transport: RatedTransport,
     rates: tuple[int, ...],
     clock: Callable[[], float] = time.monotonic,
+    tell: Callable[[str], object] = lambda text: None,
 ) -> int:
     """Leave the line at the rate where a runtime answers, and return it.
 
     `rates` are tried in their order, those the port lacks left out. Takes up to about a second
-    for each. Raises LinkTimeout when nobody answers, LinkClosed.
+    for each; `tell` is told when the first was not it. Raises LinkTimeout when nobody answers,
+    LinkClosed.
     """
     tried = []
     for _ in range(_ROUNDS):
@@ -45,8 +47,11 @@ def find_baud(
             tried.append(baud)
             if _answers(transport, clock):
                 return baud
+            if len(tried) == 1:
+                tell(f"no runtime answers at {baud} baud; trying others")
     shown = ", ".join(map(str, dict.fromkeys(tried)))
-    raise LinkTimeout(f"{transport.name}: no runtime answers at any of {shown} baud")
+    port = transport.name.removesuffix(f" at {transport.baud} baud")
+    raise LinkTimeout(f"{port}: no runtime answers at any of {shown} baud")
 
 
 def _answers(transport: RatedTransport, clock: Callable[[], float]) -> bool:

@@ -73,7 +73,7 @@ class LineRate:
         """
         transport = self._transport
         if transport is None:
-            raise CallRefused("this link has no baud rate")
+            raise CallRefused("this link has no baud rate: it is no serial line")
         transport.check_rate(baud)
         arguments = struct.pack("<I", baud)
         # Longer than the board stays away when its answer is lost.

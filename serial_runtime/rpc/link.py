@@ -34,6 +34,7 @@ from serial_runtime.rpc.line_rate import Call, LineRate
 from serial_runtime.rpc.link_figures import LinkFigures, Message
 from serial_runtime.rpc.probe import probe_call
 from serial_runtime.transport import Transport
+from serial_runtime.transport.base import RatedTransport
 
 T = TypeVar("T")
 
@@ -423,7 +424,12 @@ class Link:
         while not request.done:
             self._step(session, request)
         if isinstance(request.error, LinkTimeout):
-            raise LinkTimeout(f"{self.transport.name}: no answer; is a runtime running there?")
+            hint = ""
+            if isinstance(self.transport, RatedTransport):
+                hint = " (if at another rate, :auto in the URI finds it)"
+            raise LinkTimeout(
+                f"{self.transport.name}: no answer; is a runtime running there?{hint}"
+            )
         return request.result()[:1] == b"\1"
 
     def _start_decoder(self) -> None:

@@ -82,7 +82,7 @@ class ServedLine:
     def set_baud(self, baud: int, session: Hashable) -> None:
         """A call of this session wants another rate. StateError, ConfigError, LinkError."""
         if not isinstance(self._transport, RatedTransport):
-            raise StateError("this link has no baud rate")
+            raise StateError("this link has no baud rate: it is no serial line")
         self._transport.check_rate(baud)
         self._rate.ask(baud, session)
 

@@ -42,6 +42,7 @@ class Sent(NamedTuple):
 
     bytes_sent: int  # of the streams, in all chunks
     coding: str  # of the program: "as it is", "compressed" or "patch"
+    bytes_kept: int = 0  # of the streams, that the board had from a download that was broken off
 
 
 class Target(NamedTuple):
@@ -72,6 +73,7 @@ class Upload:
         self._done = 0  # bytes of the files that are complete
         self._total = 0
         self._sent = 0
+        self._kept = 0
         self._coding = ""
 
     def run(self, image: bytes, md5: str, extra_files: Sequence[tuple[str, bytes]]) -> Sent:
@@ -94,7 +96,7 @@ class Upload:
                 # Blobs do not outlive the board's process, nor a session it forgot.
                 if self._link.boot == boot or attempt + 1 == _ATTEMPTS:
                     raise
-        return Sent(self._sent, self._coding)
+        return Sent(self._sent, self._coding, self._kept)
 
     def _attempt(self, image: bytes, md5: str, extra_files: Sequence[tuple[str, bytes]]) -> None:
         self._done, self._total = 0, len(image) + sum(len(data) for _, data in extra_files)
@@ -157,6 +159,10 @@ class Upload:
         offset = reference.value
         if _md5(stream[:offset]).digest() != held.value:
             offset = 0  # the end of it went with a power cut
+        if offset:
+            if not self._sent:
+                self._kept += offset
+            self._progress(self._done + plan.size * offset // len(stream), self._total)
         flying: deque[tuple[Request, int]] = deque()  # and where in the stream it ends
 
         def land() -> None:

@@ -222,12 +222,12 @@ def _set_rs485(port: str, fd: int, asked: Rs485) -> None:
         found = tty_ioctl.set_rs485(fd, asked)
     except OSError as error:
         raise LinkError(
-            f"{port}: its driver has no RS-485 mode ({error.strerror}); if the adapter switches "
+            f"{port} has no RS-485 mode ({error.strerror}); if the adapter switches "
             'its transmitter by itself, say so (serial.rs485 = "adapter", no rs485 in a URI)'
         ) from error
     if not found.enabled or found.rts_on_send != asked.rts_on_send:
         level = "high" if asked.rts_on_send else "low"
-        raise LinkError(f"{port}: its driver cannot set RTS {level} while sending; try the other")
+        raise LinkError(f"{port} cannot set RTS {level} while sending; try the other")
 
 
 def _is_pty(fd: int) -> bool:
@@ -344,11 +344,11 @@ class SerialListener:
                 if self._current is None:
                     try:
                         return self._open()
-                    except _Unopened as error:
+                    except LinkError as error:
                         if self.waiting_for != str(error):
                             self.waiting_for = str(error)
                             self._on_wait(self.waiting_for)
-                        if not self._may_retry(error.code):
+                        if not (isinstance(error, _Unopened) and self._may_retry(error.code)):
                             raise
                     wait_s = pause_s
                     pause_s = min(2 * pause_s, _LONGEST_RETRY_S)

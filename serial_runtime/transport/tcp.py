@@ -42,7 +42,9 @@ class TcpListener:
             )[0][0]
             self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
-            raise LinkError(f"cannot listen on {_place(host, port)}: {error.strerror}") from error
+            # create_server() puts the address into the text once more.
+            reason = (error.strerror or str(error)).partition(" (while attempting")[0]
+            raise LinkError(f"cannot listen on {_place(host, port)}: {reason}") from error
         self._socket.setblocking(False)
         self.port: int = self._socket.getsockname()[1]
         self.name = _place(host, self.port)

@@ -31,7 +31,8 @@ DEFAULT_BAUD = 115200
 AUTO_BAUD = 0  # to be found
 
 FORMS = (
-    "ERPC://host[:port], ERPC:///dev/ttyX[:baud], ERPC://:COM4[:baud], host:port, /dev/ttyX[:baud]"
+    "ERPC://host[:port], ERPC:///dev/ttyX[:baud], ERPC://:COM4[:baud], host:port, "
+    "/dev/ttyX[:baud]; a baud may be auto"
 )
 
 _LATER = ("ERPCS", "WAMP", "WAMPS", "PYRO", "PYROS", "LOCAL")
@@ -175,7 +176,7 @@ def _parse_baud(uri: str, text: str) -> int:
     if text == "auto":
         return AUTO_BAUD
     if not re.fullmatch(r"[0-9]{1,8}", text) or int(text) == 0:
-        raise _wrong(uri, f"{text!r} is not a baud rate")
+        raise _wrong(uri, f"{text!r} is not a baud rate: give a number, or auto")
     return int(text)
 
 

@@ -14,7 +14,7 @@ from bridge_scene import IMAGE, BridgeScene, md5
 from erpc import Reference
 from plc_scene import image
 
-from serial_runtime.errors import StateError, VariableError
+from serial_runtime.errors import LinkError, StateError, VariableError
 from serial_runtime.rpc.ide.common import Status
 from serial_runtime.rpc.server import MAX_CONNECTIONS
 
@@ -268,6 +268,15 @@ def test_unplugged_and_plugged_again(scene: BridgeScene, wait_for: WaitFor) -> N
     wait_for(lambda: ide.status() == Status.Started)
     wait_for(lambda: fetched(5))
     assert ticks == list(range(5)), "the board kept them"
+
+
+def test_a_command_while_the_board_is_away(scene: BridgeScene, wait_for: WaitFor) -> None:
+    client = scene.client()
+    scene.mute(True)
+    wait_for(lambda: client.status().status == Status.Disconnected)
+    with pytest.raises(LinkError) as failed:  # so it ends with the exit code of a lost link
+        client.statistics()
+    assert str(failed.value) == "the board is not connected: no answer"
 
 
 def test_a_restart_of_the_board(scene: BridgeScene, wait_for: WaitFor) -> None:

@@ -51,11 +51,12 @@ class FakeTrace:
         if not self._batches and self._board.trace_end:
             raise self._board.trace_end
         batch = self._batches.pop(0) if self._batches else []
+        said: dict[str, object] = {}
         if isinstance(batch, tuple):  # with what the trace says of it
             batch, said = batch
-            vars(self).update(said)
         if not batch:
             self.plc = int(Status.Stopped)
+        vars(self).update(said)
         return [Snapshot(tick, self._board.packed(self._names)) for tick in batch]
 
     def __enter__(self) -> FakeTrace:
@@ -108,6 +109,7 @@ class FakeBoard:
         self.trace_options: dict[str, object] = {}
         self.trace_end: BaseException | None = None  # behind the batches
         self.after_read: Callable[[], None] = lambda: None
+        self.on_trouble: object = None  # tells the user
         self.uptime_s = 61
         self.traces: list[FakeTrace] = []
         self.figures = CycleStatistics(period_ns=10_000_000)
@@ -241,6 +243,7 @@ def board(monkeypatch: pytest.MonkeyPatch) -> FakeBoard:
     def connect(uri: str, **options: object) -> FakeBoard:
         if uri != URI:
             raise LinkClosed(f"{uri} does not answer")
+        fake.on_trouble = options["on_trouble"]
         return fake
 
     monkeypatch.setattr(client, "connect", connect)

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -166,7 +169,7 @@ def test_the_progress_line_fits_the_terminal(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setattr("sys.stdout.fileno", lambda: 1)
     monkeypatch.setattr("os.get_terminal_size", lambda *_: os.terminal_size((columns, 24)))
-    progress = _Progress(quiet=False)
+    progress = _Progress(Namespace(json=False, bar=False))
     for done in range(0, 101, 10):
         progress(done * 20000, 2_000_000)
     lines = capsys.readouterr().out.split("\r")[1:]
@@ -218,6 +221,64 @@ def test_watch_tells_when_the_program_does_not_run(busy, run) -> None:
         "104 TRUE",
         "105 TRUE",
     ]
+
+
+def test_watch_does_not_make_up_for_time_the_line_was_out(busy, run, monkeypatch) -> None:
+    now_s = [0.0]
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        now_s[0] += seconds
+
+    def read() -> None:
+        now_s[0] += 10.0 * (busy.tick == 101)
+
+    clock = SimpleNamespace(monotonic=lambda: now_s[0], sleep=sleep)
+    monkeypatch.setattr("serial_runtime.cli.watch.time", clock)
+    busy.after_read = read
+    assert run("watch", "TANK.LEVEL", "--count", "4").status == 0
+    assert pauses == [0.0, 1.0, 1.0]
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout.fileno", lambda: 1)
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((80, 24)))
+
+
+@pytest.mark.parametrize("words", [["watch", "TANK.LEVEL"], ["link"]])
+def test_a_view_in_place_goes_on_below_what_was_told(busy, run, monkeypatch, words) -> None:
+    terminal(monkeypatch)
+    looks: list[float] = []
+
+    def trouble(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            busy.on_trouble("connected again")
+
+    monkeypatch.setattr("time.sleep", trouble)
+    result = run(*words, "--count", "4", "--interval", "0")
+    assert result.err == "serial-runtime: connected again\n"
+    lines = re.split(r"\x1b\[\d+F", result.out)[0].count("\n")
+    ups = re.findall(r"\x1b\[(\d+)F", result.out)
+    assert ups == [str(lines)] * 2, "the second and the fourth; the third is below"
+
+
+def test_what_is_told_is_below_the_bar_of_a_load(board, run, image, monkeypatch) -> None:
+    terminal(monkeypatch)
+    download = board.download
+
+    def troubled(data: bytes, progress: Callable[[int, int], None], whole: bool) -> object:
+        progress(0, len(data))
+        board.on_trouble("one")
+        board.on_trouble("two")
+        return download(data, progress=progress, whole=whole)
+
+    monkeypatch.setattr(board, "download", troubled)
+    result = run("load", str(image))
+    assert result.err == "\nserial-runtime: one\nserial-runtime: two\n"
+    assert "\n\n" not in result.out
 
 
 def test_watch_follows_another_program(busy, run) -> None:
@@ -452,7 +513,7 @@ def test_captures_are_marked_and_counted(busy, run, tmp_path: Path) -> None:
         "# gap: 1 ticks missing after tick 21",
         "23,1",
     ]
-    assert result.out.endswith("1 gap with 1 ticks missing, 2 captures\n")
+    assert result.out.endswith("1 gap with 1 tick missing, 2 captures\n")
 
 
 @pytest.mark.parametrize(
@@ -465,7 +526,12 @@ def test_captures_are_marked_and_counted(busy, run, tmp_path: Path) -> None:
         (["--trigger", "TANK.LEVEL >"], "which value of TANK.LEVEL?"),
         (["--trigger", "TANK.INLET rising", "--ticks", "5"], "--mode single"),
         (["--trigger", "TANK.INLET rising", "--duration", "5"], "--mode single"),
+        (["--trigger", ""], "an event is like"),
         (["--captures", "5"], "there is none"),
+        (["--pre", "0"], "--pre belongs to a --trigger, and there is none"),
+        (["--post", "5"], "--post belongs to a --trigger"),
+        (["--mode", "normal"], "--mode belongs to a --trigger"),
+        (["--trigger", "TANK.INLET rising", "--timeout", "2"], "--timeout is for --mode auto"),
         (["--every", "0"], "'0' is no whole number"),
         (["--every", "5", "--full"], "not allowed with"),
     ],
@@ -486,13 +552,32 @@ def test_a_trigger_with_a_bad_value(busy, run, tmp_path: Path) -> None:
         assert says in result.err
 
 
+def test_trace_waits_for_a_board_that_the_bridge_has_lost(busy, run, tmp_path: Path) -> None:
+    away, back = {"plc": Status.Disconnected}, {"plc": Status.Started}
+    busy.trace_batches = [[1, 2], ([], away), ([], away), ([3], back)]
+    result = run("trace", "TANK.INLET", "-o", str(tmp_path / "t.csv"), "--ticks", "3")
+    assert result.status == 0
+    assert result.out.endswith("t.csv: 3 ticks (1 to 3) of 1 variable, no gap\n")
+    assert result.err.splitlines() == [
+        "serial-runtime: the bridge has lost the board; still waiting",
+        "serial-runtime: the board is back",
+    ]
+
+
+def test_trace_tells_what_it_waits_for(busy, run, tmp_path: Path) -> None:
+    words = ("trace", "TANK.INLET", "-o", str(tmp_path / "t.csv"))
+    event = ("--trigger", "TANK.INLET rising")
+    assert run(*words).err == "recording until Ctrl-C\n"
+    assert run(*words, *event).err == "recording around TANK.INLET rising until Ctrl-C\n"
+    single = run(*words, *event, "--mode", "single")
+    assert single.err == "recording around TANK.INLET rising until 1 capture\n"
+
+
 def test_trace_ends_with_the_program(busy, run, tmp_path: Path) -> None:
     busy.trace_batches = [[1, 2]]
     result = run("trace", "TANK.INLET", "-o", str(tmp_path / "t.csv"), "--ticks", "50")
     assert result.status == 0
-    assert result.out.endswith(
-        "2 ticks (1 to 2) of 1 variables, no gap; then the program stopped\n"
-    )
+    assert result.out.endswith("2 ticks (1 to 2) of 1 variable, no gap; then the program stopped\n")
 
 
 @pytest.mark.parametrize(
@@ -511,7 +596,7 @@ def test_trace_keeps_what_it_has_however_it_ends(
     file = tmp_path / "t.csv"
     result = run("trace", "TANK.INLET", "-o", str(file), *more)
     assert result.status == status
-    assert result.out == f"{file}: 2 ticks (1 to 2) of 1 variables, {says}"
+    assert result.out == f"{file}: 2 ticks (1 to 2) of 1 variable, {says}"
     assert file.read_text() == "tick,TANK.INLET\n1,1\n2,1\n"
     assert list(tmp_path.iterdir()) == [file]
 
@@ -593,6 +678,34 @@ def test_log_follow_shows_each_line_once(board, run, monkeypatch: pytest.MonkeyP
     texts = [line.split(maxsplit=5)[-1] for line in result.out.splitlines()]
     assert texts == ["one", "more 1", "more 2"]
     assert looks == [0.25] * 3
+
+
+def test_log_follow_of_lines_that_come_out_of_order(board, run, monkeypatch) -> None:
+    """The program's clock and the runtime's: a later number may have an earlier time."""
+    board.lines = [LogLine(2, 1, 1, 0, 0, "ready"), LogLine(2, 0, 2, 0, 0, "started")]
+    looks = []
+
+    def look_again(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", look_again)
+    out = run("log", "--follow").out
+    assert [line.split()[-1] for line in out.splitlines()] == ["ready", "started"]
+
+
+def test_log_follow_goes_on_after_a_restart_of_the_board(board, run, monkeypatch) -> None:
+    board.lines = [LogLine(2, 0, 1, 0, 0, "one"), LogLine(2, 1, 2, 0, 0, "two")]
+
+    def restart(seconds: float) -> None:
+        if len(board.lines) == 1:
+            raise KeyboardInterrupt
+        board.lines = [LogLine(2, 0, 3, 0, 0, "again")]
+
+    monkeypatch.setattr("time.sleep", restart)
+    out = run("log", "--follow").out
+    assert [line.split()[-1] for line in out.splitlines()] == ["one", "two", "again"]
 
 
 def test_stats(busy, run) -> None:

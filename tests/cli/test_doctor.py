@@ -25,6 +25,15 @@ def test_a_port_without_problems(run, port: str) -> None:
     assert f"ok       device     {port} is there\n" in result.out
 
 
+def test_the_port_of_the_environment(run, port: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SERIAL_RUNTIME_URI", f"ERPC://{port}:9600")
+    assert f"device     {port} is there\n" in run("doctor").out
+    assert "ttyS9 does not exist" in run("doctor", f"ERPC://{tmp_path}/ttyS9").out
+    profile = tmp_path / "profile.toml"
+    profile.write_text("")
+    assert run("doctor", "--profile", str(profile)).status == 2, "the profile was asked for"
+
+
 def test_a_missing_port(run, tmp_path: Path) -> None:
     result = run("doctor", f"ERPC://{tmp_path}/ttyS9:9600", "--json")
     assert result.status == 1
@@ -44,7 +53,8 @@ def test_the_port_of_a_profile(run, port: str, tmp_path: Path) -> None:
     assert "no serial.port to check" in result.err
 
 
-def test_what_is_no_port_of_this_machine(run) -> None:
+def test_what_is_no_port_of_this_machine(run, monkeypatch) -> None:
+    monkeypatch.delenv("SERIAL_RUNTIME_URI", raising=False)
     for words, reason in (
         ((), "which port?"),
         (("plc.local:3000",), "no serial port of this machine"),

@@ -67,6 +67,16 @@ def test_another_owner(machine) -> None:
     assert "kill 812" in found.remedy
 
 
+def test_a_bridge_is_the_owner(machine) -> None:
+    words = ("/opt/bin/serial-runtime", "bridge", "/dev/ttyS1", "--listen", "127.0.0.1:3100")
+    machine.process(813, "serial-runtime", command="\0".join(words))
+    machine.link("/proc/813/fd/3", "/dev/ttyS1")
+    found = finding(machine, "owner")
+    assert found.level == Level.PROBLEM
+    assert "a bridge at ERPC://127.0.0.1:3100" in found.text
+    assert found.remedy == "use ERPC://127.0.0.1:3100, or end the bridge (kill 813)"
+
+
 def test_the_runtime_itself_may_have_it_and_is_not_disturbed(machine) -> None:
     machine.process(900, "python3", command="/opt/bin/serial-runtime serve --port /dev/ttyS1")
     machine.link("/proc/900/fd/3", "/dev/ttyS1")
@@ -122,6 +132,9 @@ def test_a_name_of_udev_is_followed(machine) -> None:
     machine.link("/dev/serial/by-id/adapter", "/dev/ttyS1")
     found = finding(machine, "device", Question("/dev/serial/by-id/adapter", 9600))
     assert found.text.endswith("is there (/dev/ttyS1)")
+    machine.permitted, machine.mode = False, 0o600
+    found = finding(machine, "permission", Question("/dev/serial/by-id/adapter", 9600))
+    assert 'KERNEL=="ttyS1"' in found.remedy
 
 
 @pytest.mark.parametrize(

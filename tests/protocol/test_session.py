@@ -108,11 +108,12 @@ def test_classes_without_a_code_travel_as_their_base_and_unknown_codes_as_call_r
 
 
 def test_every_error_with_a_code_is_still_there() -> None:
-    """The codes are for ever: 1 to 18 so far."""
-    assert sorted(refusal.CODES) == list(range(1, 19))
+    """The codes are for ever: 1 to 19 so far."""
+    assert sorted(refusal.CODES) == list(range(1, 20))
     assert refusal.CODES[3] is errors.StateError
     assert refusal.CODES[17] is errors.WorkerBusy
     assert refusal.CODES[18] is errors.TableChanged
+    assert refusal.CODES[19] is errors.LinkError
 
 
 def test_a_finished_call_is_answered_from_the_cache(server: ServerSessions) -> None:

@@ -197,7 +197,9 @@ def test_the_board_refuses_a_rate_nobody_has(client) -> None:
 def test_the_rate_of_the_board_is_found(lay) -> None:
     cable = lay(57600)
     cable.near.switch_rate(HOME)
-    assert find_baud(cable.near, (HOME, FAST, 57600, 9600)) == 57600
+    told: list[str] = []
+    assert find_baud(cable.near, (HOME, FAST, 57600, 9600), tell=told.append) == 57600
+    assert told == ["no runtime answers at 115200 baud; trying others"]
     with cable.client() as client:
         assert client.status().status == 0
 

@@ -129,6 +129,17 @@ def test_a_driver_without_an_rs485_mode(device: Device) -> None:
     open_serial(device.path, 9600).close()
 
 
+def test_the_operator_is_told_what_the_driver_cannot_do(device: Device) -> None:
+    told: list[str] = []
+    driver = HalfDuplex(0.0, tty_ioctl.Rs485.switched_by_rts(True))
+    listener = SerialListener(device.path, 9600, on_wait=told.append, half_duplex=driver)
+    for _ in range(2):
+        with pytest.raises(LinkError, match="has no RS-485 mode"):
+            listener.accept(LONG_S)
+    assert [text.partition(" (")[0] for text in told] == [f"{device.path} has no RS-485 mode"]
+    listener.close()
+
+
 @pytest.mark.parametrize("high", [True, False])
 def test_the_driver_switches_the_transmitter(
     device: Device, monkeypatch: pytest.MonkeyPatch, high: bool
