@@ -60,6 +60,7 @@ class Request:
     first_left_s = 0.0  # when its first transmission has left
     left_s = 0.0  # and its last one
     due_s = 0.0  # when to repeat it
+    silent_repeats = 0  # since anything was answered
 
     def __init__(
         self,
@@ -115,7 +116,7 @@ class ClientSession:
         self._next = 1
         self._submitted = 0
         self._orders = 0
-        self._silent_repeats = 0  # since the last answer
+        self._silent_rounds = 0  # the most that one request was repeated since the last answer
         self._heard_s = 0.0
         self._strays = False  # whether a request may wait in a session that is no more
         self._short: deque[Request] = deque()  # not transmitted yet
@@ -235,10 +236,11 @@ class ClientSession:
             return True
         if reply.boot_id != request.boot_id:
             return False
-        self._silent_repeats = 0
+        self._silent_rounds = 0
         self._measure(request, reply, len(body), now_s)
         self._answered(request, reply, status, now_s)
         for other in self._flying.values():
+            other.silent_repeats = 0
             if other.due_s != _AT_ONCE and self._is_lost(other, request, status):
                 other.due_s = _AT_ONCE
                 self._line.loss.lost()
@@ -304,7 +306,8 @@ class ClientSession:
             if now_s >= self._due_s(request) and not self._is_elsewhere(request):
                 if request.due_s != _AT_ONCE and not request.acknowledged:
                     self._line.loss.lost()
-                    self._silent_repeats += 1
+                    request.silent_repeats += 1
+                    self._silent_rounds = max(self._silent_rounds, request.silent_repeats)
                 bodies.append(self._transmit(request, now_s))
         return bodies
 
@@ -335,8 +338,9 @@ class ClientSession:
         if request.transmissions == 1:
             request.first_left_s = request.left_s
         self._line.loss.carried(len(body) + FRAME_HEADER)
-        # A line has no congestion to give way to: only silence makes the client patient.
-        request.due_s = self._line.due_s(now_s, 1 + self._silent_repeats)
+        # A line has no congestion to give way to: only silence makes the client patient. It is
+        # counted in rounds, as all that is under way is repeated in each.
+        request.due_s = self._line.due_s(now_s, 1 + self._silent_rounds)
         return body
 
     def _due_s(self, request: Request) -> float:

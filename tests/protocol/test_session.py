@@ -257,6 +257,17 @@ def test_repeats_after_the_line_time_doubled_each_time(client: ClientSession) ->
     assert client.retransmissions == 1
 
 
+def test_the_timeout_doubles_once_for_all_that_is_repeated_together(client: ClientSession) -> None:
+    """However many requests are under way: a round of repetitions is one silence."""
+    for _ in range(4):
+        client.submit(1, 1, bytes(70))  # 0.1 s of line each
+    assert len(client.send(10.0)) == 4
+    for times in (2, 4):
+        now_s = client.wake_s + 1.0
+        assert len(client.send(now_s)) == 4
+        assert client.wake_s == pytest.approx(now_s + 0.1 + times * 0.35)
+
+
 def answer(server: ServerSessions, body: bytes, took_s: float = 0.0) -> bytes:
     """The reply of the board to a request that it executes at once."""
     action = server.receive(decode(body), MAX_FRAME)[0]
