@@ -163,7 +163,10 @@ class Upload:
             if not self._sent:
                 self._kept += offset
             self._progress(self._done + plan.size * offset // len(stream), self._total)
-        flying: deque[tuple[Request, int]] = deque()  # and where in the stream it ends
+        # And where in the stream it ends. Three wait for the line, no more: each is as long as the
+        # line's loss suggests when it is cut.
+        flying: deque[tuple[Request, int]] = deque()
+        most = max(2, self._link.session.hello.window // 2)
 
         def land() -> None:
             request, end = flying[0]
@@ -174,7 +177,7 @@ class Upload:
 
         try:
             while offset < len(stream):
-                while len(flying) >= max(2, self._link.session.hello.window // 2):
+                while len(flying) >= most or (len(flying) >= 3 and not flying[-3][0].transmissions):
                     land()
                 part = stream[offset : offset + self._chunk()]
                 arguments = _HEAD.pack(offset, len(part)) + part

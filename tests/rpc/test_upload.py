@@ -232,3 +232,24 @@ def test_the_chunk_is_asked_for_again_each_time(
     sizes = [call[1] for call in plc.calls if call[0] == "write"]
     assert sizes[:3] == [1000, 500, 2000]
     assert plc.image == NOISE
+
+
+def test_chunks_are_cut_when_the_line_is_about_to_need_them(
+    bench: Any, plc: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk cut long before does not have the length that the line's loss suggests by now."""
+    bench.rate_Bps = 100_000.0
+    client = bench.client()
+    cut: list[Any] = []
+    waiting: list[int] = []
+    submit = client.link.submit
+
+    def watched(*call: Any, **how: Any) -> Any:
+        waiting.append(sum(1 for request in cut if not request.transmissions))
+        cut.append(submit(*call, **how))
+        return cut[-1]
+
+    monkeypatch.setattr(client.link, "submit", watched)
+    client.download(NOISE[:30_000])
+    assert plc.image == NOISE[:30_000]
+    assert max(waiting) == 2
