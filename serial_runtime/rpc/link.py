@@ -80,8 +80,8 @@ class Link:
         self._used_s = 0.0
         self._sent_bytes = self._received_bytes = 0
         self._counters = FrameCounters()
-        # Protects all of the above and session and decoder; notified when a request may be done.
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # protects all of the above, session and decoder
+        self._changed = threading.Condition(self._lock)  # a request may be done
         self._closed = False
         self._driving = False  # a thread uses the transport
         self._followers = 0  # threads that wait for the one that drives
@@ -90,7 +90,7 @@ class Link:
         self._rate.opened(self.transport)
         try:
             self._start_decoder()
-            with self._changed:
+            with self._lock:
                 self.ours = self._probe(time.monotonic() + timeout_s)
             self._line = line = self._new_line()
             self._session: ClientSession | PlainSession = (
@@ -130,7 +130,7 @@ class Link:
     @property
     def figures(self) -> LinkFigures:
         """How the link does."""
-        with self._changed:
+        with self._lock:
             line, session, counters = self._line, self._session, self._counters
             return LinkFigures(
                 line.rtt_s,
@@ -153,7 +153,7 @@ class Link:
     def close(self) -> None:
         """Say goodbye and close; idempotent. Threads that wait get LinkClosed."""
         try:
-            with self._changed:
+            with self._lock:
                 self._closed = True
                 bodies = self._session.bye()
             for body in bodies:
@@ -178,7 +178,7 @@ class Link:
         `bulk` calls let all others go first; `ordered` ones execute in the order of their
         submission. Bytes move only while some thread waits.
         """
-        with self._changed:
+        with self._lock:
             now_s = time.monotonic()
             if self._session.idle:
                 self._asked_s = now_s
@@ -205,12 +205,13 @@ class Link:
 
     def wait(self, request: Request) -> bytes:
         """The outputs of a call, when they are there; or its exception."""
-        with self._changed:
+        with self._lock:
             try:
                 while not request.done:
                     self._wait(request)
             finally:
-                self.drop([request])  # it must not be sent when its caller has gone
+                if not request.done:
+                    self.drop([request])  # it must not be sent when its caller has gone
         return request.result()
 
     def call(self, service: int, method: int, arguments: bytes = b"") -> bytes:
@@ -224,7 +225,7 @@ class Link:
         at its first rate again), LinkClosed (likewise, once it is open again), CallRefused without
         a rate, and the board's reason to refuse it.
         """
-        with self._changed:
+        with self._lock:
             before = self.reconnects
             self._on_the_line(lambda call: self._rate.run_at(baud, call))
             if self.reconnects != before:
@@ -232,14 +233,14 @@ class Link:
 
     def drop(self, requests: list[Request]) -> None:
         """Lose interest in calls; those under way may still execute."""
-        with self._changed:
+        with self._lock:
             for request in requests:
                 if not request.done:
                     self._session.give_up(request, LinkTimeout("the call was given up"))
 
     def give_up(self) -> None:
         """End every call under way with LinkTimeout; those sent may still execute."""
-        with self._changed:
+        with self._lock:
             for request in self._session.waiting:
                 self._session.give_up(request, LinkTimeout("the board is not heard any more"))
             self._changed.notify_all()
@@ -294,21 +295,21 @@ class Link:
             frames.append(encode_frame(body))
         data = b"".join(frames)
         self._sent_bytes += len(data)
-        self._changed.release()
+        self._lock.release()
         try:
             self.transport.write(data)
         except LinkTimeout:
             return  # the line is stuck; the session repeats until the deadline
         finally:
-            self._changed.acquire()
+            self._lock.acquire()
 
     def _receive(self, session: ClientSession | PlainSession, timeout_s: float | None) -> None:
         decoder = self._decoder
-        self._changed.release()  # as `_unlocked`, which costs more
+        self._lock.release()  # as `_unlocked`, which costs more
         try:
             data = self.transport.read(timeout_s)
         finally:
-            self._changed.acquire()
+            self._lock.acquire()
         now_s = time.monotonic()
         if data:
             self._received_bytes += len(data)
@@ -410,11 +411,11 @@ class Link:
         self._session.link_lost(time.monotonic() - lost_s)
 
     def _unlocked(self, wait: Callable[[], T]) -> T:
-        self._changed.release()
+        self._lock.release()
         try:
             return wait()
         finally:
-            self._changed.acquire()
+            self._lock.acquire()
 
     def _probe(self, limit_s: float) -> bool:
         """Whether the peer is ours."""
