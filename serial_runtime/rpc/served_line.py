@@ -35,6 +35,9 @@ class ServedLine:
         self._transport = transport
         self._counters = counters
         self._sessions = sessions
+        # Where the ends take turns, a second request would meet the reply to the first.
+        self.window = 0 if transport.turnaround_s is None else 1
+        """Requests in flight, 0 for as many as elsewhere."""
         self._rate = BoardRate(0)
         if isinstance(transport, RatedTransport):
             self._rate = BoardRate(transport.home_baud, transport.baud, time.monotonic())

@@ -150,6 +150,7 @@ class Server:
                 link.transport.close()
 
     def _accept(self, listener: Listener, parallel: bool) -> None:
+        told = ""
         while not self._closing.is_set():
             try:
                 transport = listener.accept(None)
@@ -157,7 +158,9 @@ class Server:
                 return
             except LinkError as error:
                 # Not for a client to mend: permissions, no more descriptors.
-                self.plc.log(_CRITICAL, str(error))
+                if str(error) != told:
+                    told = str(error)
+                    self.plc.log(_CRITICAL, told)
                 self._closing.wait(_RETRY_S)
                 continue
             if not parallel:
@@ -327,9 +330,7 @@ class Link:
             self.decoder.confirm(frame)
         if self._line.is_away:
             self._line.heard(request.session)
-        # Where the ends take turns, a second request would meet the reply to the first.
-        window = 0 if self.transport.turnaround_s is None else 1
-        actions = self._sessions.receive(request, self.limits.max_frame, window)
+        actions = self._sessions.receive(request, self.limits.max_frame, self._line.window)
         if actions and isinstance(actions[0], bytes) and envelope.holds_result(actions[0]):
             self.limits.loss.lost()  # asked for again: the reply did not arrive
         self._act(actions)

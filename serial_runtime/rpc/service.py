@@ -222,7 +222,7 @@ class BoardHandler(IBoardService):
             machine=self._about.machine,
             backend=self._about.backend,
             max_frame=self._limits.max_frame,
-            window=self._about.window,
+            window=self._line.window or self._about.window,
             max_program=self._about.max_program,
             codings=codings(),
         )

@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from serial_runtime.errors import LinkClosed, LinkError
 from serial_runtime.protocol.frame import FrameDecoder, encode_frame
+from serial_runtime.protocol.session import ServerSessions
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
-from serial_runtime.rpc.server import MAX_CONNECTIONS
+from serial_runtime.rpc.server import MAX_CONNECTIONS, Server
+from serial_runtime.rpc.service import About
 from serial_runtime.transport.loop import LoopTransport
 from serial_runtime.transport.tcp import TcpListener, open_tcp
 
@@ -311,3 +314,25 @@ def test_a_client_that_takes_no_replies_holds_up_nobody(bench: Any, listener: Tc
             pass
         with Client(lambda: open_tcp("127.0.0.1", listener.port), 10, 10) as client:
             client.status()
+
+
+def test_why_a_line_cannot_be_opened_is_told_once(plc: Any, monkeypatch: Any) -> None:
+    """Not at each attempt: the log has room for a few hundred lines."""
+    monkeypatch.setattr("serial_runtime.rpc.server._RETRY_S", 0.0)
+    answers = [LinkError("no permission")] * 3 + [LinkError("no such rate")] * 2
+    ended = threading.Event()
+
+    class Listener:
+        name = "a line"
+
+        def accept(self, timeout_s: float | None) -> Any:
+            if answers:
+                raise answers.pop(0)
+            ended.set()
+            raise LinkClosed("closed")
+
+    Server(plc, ServerSessions(1), About("b", "0", "fake", 16, 0)).listen(
+        Listener(), parallel=False
+    )
+    assert ended.wait(10)
+    assert plc.logged == ["no permission", "no such rate"]

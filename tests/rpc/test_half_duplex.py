@@ -58,7 +58,9 @@ def test_one_call_at_a_time(bench, turnaround_s: float | None) -> None:
     thread.start()
     with Client(lambda: near, timeout_s=20.0) as client:
         echo_for(client.link, 0.05, 200)
-        assert client.link.session.hello.window == (16 if turnaround_s is None else 1)
+        window = 16 if turnaround_s is None else 1
+        assert client.link.session.hello.window == window
+        assert client.capabilities().window == window
     thread.join(10)
     assert (turns.most == 1) == (turnaround_s is not None)
 
