@@ -346,6 +346,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=None, metavar="N", help="default: a new one")
     parser.add_argument("--baud", type=int, default=115200, metavar="N")
     options = parser.parse_args(arguments)
+    if options.minutes <= 0:
+        parser.error(f"--minutes {options.minutes:g}: a soak takes more than no time")
     seed = random.randrange(2**31) if options.seed is None else options.seed
     command = f"python -m hil.soak --minutes {options.minutes:g} --seed {seed} --baud"
     command += f" {options.baud}"
