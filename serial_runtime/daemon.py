@@ -239,13 +239,13 @@ def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
 
 
 def _server(profile: Profile, plc: PLC, backend: str, control: _Control) -> Server:
-    from serial_runtime.protocol.session import WINDOW, ServerSessions
+    from serial_runtime.protocol.session import ServerSessions
     from serial_runtime.rpc.server import Server
     from serial_runtime.rpc.service import About
 
     sessions = ServerSessions(int.from_bytes(os.urandom(4), "little"))
     kib = min(profile.store.max_program_kib, profile.store.blob_quota_kib)
-    about = About(_board_id(), plc.version, backend, WINDOW, kib * 1024)
+    about = About(_board_id(), plc.version, backend, kib * 1024)
     return Server(plc, sessions, about, control.request_restart, plc.worker)
 
 

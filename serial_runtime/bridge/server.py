@@ -20,7 +20,7 @@ from serial_runtime.bridge.seat import Seat
 from serial_runtime.bridge.shared_client import RECONNECT_S, TIMEOUT_S
 from serial_runtime.bridge.uploads import QUOTA_BYTES
 from serial_runtime.errors import ConfigError, LinkError, LinkTimeout, SerialRuntimeError
-from serial_runtime.protocol.session import WINDOW, ServerSessions
+from serial_runtime.protocol.session import ServerSessions
 from serial_runtime.rpc.client import Client, connect
 from serial_runtime.rpc.server import MAX_CONNECTIONS, Server
 from serial_runtime.rpc.service import About
@@ -71,7 +71,6 @@ class BridgeServer(Server):
             found.id or "board",
             found.runtime or serial_runtime.__version__,
             found.backend or "unknown",
-            WINDOW,
             min(found.max_program, QUOTA_BYTES),
             found.machine or os.uname().machine,
         )

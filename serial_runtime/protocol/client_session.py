@@ -347,7 +347,7 @@ class ClientSession:
         """When to repeat; not while bytes arrive, as the reply may be among them."""
         if request.due_s == _AT_ONCE:
             return _AT_ONCE
-        return max(request.due_s, self._heard_s + self._line.quiet_s)
+        return max(request.due_s, self._heard_s + self._line.wait_s)
 
     def _is_elsewhere(self, request: Request) -> bool:
         """Whether it was transmitted in a session that is no more."""

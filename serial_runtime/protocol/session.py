@@ -154,17 +154,17 @@ class ServerSessions:
         """Sessions known."""
         return len(self._sessions)
 
-    def receive(self, request: Envelope, max_frame: int, window: int = 0) -> list[Action]:
+    def receive(self, request: Envelope, max_frame: int, window: int = WINDOW) -> list[Action]:
         """Take a request; return what to do, in order.
 
         `max_frame` is the longest frame body the board takes on this link, `window` the requests
-        it takes in flight there (0: as everywhere).
+        it takes in flight there.
         """
         if request.word == envelope.REPLY:
             return []
         with self._lock:
             if request.service == envelope.SERVICE and request.method == envelope.HELLO:
-                return [self._hello(request, max_frame, window or WINDOW)]
+                return [self._hello(request, max_frame, window)]
             if request.boot_id != self.boot_id:
                 return [self._status(request, envelope.OTHER_BOOT)]
             session = self._sessions.get(request.session)

@@ -72,16 +72,14 @@ class Line:
     def __init__(
         self, rate_Bps: float | None, first_wait_s: float, least_wait_s: float = LEAST_WAIT_S
     ) -> None:
-        self.paced = rate_Bps is not None
         self.rtt_s = 0.0  # the last turnaround
         self.smoothed_s = 0.0
         self.loss = LossMeter()
-        self._rate_Bps = rate_Bps or math.inf
         self._deviation_s = 0.0
         self._wait_s = first_wait_s
         self._least_wait_s = min(first_wait_s, least_wait_s)
         self._known = False
-        self._free_s = 0.0
+        self.set_rate(rate_Bps)
 
     def set_rate(self, rate_Bps: float | None) -> None:
         """The line runs at another rate now, and nothing is on its way."""
@@ -130,7 +128,11 @@ class Line:
 
     @property
     def wait_s(self) -> float:
-        """The retransmission timeout, without the line time of the frames."""
+        """The retransmission timeout, without the line time of the frames.
+
+        So long a silence also tells that no reply is under way: an adapter holds the end of one
+        back for up to 16 ms.
+        """
         return self._wait_s
 
     def due_s(self, now_s: float, times: int) -> float:
@@ -138,11 +140,6 @@ class Line:
         wait_s = _REPLY_BYTES / self._rate_Bps + self._wait_s
         doubled_s: float = wait_s * 2 ** min(times - 1, 10)
         return max(self._free_s, now_s) + min(doubled_s, max(wait_s, _MOST_WAIT_S))
-
-    @property
-    def quiet_s(self) -> float:
-        """A silence after which no reply is under way: an adapter holds its end back for 16 ms."""
-        return self._wait_s
 
     @property
     def flight_bytes(self) -> float:

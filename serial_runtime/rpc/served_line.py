@@ -7,6 +7,7 @@ import time
 
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, StateError
 from serial_runtime.protocol.baud_switch import BoardRate
+from serial_runtime.protocol.session import WINDOW
 from serial_runtime.rpc.board import common as board_types
 from serial_runtime.transport.base import RatedTransport
 
@@ -36,8 +37,8 @@ class ServedLine:
         self._counters = counters
         self._sessions = sessions
         # Where the ends take turns, a second request would meet the reply to the first.
-        self.window = 0 if transport.turnaround_s is None else 1
-        """Requests in flight, 0 for as many as elsewhere."""
+        self.window = WINDOW if transport.turnaround_s is None else 1
+        """Requests it takes in flight."""
         self._rate = BoardRate(0)
         if isinstance(transport, RatedTransport):
             self._rate = BoardRate(transport.home_baud, transport.baud, time.monotonic())

@@ -109,7 +109,6 @@ class About(NamedTuple):
     board_id: str
     runtime: str
     backend: str
-    window: int
     max_program: int  # bytes
     machine: str = os.uname().machine
 
@@ -222,7 +221,7 @@ class BoardHandler(IBoardService):
             machine=self._about.machine,
             backend=self._about.backend,
             max_frame=self._limits.max_frame,
-            window=self._line.window or self._about.window,
+            window=self._line.window,
             max_program=self._about.max_program,
             codings=codings(),
         )

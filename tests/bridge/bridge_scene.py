@@ -18,7 +18,7 @@ from serial_runtime.bridge.remote_plc import RemotePLC
 from serial_runtime.bridge.server import BridgeServer
 from serial_runtime.damage import Rates
 from serial_runtime.errors import LinkError
-from serial_runtime.protocol.session import WINDOW, ServerSessions
+from serial_runtime.protocol.session import ServerSessions
 from serial_runtime.rpc.client import Client, connect
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.ide.common import TraceOrder
@@ -126,7 +126,7 @@ class BridgeScene:
     def serve(self) -> None:
         """The board's process has a server, with sessions of its own."""
         self._boots += 1
-        about = About("bench-1", "0.0", "fake", WINDOW, 1 << 18, "armv7l")
+        about = About("bench-1", "0.0", "fake", 1 << 18, "armv7l")
         self.sessions = ServerSessions(self._boots)
         self._server = Server(self.board.plc, self.sessions, about)
 

@@ -29,7 +29,7 @@ from serial_runtime.rpc.server import Server
 from serial_runtime.rpc.service import About
 from serial_runtime.transport.loop import LoopTransport, loop_pair
 
-ABOUT = About(board_id="bench-1", runtime="0.0", backend="fake", window=16, max_program=1_000_000)
+ABOUT = About(board_id="bench-1", runtime="0.0", backend="fake", max_program=1_000_000)
 
 
 class FakePLC:

@@ -331,8 +331,6 @@ def test_why_a_line_cannot_be_opened_is_told_once(plc: Any, monkeypatch: Any) ->
             ended.set()
             raise LinkClosed("closed")
 
-    Server(plc, ServerSessions(1), About("b", "0", "fake", 16, 0)).listen(
-        Listener(), parallel=False
-    )
+    Server(plc, ServerSessions(1), About("b", "0", "fake", 0)).listen(Listener(), parallel=False)
     assert ended.wait(10)
     assert plc.logged == ["no permission", "no such rate"]

@@ -86,7 +86,7 @@ def test_the_reply_of_a_slow_call_waits_to_be_asked_for(bench, plc) -> None:
 def test_the_worker_leaves_replies_to_the_links_thread(plc, tmp_path: Path) -> None:
     worker = Worker()
     threading.Thread(target=worker.run, daemon=True).start()
-    server = Server(plc, ServerSessions(1), About("b", "0", "fake", 16, 0), worker=worker)
+    server = Server(plc, ServerSessions(1), About("b", "0", "fake", 0), worker=worker)
     with VirtualCable(None, tmp_path) as cable:
         listener = SerialListener(cable.board_end, 115200, half_duplex=HalfDuplex(0.001))
         server.listen(listener, parallel=False)

@@ -48,7 +48,7 @@ class Line:
         plc.status = lambda: self.worker.call(status)  # as the real one
         plc.get_traces = lambda token, most: (2, [(3, bytes(LARGE))])
         self.server = Server(
-            plc, ServerSessions(1), About("bench-1", "0.0", "fake", 4, 0), worker=self.worker
+            plc, ServerSessions(1), About("bench-1", "0.0", "fake", 0), worker=self.worker
         )
         self.listener = SerialListener(str(self.path), 115200)
         self.server.listen(self.listener, parallel=False)

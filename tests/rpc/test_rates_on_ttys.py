@@ -27,7 +27,7 @@ def cable(plc, tmp_path: Path) -> Iterator[VirtualCable]:
     worker = Worker()
     thread = threading.Thread(target=worker.run, daemon=True)
     thread.start()
-    about = About("bench-1", "0.0", "fake", 16, 0)
+    about = About("bench-1", "0.0", "fake", 0)
     server = Server(plc, ServerSessions(1), about, worker=worker)
     with VirtualCable(None, tmp_path, follow=True) as cable:
         server.listen(SerialListener(cable.board_end, HOME), parallel=False)
