@@ -17,23 +17,21 @@ along in a memory file. The process id stays, so a supervisor notices nothing.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
 import threading
 import time
 
-from serial_runtime.errors import LinkClosed, StateError, WorkerBusy, WorkerStopped
+from serial_runtime.errors import StateError, WorkerBusy, WorkerStopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.board import LogRecord
-    from serial_runtime.config import Profile, Serial
+    from serial_runtime.config import Profile
+    from serial_runtime.listeners import Listeners
     from serial_runtime.plc.plc_object import PLC
     from serial_runtime.rpc.server import Server
-    from serial_runtime.transport.serial import HalfDuplex, SerialListener
-    from serial_runtime.transport.tcp import TcpListener
     from serial_runtime.worker import Worker
 
 _RESUME = "SERIAL_RUNTIME_RESUME"  # environment of a re-executed process: see _Resume
@@ -47,9 +45,10 @@ class _Resume:
 
     def __init__(self) -> None:
         text = os.environ.pop(_RESUME, "")
-        serial, log, start, self.tcp_port = (int(w) for w in (text or "-1 -1 -1 0").split())
+        self.serial_fd, log, start, self.tcp_port = (
+            int(word) for word in (text or "-1 -1 -1 0").split()
+        )
         self.resumed = bool(text)
-        self.serial_fd = serial if serial >= 0 else None
         self.start = start == 1
         self._log_fd = log
 
@@ -65,7 +64,7 @@ class _Resume:
             plc.restore_log([LogRecord(*record) for record in json.load(file)])
 
     @staticmethod
-    def leave(serial_fd: int, log: list[LogRecord], start: bool, tcp_port: int) -> dict[str, str]:
+    def leave(log: list[LogRecord], start: bool, serial_fd: int, tcp_port: int) -> dict[str, str]:
         """The environment for the next process."""
         import json
 
@@ -142,7 +141,9 @@ def run(profile: Profile) -> int:
     Raises what keeps it from starting: ConfigError, LinkError, StoreError, BoardError.
     """
     resume = _Resume()
-    serial, tcp = _listeners(profile, resume)
+    from serial_runtime.listeners import Listeners
+
+    listeners = Listeners(profile, resume.serial_fd, resume.tcp_port)
     try:
         from serial_runtime.worker import Worker
 
@@ -153,60 +154,20 @@ def run(profile: Profile) -> int:
         resume.take_log(plc)
         control.start()
         control.server = server = _server(profile, plc, backend, control)
-        for listener in (serial, tcp):
-            if listener is not None:
-                server.listen(listener, parallel=listener is tcp)
+        listeners.serve(server)
     except BaseException:
-        for listener in (serial, tcp):
-            if listener is not None:
-                listener.close()
+        listeners.close()
         raise
     start = resume.start if resume.resumed else profile.store.autostart
 
     def first() -> None:
-        print("READY", *_uris(profile, tcp), flush=True)
+        print("READY", *listeners.uris, flush=True)
         plc.autoload(start)
 
     worker.run(first, housekeeping=plc.housekeeping)
     if control.restart:
-        _execute_again(plc, serial, tcp, control.log)
+        _execute_again(plc, listeners, control.log)
     return 0
-
-
-def _listeners(
-    profile: Profile, resume: _Resume
-) -> tuple[SerialListener | None, TcpListener | None]:
-    serial = tcp = None
-    if profile.serial.port:
-        from serial_runtime.transport.serial import SerialListener
-
-        device = profile.serial.port
-
-        def on_wait(reason: str) -> None:
-            text = f"waiting for {device}: it{reason.removeprefix(device)}"
-            print(f"serial-runtime: {text}", file=sys.stderr, flush=True)
-
-        turns = _half_duplex(profile.serial)
-        serial = SerialListener(device, profile.serial.baud, resume.serial_fd, on_wait, turns)
-    if profile.tcp.listen is not None:
-        from serial_runtime.transport.tcp import TcpListener
-
-        host, port = profile.tcp.listen
-        # A port that the kernel chose is known to clients by now.
-        tcp = TcpListener(host, port or resume.tcp_port)
-    return serial, tcp
-
-
-def _half_duplex(serial: Serial) -> HalfDuplex | None:
-    """How the ends of the line take turns, None when they need not."""
-    from serial_runtime.transport.serial import HalfDuplex
-    from serial_runtime.transport.tty_ioctl import Rs485
-
-    if serial.rs485 == "off":
-        return None
-    by_driver = serial.rs485 == "driver"
-    driver = Rs485.switched_by_rts(serial.rs485_rts_high) if by_driver else None
-    return HalfDuplex(serial.rs485_turnaround_ms / 1000, driver)
 
 
 def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
@@ -256,22 +217,7 @@ def _board_id() -> str:
     return kept[:64] or "board"
 
 
-def _uris(profile: Profile, tcp: TcpListener | None) -> list[str]:
-    uris = []
-    if profile.serial.port:
-        uris.append(f"ERPC://{profile.serial.port}:{profile.serial.baud}")
-    if tcp is not None:
-        uris.append(f"ERPC://{tcp.name}")
-    return uris
-
-
-def _execute_again(
-    plc: PLC, serial: SerialListener | None, tcp: TcpListener | None, log: list[LogRecord]
-) -> None:
+def _execute_again(plc: PLC, listeners: Listeners, log: list[LogRecord]) -> None:
     assert plc.restart is not None
-    serial_fd = -1
-    if serial is not None:
-        with contextlib.suppress(LinkClosed):
-            serial_fd = serial.fd
-    environment = _Resume.leave(serial_fd, log, plc.restart.start, tcp.port if tcp else 0)
+    environment = _Resume.leave(log, plc.restart.start, *listeners.left())
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)

@@ -32,6 +32,7 @@ from serial_runtime.rpc.service import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.plc.plc_object import PLC
+    from serial_runtime.rpc.access import Peer
     from serial_runtime.rpc.served_line import ServedLine
 
 _MESSAGE = Struct("<II")
@@ -68,9 +69,16 @@ class Calls:
     """Executes the calls of one link. For one thread at a time."""
 
     def __init__(
-        self, plc: PLC, limits: Limits, about: About, owner: Hashable, line: ServedLine
+        self,
+        plc: PLC,
+        limits: Limits,
+        about: About,
+        owner: Hashable,
+        line: ServedLine,
+        peer: Peer,
     ) -> None:
         """`owner`: whose blobs plain calls mean; those in envelopes mean their session's."""
+        self.peer = peer
         self.restarts = False  # a call was answered by a restart of the runtime
         self._plc = plc
         self._owner = owner

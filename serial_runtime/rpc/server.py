@@ -40,6 +40,7 @@ from serial_runtime.protocol import envelope
 from serial_runtime.protocol.frame import Frame, FrameDecoder, encode_frame
 from serial_runtime.protocol.session import Action, ServerSessions
 from serial_runtime.protocol.timing import IDLE_S, LINE_FRAME, LONGEST_FRAME, REPLY_S
+from serial_runtime.rpc.access import Peer
 from serial_runtime.rpc.calls import Calls, is_slow, log_internal
 from serial_runtime.rpc.served_line import ServedLine
 from serial_runtime.rpc.service import About, Limits
@@ -364,7 +365,9 @@ class Link:
     # Calls that take long, each on a thread of its own.
 
     def _new_calls(self) -> Calls:
-        return Calls(self._server.plc, self.limits, self._server.about, self._owner, self._line)
+        server = self._server
+        peer = Peer.of(self.transport)
+        return Calls(server.plc, self.limits, server.about, self._owner, self._line, peer)
 
     def _aside(self, job: Callable[[Calls], list[Action]]) -> None:
         def run() -> None:

@@ -5,13 +5,36 @@
 :mod:`serial_runtime.transport.tcp` hold the board's listeners. The forms of a URI are described in
 :mod:`serial_runtime.transport.uri`. This package never imports :mod:`serial_runtime.protocol`, and
 importing it loads neither pyserial nor the socket module.
+
+A package adds a scheme with an entry point of the group ``serial_runtime.transports``: its name is
+the scheme, and what it names is called with the URI and the timeout in seconds, returns a
+`Transport` and raises UriError and LinkError.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from serial_runtime.transport.base import Listener, Transport
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from serial_runtime.transport.uri import Endpoint
+
 __all__ = ["Listener", "Transport", "connect"]
+
+# What opens an endpoint, as open(endpoint, timeout_s); imported when it is needed.
+_OPENERS = {
+    "SerialEndpoint": "serial_runtime.transport.serial:open_endpoint",
+    "TcpEndpoint": "serial_runtime.transport.tcp:open_endpoint",
+    "TlsEndpoint": "serial_runtime.transport.tls:open_endpoint",
+    "LoopEndpoint": "serial_runtime.transport.loop:open_endpoint",
+    "LocalEndpoint": "serial_runtime.connectors.local:open_endpoint",
+    "WampEndpoint": "serial_runtime.connectors.wamp:open_endpoint",
+    "PyroEndpoint": "serial_runtime.connectors.pyro:open_endpoint",
+}
 
 
 def connect(uri: str, timeout_s: float = 5.0) -> Transport:
@@ -19,30 +42,15 @@ def connect(uri: str, timeout_s: float = 5.0) -> Transport:
 
     A serial line whose URI leaves the rate to be found (``auto``) is opened at the default rate.
     ``timeout_s`` bounds the opening of a connection, seconds. Raises UriError for a URI that does
-    not parse, ConfigError for an unknown baud rate, LinkError when it cannot be opened.
+    not parse, ConfigError for an unknown baud rate or a package that is not installed, LinkError
+    when it cannot be opened.
     """
-    from serial_runtime.transport.uri import (
-        DEFAULT_BAUD,
-        LoopEndpoint,
-        SerialEndpoint,
-        TcpEndpoint,
-        parse,
-    )
+    from serial_runtime.transport.uri import OtherEndpoint, other_schemes, parse
 
     endpoint = parse(uri)
-    if isinstance(endpoint, SerialEndpoint):
-        from serial_runtime.transport.serial import HalfDuplex, open_serial
-        from serial_runtime.transport.tty_ioctl import Rs485
-
-        turns = None
-        if endpoint.rs485:
-            turns = HalfDuplex(driver=Rs485.switched_by_rts(endpoint.rs485 == "high"))
-        return open_serial(endpoint.device, endpoint.baud or DEFAULT_BAUD, half_duplex=turns)
-    if isinstance(endpoint, TcpEndpoint):
-        from serial_runtime.transport.tcp import open_tcp
-
-        return open_tcp(endpoint.host, endpoint.port, timeout_s)
-    assert isinstance(endpoint, LoopEndpoint)
-    from serial_runtime.transport.loop import open_loop
-
-    return open_loop(endpoint.name)
+    if isinstance(endpoint, OtherEndpoint):
+        transport: Transport = other_schemes()[endpoint.scheme].load()(uri, timeout_s)
+        return transport
+    module, _, name = _OPENERS[type(endpoint).__name__].partition(":")
+    open_endpoint: Callable[[Endpoint, float], Transport] = getattr(import_module(module), name)
+    return open_endpoint(endpoint, timeout_s)

@@ -31,6 +31,14 @@ class Transport(Protocol):
         """For messages: ``/dev/ttyS0 at 115200 baud``, ``192.0.2.7:40000``."""
 
     @property
+    def kind(self) -> str:
+        """``serial``, ``tcp``, ``tls``, ``wamp``, ``pyro`` or ``loop``: what policy goes by."""
+
+    @property
+    def identity(self) -> str:
+        """The ID whose secret the peer has proven to know, ``""`` where none was asked for."""
+
+    @property
     def line_rate_Bps(self) -> float | None:
         """Bytes per second the line carries (UART: baud / 10), None when not bounded."""
 
@@ -121,18 +129,21 @@ class FdTransport:
     what the line needs for the data. ``on_close`` runs once, after the descriptor is closed.
     """
 
+    identity = ""
+
     def __init__(
         self,
         fd: int,
         name: str,
         *,
-        reliable: bool,
+        kind: str,
         line_rate_Bps: float | None = None,
         write_base_s: float = 10.0,
         on_close: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
-        self.reliable = reliable
+        self.kind = kind
+        self.reliable = kind != "serial"
         self.line_rate_Bps = line_rate_Bps
         self.turnaround_s: float | None = None
         self._fd = fd

@@ -19,6 +19,10 @@ from collections import deque
 from serial_runtime.damage import Damage
 from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from serial_runtime.transport.uri import LoopEndpoint
+
 
 class _Line:
     """What the two ends share."""
@@ -30,6 +34,9 @@ class _Line:
 
 class LoopTransport:
     """One end of a pair; see :class:`~serial_runtime.transport.base.Transport`."""
+
+    kind = "loop"
+    identity = ""
 
     def __init__(self, line: _Line, name: str, reliable: bool, line_rate_Bps: float | None) -> None:
         self.name = name
@@ -201,10 +208,10 @@ class LoopListener:
         return near
 
 
-def open_loop(name: str) -> LoopTransport:
+def open_endpoint(endpoint: LoopEndpoint, timeout_s: float) -> LoopTransport:
     """Connect to the listener of that name. Raises LinkError when there is none."""
     with _listeners_lock:
-        listener = _listeners.get(name)
+        listener = _listeners.get(endpoint.name)
     if listener is None:
-        raise LinkError(f"nobody listens on loop://{name}")
+        raise LinkError(f"nobody listens on loop://{endpoint.name}")
     return listener.open()

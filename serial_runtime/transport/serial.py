@@ -30,6 +30,7 @@ from serial_runtime.transport.tty_ioctl import Rs485
 if TYPE_CHECKING:
     from serial_runtime.transport.base import Transport
     from serial_runtime.transport.serial_url import UrlTransport
+    from serial_runtime.transport.uri import SerialEndpoint
 
 # Rates without a termios constant that real adapters and UARTs are run at.
 _EXTRA_BAUDS = (14400, 28800, 56000, 76800, 128000, 250000, 256000, 6000000, 8000000, 12000000)
@@ -100,7 +101,7 @@ class SerialTransport(FdTransport):
         on_close: Callable[[], None] | None = None,
         half_duplex: HalfDuplex | None = None,
     ) -> None:
-        super().__init__(fd, port, reliable=False, on_close=on_close)
+        super().__init__(fd, port, kind="serial", on_close=on_close)
         self.turnaround_s = half_duplex.turnaround_s if half_duplex else None
         self._port = port
         self.home_baud = baud
@@ -154,6 +155,16 @@ class SerialTransport(FdTransport):
     def _before_close(self) -> None:
         with contextlib.suppress(OSError):
             fcntl.ioctl(self._fd, termios.TIOCNXCL)
+
+
+def open_endpoint(endpoint: SerialEndpoint, timeout_s: float) -> SerialTransport | UrlTransport:
+    """Open the serial port of a URI, see ``open_serial``; takes no time."""
+    turns = HalfDuplex(driver=Rs485.switched_by_rts(endpoint.rs485 == "high"))
+    return open_serial(
+        endpoint.device,
+        endpoint.baud or LIKELY_BAUDS[0],
+        half_duplex=turns if endpoint.rs485 else None,
+    )
 
 
 def open_serial(

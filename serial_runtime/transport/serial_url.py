@@ -19,6 +19,8 @@ _READ_SIZE = 4096
 class UrlTransport:
     """A port behind one of pyserial's URL handlers; see ``Transport``."""
 
+    kind = "serial"
+    identity = ""
     reliable = False
 
     def __init__(

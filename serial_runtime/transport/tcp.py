@@ -12,9 +12,18 @@ import threading
 from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout
 from serial_runtime.transport.base import FdTransport, milliseconds
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from serial_runtime.transport.uri import TcpEndpoint
+
 _BACKLOG = 64
 # Errors of accept() that concern one connection that is already gone, not the listener.
 _PASSING = (errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH)
+
+
+def open_endpoint(endpoint: TcpEndpoint, timeout_s: float) -> FdTransport:
+    """Connect to the server of a URI, see ``open_tcp``."""
+    return open_tcp(endpoint.host, endpoint.port, timeout_s)
 
 
 def open_tcp(host: str, port: int, timeout_s: float = 5.0) -> FdTransport:
@@ -93,7 +102,7 @@ def _transport(connection: socket.socket, name: str) -> FdTransport:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-    return FdTransport(connection.detach(), name, reliable=True)
+    return FdTransport(connection.detach(), name, kind="tcp")
 
 
 def _place(host: str, port: int) -> str:

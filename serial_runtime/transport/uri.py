@@ -6,6 +6,11 @@
 ``ERPC:///dev/ttyX[:baud]``        serial device, default 115200 baud
 ``ERPC:///dev/ttyX:auto``          serial device at the rate where a runtime answers
 ``ERPC://:COM4[:baud]``            serial port with a name that is no path
+``ERPCS://host[:port]#ID``         TLS with the secret of that identity, default port 4000
+``WAMP://host[:port][/path]#realm#ID``, ``WAMPS://…``   through a router, default port 80 or 443
+``PYRO://host[:port]``             Pyro5, default port 3000
+``PYROS://host[:port]#ID``         the same within TLS as above
+``LOCAL://``                       a runtime of this computer, started and ended with the client
 ``loop://name``                    in-memory listener of this process (tests)
 ``socket://…``, ``rfc2217://…``    pyserial's own URLs, passed on to it
 ``host:port``, ``/dev/ttyX[:baud]``, ``COM4[:baud]``   short for the ERPC forms
@@ -15,27 +20,38 @@
 
 The scheme's case does not matter. On a device only a final ``:[0-9]+`` or ``:auto`` is the baud
 rate, for names under /dev/serial/by-path contain colons; a literal one there is written ``%3A``, a
-literal question mark ``%3F``.
+literal question mark ``%3F``. An ID is made of 1 to 64 letters, digits, ``_`` and ``-``.
+
+Other schemes come from installed packages, see :mod:`serial_runtime.transport`.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from typing import NamedTuple
 
 from serial_runtime.errors import UriError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+ENTRY_POINTS = "serial_runtime.transports"
 DEFAULT_PORT = 3000
+DEFAULT_TLS_PORT = 4000
 DEFAULT_BAUD = 115200
 AUTO_BAUD = 0  # to be found
 
 FORMS = (
     "ERPC://host[:port], ERPC:///dev/ttyX[:baud], ERPC://:COM4[:baud], host:port, "
-    "/dev/ttyX[:baud]; a baud may be auto"
+    "/dev/ttyX[:baud]; a baud may be auto; ERPCS://host[:port]#ID, "
+    "WAMP[S]://host[:port][/path]#realm#ID, PYRO://host[:port], PYROS://host[:port]#ID, LOCAL://"
 )
 
-_LATER = ("ERPCS", "WAMP", "WAMPS", "PYRO", "PYROS", "LOCAL")
+# Of the scheme's own table: WebSocket's ports (RFC 6455, section 3).
+_WAMP_PORTS = {"WAMP": 80, "WAMPS": 443}
 _PYSERIAL = ("SOCKET", "RFC2217", "HWGREP", "SPY", "ALT")
 _RS485 = {"rs485": "high", "rs485=low": "low"}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
@@ -43,6 +59,10 @@ _BAUD = re.compile(r"(.+):([0-9]+|auto)", re.DOTALL)
 _PORT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _COM = re.compile(r"COM[0-9]+(:([0-9]+|auto))?(\?.*)?", re.IGNORECASE)
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*)")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# Realms are URIs of dot-separated components (WAMP specification, "URIs", loose form).
+_REALM = re.compile(r"[^\s.#]+(\.[^\s.#]+)*")
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/%?-]*")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -64,13 +84,60 @@ class TcpEndpoint(NamedTuple):
     port: int
 
 
+class TlsEndpoint(NamedTuple):
+    """A TLS server; the secret of `identity` opens it."""
+
+    host: str
+    port: int
+    identity: str
+
+
+class WampEndpoint(NamedTuple):
+    """A board behind a WAMP router."""
+
+    secure: bool
+    host: str
+    port: int
+    path: str  # with its leading slash
+    realm: str
+    identity: str  # of the board: its procedures are named identity.Method
+
+
+class PyroEndpoint(NamedTuple):
+    """A Pyro server; with an identity it is reached through TLS."""
+
+    host: str
+    port: int
+    identity: str = ""
+
+
+class LocalEndpoint(NamedTuple):
+    """A runtime that the client starts, and ends."""
+
+
 class LoopEndpoint(NamedTuple):
     """A listener of the loop transport in this process."""
 
     name: str
 
 
-Endpoint = SerialEndpoint | TcpEndpoint | LoopEndpoint
+class OtherEndpoint(NamedTuple):
+    """What a scheme of an installed package means, that package knows."""
+
+    scheme: str  # lower case
+    uri: str
+
+
+Endpoint = (
+    SerialEndpoint
+    | TcpEndpoint
+    | TlsEndpoint
+    | WampEndpoint
+    | PyroEndpoint
+    | LocalEndpoint
+    | LoopEndpoint
+    | OtherEndpoint
+)
 
 
 def parse(uri: str) -> Endpoint:
@@ -87,15 +154,37 @@ def parse(uri: str) -> Endpoint:
         if rest.startswith(":"):
             return _parse_port_name(uri, rest[1:])
         return _parse_host(uri, rest)
+    if scheme == "ERPCS":
+        place, identity = _split_identity(uri, rest)
+        return TlsEndpoint(*_parse_host(uri, place, DEFAULT_TLS_PORT), identity)
+    if scheme in _WAMP_PORTS:
+        return _parse_wamp(uri, scheme, rest)
+    if scheme == "PYRO":
+        return PyroEndpoint(*_parse_host(uri, rest))
+    if scheme == "PYROS":
+        place, identity = _split_identity(uri, rest)
+        return PyroEndpoint(*_parse_host(uri, place), identity)
+    if scheme == "LOCAL":
+        if rest:
+            raise _wrong(uri, "nothing follows LOCAL://")
+        return LocalEndpoint()
     if scheme == "LOOP":
         if not rest:
             raise _wrong(uri, "the name is missing")
         return LoopEndpoint(rest)
     if scheme in _PYSERIAL:
         return SerialEndpoint(uri, DEFAULT_BAUD)
-    if scheme in _LATER:
-        raise _wrong(uri, f"{scheme}:// is not supported by this version")
+    if scheme.lower() in other_schemes():
+        return OtherEndpoint(scheme.lower(), uri)
     raise _wrong(uri, f"unknown scheme {match[1]}://")
+
+
+@cache
+def other_schemes() -> dict[str, EntryPoint]:
+    """Schemes of installed packages by name, lower case; they never replace ours."""
+    from importlib.metadata import entry_points
+
+    return {one.name.lower(): one for one in entry_points(group=ENTRY_POINTS)}
 
 
 def _parse_bare(text: str) -> SerialEndpoint | TcpEndpoint:
@@ -149,7 +238,36 @@ def _with_options(uri: str, endpoint: SerialEndpoint, text: str | None) -> Seria
     return endpoint
 
 
-def _parse_host(uri: str, text: str) -> TcpEndpoint:
+def _split_identity(uri: str, text: str) -> tuple[str, str]:
+    place, mark, identity = text.partition("#")
+    if not mark:
+        raise _wrong(uri, "the identity is missing: #ID, as `serial-runtime identity` lists it")
+    return place, _parse_identity(uri, identity)
+
+
+def _parse_identity(uri: str, text: str) -> str:
+    # An ID is used as a file name by those who keep its secret.
+    if not _ID.fullmatch(text):
+        raise _wrong(uri, f"{text!r} is no ID: 1 to 64 letters, digits, '_' and '-'")
+    return text
+
+
+def _parse_wamp(uri: str, scheme: str, text: str) -> WampEndpoint:
+    url, *names = text.split("#")
+    if len(names) != 2:
+        raise _wrong(uri, "#realm#ID must follow the address of the router")
+    realm, identity = names
+    if not _REALM.fullmatch(realm):
+        raise _wrong(uri, f"{realm!r} is no realm: names without white space, joined by dots")
+    place, slash, path = url.partition("/")
+    if not _PATH.fullmatch("/" + path) or _BAD_ESCAPE.search(path):
+        raise _wrong(uri, "the path has a character that does not belong")
+    host, port = _parse_host(uri, place, _WAMP_PORTS[scheme])
+    identity = _parse_identity(uri, identity)
+    return WampEndpoint(scheme == "WAMPS", host, port, slash + path or "/", realm, identity)
+
+
+def _parse_host(uri: str, text: str, default_port: int = DEFAULT_PORT) -> TcpEndpoint:
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or not _IPV6.fullmatch(host):
@@ -163,7 +281,7 @@ def _parse_host(uri: str, text: str) -> TcpEndpoint:
             raise _wrong(uri, "IPv6 addresses go in brackets")
         if not _HOST.fullmatch(host):
             raise _wrong(uri, "the host name is missing or has a character that does not belong")
-    return TcpEndpoint(host, _parse_port(uri, port) if colon else DEFAULT_PORT)
+    return TcpEndpoint(host, _parse_port(uri, port) if colon else default_port)
 
 
 def _parse_port(uri: str, text: str) -> int:

@@ -191,7 +191,7 @@ def test_no_device(tmp_path: Path) -> None:
 
 def test_a_line_that_takes_nothing() -> None:
     read_fd, write_fd = os.pipe()
-    transport = FdTransport(write_fd, "full", reliable=False, write_base_s=0.05)
+    transport = FdTransport(write_fd, "full", kind="serial", write_base_s=0.05)
     with pytest.raises(LinkTimeout, match=r"full: \d+ of 1000000 bytes not taken by the line"):
         transport.write(bytes(1_000_000))
     transport.close()
@@ -200,7 +200,7 @@ def test_a_line_that_takes_nothing() -> None:
 
 def test_the_deadline_of_a_write_grows_with_the_data() -> None:
     read_fd, write_fd = os.pipe()
-    transport = FdTransport(write_fd, "full", reliable=False, write_base_s=0.0, line_rate_Bps=1e7)
+    transport = FdTransport(write_fd, "full", kind="serial", write_base_s=0.0, line_rate_Bps=1e7)
     with pytest.raises(LinkTimeout, match=r"within 0\.3 s"):
         transport.write(bytes(1_000_000))
     transport.close()

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serial_runtime.errors import UriError
-from serial_runtime.transport.uri import AUTO_BAUD, LoopEndpoint, SerialEndpoint, TcpEndpoint, parse
+from serial_runtime.transport.uri import (
+    AUTO_BAUD,
+    LocalEndpoint,
+    LoopEndpoint,
+    PyroEndpoint,
+    SerialEndpoint,
+    TcpEndpoint,
+    TlsEndpoint,
+    WampEndpoint,
+    parse,
+)
 
 BY_PATH = "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0"
 
@@ -45,6 +55,17 @@ BY_PATH = "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0"
         ("COM4:57600", SerialEndpoint("COM4", 57600)),
         ("plc:3000", TcpEndpoint("plc", 3000)),
         ("[::1]:3000", TcpEndpoint("::1", 3000)),
+        ("ERPCS://plc#board-1", TlsEndpoint("plc", 4000, "board-1")),
+        ("erpcs://[::1]:4001#b_2", TlsEndpoint("::1", 4001, "b_2")),
+        ("WAMP://router#r#b", WampEndpoint(False, "router", 80, "/", "r", "b")),
+        (
+            "WAMPS://router:8888/ws/a%20b?x=1#plant.hall-1#b",
+            WampEndpoint(True, "router", 8888, "/ws/a%20b?x=1", "plant.hall-1", "b"),
+        ),
+        ("WAMPS://[::1]#r#b", WampEndpoint(True, "::1", 443, "/", "r", "b")),
+        ("PYRO://plc", PyroEndpoint("plc", 3000)),
+        ("PYROS://plc:3001#b", PyroEndpoint("plc", 3001, "b")),
+        ("LOCAL://", LocalEndpoint()),
         ("loop://test", LoopEndpoint("test")),
         ("socket://127.0.0.1:7000", SerialEndpoint("socket://127.0.0.1:7000", 115200)),
     ],
@@ -88,10 +109,22 @@ def test_accepted(uri: str, endpoint: object) -> None:
         ("ERPC:///dev/x%zz", "is written %25"),
         ("ERPC:///dev/x%00", "no device path"),
         ("ERPC:///dev/", "no device path"),
-        ("ERPCS://plc#ID", "ERPCS:// is not supported by this version"),
-        ("wamp://plc#realm#ID", "WAMP:// is not supported by this version"),
-        ("PYRO://plc", "PYRO:// is not supported by this version"),
-        ("LOCAL://", "LOCAL:// is not supported by this version"),
+        ("ERPCS://plc", "identity is missing"),
+        ("ERPCS://plc#", "'' is no ID"),
+        ("ERPCS://plc#../evil", "'../evil' is no ID"),
+        ("ERPCS://plc#a#b", "'a#b' is no ID"),
+        ("ERPCS://plc#" + 65 * "x", "is no ID"),
+        ("ERPCS:///dev/ttyS0#ID", "host name is missing"),
+        ("WAMP://plc", "#realm#ID must follow"),
+        ("WAMP://plc#realm", "#realm#ID must follow"),
+        ("WAMP://plc#realm#ID#x", "#realm#ID must follow"),
+        ("WAMP://plc##ID", "'' is no realm"),
+        ("WAMP://plc#a..b#ID", "'a..b' is no realm"),
+        ("WAMP://plc/a\\b#realm#ID", "path has a character"),
+        ("WAMP://plc/%zz#realm#ID", "path has a character"),
+        ("PYRO://plc#ID", "character that does not belong"),
+        ("PYROS://plc", "identity is missing"),
+        ("LOCAL://plc", "nothing follows LOCAL://"),
         ("http://plc", "unknown scheme http://"),
         ("plc", "neither host:port nor a device path"),
         ("tty/0", "neither host:port nor a device path"),
