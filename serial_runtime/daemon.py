@@ -200,21 +200,16 @@ def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
 
 
 def _server(profile: Profile, plc: PLC, backend: str, control: _Control) -> Server:
+    from serial_runtime.plc.identity import load_or_create
     from serial_runtime.protocol.session import ServerSessions
     from serial_runtime.rpc.server import Server
     from serial_runtime.rpc.service import About
 
     sessions = ServerSessions(int.from_bytes(os.urandom(4), "little"))
+    own = load_or_create(profile.store.dir, os.uname().nodename)
     kib = min(profile.store.max_program_kib, profile.store.blob_quota_kib)
-    about = About(_board_id(), plc.version, backend, kib * 1024)
+    about = About(own.id, plc.version, backend, kib * 1024)
     return Server(plc, sessions, about, control.request_restart, plc.worker)
-
-
-def _board_id() -> str:
-    """The host's name, as far as it can be one: clients use it as a file name."""
-    name = os.uname().nodename
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "-" for c in name)
-    return kept[:64] or "board"
 
 
 def _execute_again(plc: PLC, listeners: Listeners, log: list[LogRecord]) -> None:
