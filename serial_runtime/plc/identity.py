@@ -7,20 +7,17 @@ The board's own identity is made at the first start. Others are added by hand or
 ``serial-runtime identity add``, so that each client of ERPCS may have a secret and a role of its
 own. The file is replaced whole by a rename, so a reader needs no lock and a power cut leaves the
 old or the new one; whoever changes it holds a lock on the directory.
-
-A secret is what TLS-PSK, stunnel and the IDE all take (interop: PSK rules): ASCII without blanks,
-16 to 256 characters, not all of them hexadecimal digits.
 """
 
 from __future__ import annotations
 
-import binascii
 import contextlib
 import fcntl
 import os
 from typing import NamedTuple
 
 from serial_runtime.errors import ConfigError, StoreError
+from serial_runtime.psk import check_id, check_secret, new_id, new_secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,9 +25,6 @@ if TYPE_CHECKING:
 
 FILE = "identities.txt"
 ROLES = ("view", "operate", "program")  # from the least to the most
-_MOST_ID, _LEAST_SECRET, _MOST_SECRET = 64, 16, 256
-_SECRET_BYTES = 32  # of randomness in one we make
-_HEX = frozenset("0123456789abcdefABCDEF")
 
 
 class Identity(NamedTuple):
@@ -44,7 +38,7 @@ class Identity(NamedTuple):
 def load_or_create(store_dir: str, default_id: str) -> Identity:
     """The board's own identity; made, durable, when there is none yet.
 
-    `default_id` is made an ID and unlikely to collide, see ``new_id``. Any process, at any time.
+    `default_id` is made an ID and unlikely to collide, see ``psk.new_id``. Any process, any time.
     ConfigError: the file is damaged. StoreError: it cannot be read or written.
     """
     known = read(store_dir)
@@ -101,43 +95,6 @@ def changing(store_dir: str) -> Iterator[list[Identity]]:
         raise StoreError(f"{store_dir}/{FILE}: cannot be written: {error.strerror}") from error
     finally:
         os.close(directory)
-
-
-def check_id(text: str) -> str:
-    """`text` when it is an ID. ConfigError: clients use it as a file name."""
-    plain = text.replace("-", "").replace("_", "")
-    if not 0 < len(text) <= _MOST_ID or not text.isascii() or (plain and not plain.isalnum()):
-        raise ConfigError(f"{text[:80]!r} is not an ID: expected 1 to 64 of A-Z a-z 0-9 _ -")
-    return text
-
-
-def check_secret(text: str) -> str:
-    """`text` when it is a secret that every peer takes. ConfigError; it never tells the secret."""
-    if not _LEAST_SECRET <= len(text) <= _MOST_SECRET:
-        raise ConfigError(f"the secret has {len(text)} characters: expected 16 to 256")
-    if not all("!" <= c <= "~" for c in text):
-        raise ConfigError("the secret must be ASCII without blanks and control characters")
-    if _HEX.issuperset(text):
-        raise ConfigError(
-            "the secret has nothing but hexadecimal digits, which stunnel takes for binary: "
-            "let it have another character"
-        )
-    return text
-
-
-def new_id(name: str) -> str:
-    """An ID that begins with `name`; 32 random bits tell apart boards of the same name."""
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "-" for c in name)
-    return f"{kept[: _MOST_ID - 9] or 'board'}-{os.urandom(4).hex()}"
-
-
-def new_secret() -> str:
-    """43 random characters of A-Z a-z 0-9 _ -, 256 bits."""
-    while True:
-        encoded = binascii.b2a_base64(os.urandom(_SECRET_BYTES), newline=False)
-        text = encoded.decode().rstrip("=").replace("+", "-").replace("/", "_")
-        if not _HEX.issuperset(text):
-            return text
 
 
 def _parse(text: bytes, path: str) -> list[Identity]:

@@ -32,7 +32,8 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from serial_runtime.errors import UriError
+from serial_runtime.errors import ConfigError, UriError
+from serial_runtime.psk import check_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +60,6 @@ _BAUD = re.compile(r"(.+):([0-9]+|auto)", re.DOTALL)
 _PORT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _COM = re.compile(r"COM[0-9]+(:([0-9]+|auto))?(\?.*)?", re.IGNORECASE)
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*)")
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Realms are URIs of dot-separated components (WAMP specification, "URIs", loose form).
 _REALM = re.compile(r"[^\s.#]+(\.[^\s.#]+)*")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/%?-]*")
@@ -246,10 +246,10 @@ def _split_identity(uri: str, text: str) -> tuple[str, str]:
 
 
 def _parse_identity(uri: str, text: str) -> str:
-    # An ID is used as a file name by those who keep its secret.
-    if not _ID.fullmatch(text):
-        raise _wrong(uri, f"{text!r} is no ID: 1 to 64 letters, digits, '_' and '-'")
-    return text
+    try:
+        return check_id(text)
+    except ConfigError as error:
+        raise _wrong(uri, str(error)) from None
 
 
 def _parse_wamp(uri: str, scheme: str, text: str) -> WampEndpoint:

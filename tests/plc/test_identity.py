@@ -7,8 +7,6 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from serial_runtime.errors import ConfigError, StoreError
 from serial_runtime.plc import identity
@@ -41,16 +39,6 @@ def test_boards_of_the_same_name_differ(tmp_path: Path) -> None:
     assert first.secret != second.secret
 
 
-@given(st.text(max_size=100))
-def test_every_host_name_gives_an_id(name: str) -> None:
-    identity.check_id(identity.new_id(name))
-
-
-def test_a_new_secret_is_one_that_every_peer_takes() -> None:
-    for _ in range(100):
-        identity.check_secret(identity.new_secret())
-
-
 def make(directory: str) -> Identity:
     return identity.load_or_create(directory, "board")
 
@@ -73,9 +61,9 @@ def test_all_identities_with_their_roles(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (f"../evil:{SECRET}", "not an ID"),
-        (f":{SECRET}", "not an ID"),
-        (f"{'x' * 65}:{SECRET}", "not an ID"),
+        (f"../evil:{SECRET}", "no ID"),
+        (f":{SECRET}", "no ID"),
+        (f"{'x' * 65}:{SECRET}", "no ID"),
         ("board:short", "5 characters"),
         ("board", "0 characters"),
         (f"board:{'x' * 257}", "257 characters"),
