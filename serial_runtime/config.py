@@ -80,6 +80,20 @@ class Store(NamedTuple):
     trace_buffer_kib: int = 4096
 
 
+class Policy(NamedTuple):
+    """[policy]: who may do what; see docs/security.md. Roles by the way in that a client takes."""
+
+    serial: str = "program"
+    tcp: str = "program"
+    tls: str = "program"
+    wamp: str = "program"
+    pyro: str = "program"
+    pairing: str = "serial"  # "serial", "window" or "off": when the board's secret is told
+    programs: str = "any"  # or "signed"
+    program_keys: str = ""  # file of the keys whose signatures count
+    audit_kib: int = 256  # of the audit log on the disk; 0: none
+
+
 class Profile(NamedTuple):
     """A whole board profile."""
 
@@ -88,6 +102,7 @@ class Profile(NamedTuple):
     rt: RealTime = RealTime()
     io: Io = Io()
     store: Store = Store()
+    policy: Policy = Policy()
 
 
 def load_profile(path: str) -> Profile:
@@ -207,10 +222,19 @@ def _port(key: str, value: object) -> str:
     return value
 
 
-def _rs485(key: str, value: object) -> str:
-    if value in ("off", "driver", "adapter"):
-        return str(value)
-    raise ConfigError(f'{key} = {value!r}: expected "off", "driver" or "adapter"')
+def _one_of(*words: str) -> Callable[[str, object], str]:
+    quoted = [f'"{word}"' for word in words]
+    accepted = f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+    def check(key: str, value: object) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise ConfigError(f"{key} = {value!r}: expected {accepted}")
+        return value
+
+    return check
+
+
+_role = _one_of("view", "operate", "program")
 
 
 def _listen(key: str, value: object) -> ListenAddress:
@@ -241,7 +265,7 @@ _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
     "serial": {
         "port": _port,
         "baud": _integer(LOWEST_BAUD, HIGHEST_BAUD, " baud"),
-        "rs485": _rs485,
+        "rs485": _one_of("off", "driver", "adapter"),
         "rs485_rts_high": _boolean,
         "rs485_turnaround_ms": _integer(0, 1000, " ms"),
     },
@@ -260,5 +284,16 @@ _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
         "max_program_kib": _integer(1, 1_048_576, " KiB"),
         "blob_quota_kib": _integer(1, 4_194_304, " KiB"),
         "trace_buffer_kib": _integer(64, 1_048_576, " KiB"),
+    },
+    "policy": {
+        "serial": _role,
+        "tcp": _role,
+        "tls": _role,
+        "wamp": _role,
+        "pyro": _role,
+        "pairing": _one_of("serial", "window", "off"),
+        "programs": _one_of("any", "signed"),
+        "program_keys": _text,
+        "audit_kib": _integer(0, 1_048_576, " KiB (0: none)"),
     },
 }

@@ -23,14 +23,16 @@ import sys
 import threading
 import time
 
-from serial_runtime.errors import StateError, WorkerBusy, WorkerStopped
+from serial_runtime.errors import ConfigError, StateError, WorkerBusy, WorkerStopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.board import LogRecord
     from serial_runtime.config import Profile
     from serial_runtime.listeners import Listeners
+    from serial_runtime.plc.audit import AuditLog
     from serial_runtime.plc.plc_object import PLC
+    from serial_runtime.rpc.access import Access
     from serial_runtime.rpc.server import Server
     from serial_runtime.worker import Worker
 
@@ -165,6 +167,8 @@ def run(profile: Profile) -> int:
         plc.autoload(start)
 
     worker.run(first, housekeeping=plc.housekeeping)
+    if server.access.audit is not None:
+        server.access.audit.close()
     if control.restart:
         _execute_again(plc, listeners, control.log)
     return 0
@@ -177,6 +181,9 @@ def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
     from serial_runtime.plc.plc_object import PLC
     from serial_runtime.plc.program_store import ProgramStore
 
+    policy = profile.policy
+    if policy.programs == "signed" and not policy.program_keys:
+        raise ConfigError('policy.programs = "signed" needs policy.program_keys, the file of keys')
     store = ProgramStore(profile.store.dir, max_program_bytes=profile.store.max_program_kib * 1024)
     board = Board(
         Options(
@@ -195,6 +202,7 @@ def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
         version=serial_runtime.__version__,
         blob_quota_bytes=profile.store.blob_quota_kib * 1024,
         trace_buffer_bytes=profile.store.trace_buffer_kib * 1024,
+        keys_path=policy.program_keys if policy.programs == "signed" else "",
     )
     return plc, board.backend
 
@@ -209,7 +217,23 @@ def _server(profile: Profile, plc: PLC, backend: str, control: _Control) -> Serv
     own = load_or_create(profile.store.dir, os.uname().nodename)
     kib = min(profile.store.max_program_kib, profile.store.blob_quota_kib)
     about = About(own.id, plc.version, backend, kib * 1024)
-    return Server(plc, sessions, about, control.request_restart, plc.worker)
+    access = _access(profile, plc)
+    return Server(plc, sessions, about, control.request_restart, plc.worker, access)
+
+
+def _access(profile: Profile, plc: PLC) -> Access:
+    from serial_runtime.plc.log import CRITICAL
+    from serial_runtime.rpc.access import Access, Role
+
+    policy, directory = profile.policy, profile.store.dir
+    kinds = ("serial", "tcp", "tls", "wamp", "pyro")
+    roles = {kind: Role[getattr(policy, kind).upper()] for kind in kinds}
+    audit: AuditLog | None = None
+    if policy.audit_kib:
+        from serial_runtime.plc.audit import AuditLog
+
+        audit = AuditLog(directory, policy.audit_kib * 1024, lambda text: plc.log(CRITICAL, text))
+    return Access(roles, directory, policy.pairing, audit)
 
 
 def _execute_again(plc: PLC, listeners: Listeners, log: list[LogRecord]) -> None:

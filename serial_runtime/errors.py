@@ -47,6 +47,10 @@ class CallUnsupported(CallRefused):
     """The peer does not know this service or method."""
 
 
+class AccessDenied(CallRefused):
+    """The policy of the board does not let this client make the call."""
+
+
 class ImageError(SerialRuntimeError):
     """A program file is not an image this board can run (architecture, ABI, content)."""
 

@@ -47,6 +47,16 @@ autostart = true
 max_program_kib = 100
 blob_quota_kib = 200
 trace_buffer_kib = 300
+[policy]
+serial = "operate"
+tcp = "view"
+tls = "view"
+wamp = "operate"
+pyro = "view"
+pairing = "window"
+programs = "signed"
+program_keys = "/etc/keys"
+audit_kib = 0
 """
 
 
@@ -57,6 +67,8 @@ def test_every_key_arrives() -> None:
     assert profile.rt == (70, 1, 250, 512, -1)
     assert profile.io.driver == "sim:tank-1"
     assert profile.store == ("/var/lib/plc", True, 100, 200, 300)
+    roles = ("operate", "view", "view", "operate", "view")
+    assert profile.policy == (*roles, "window", "signed", "/etc/keys", 0)
 
 
 def test_every_key_can_be_left_out() -> None:
@@ -67,7 +79,7 @@ def test_every_key_can_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("[sreial]", ["sreial", "serial, tcp, rt, io, store"]),
+        ("[sreial]", ["sreial", "serial, tcp, rt, io, store, policy"]),
         ("baud = 1", ["key 'baud'", "sections are"]),
         ("serial = 3", ["serial", "[serial]"]),
         ("[serial]\nbuad = 9600", ["serial.buad", "port, baud"]),
@@ -89,6 +101,8 @@ def test_every_key_can_be_left_out() -> None:
         ("[store]\ndir = ''", ["store.dir", "not empty"]),
         ("[store]\nautostart = 1", ["store.autostart", "true or false"]),
         ("[store]\nmax_program_kib = 0", ["store.max_program_kib", "from 1"]),
+        ("[policy]\ntcp = 'admin'", ["policy.tcp", '"view", "operate" or "program"']),
+        ("[policy]\ntcp = ['view']", ["policy.tcp", '"view", "operate" or "program"']),
         ("[serial", ["TOML"]),
     ],
 )

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Brings programs from the store into the board and out again. Worker thread only, but `prepare`.
 
-A new program disturbs the present one only after its digest, ELF header and a trial load in a
-child process were right. If the board refuses it then, the one before stays loaded, stopped. The
-program that is loaded already (same MD5) is never closed and opened again: some platforms do not
-survive that, and a start resets its variables anyway.
+A new program disturbs the present one only after its signature (where the policy asks for one), its
+digest, ELF header and a trial load in a child process were right. If the board refuses it then, the
+one before stays loaded, stopped. The program that is loaded already (same MD5) is never closed and
+opened again: some platforms do not survive that, and a start resets its variables anyway.
 """
 
 from __future__ import annotations
@@ -43,12 +43,15 @@ class Loader:
         watch: Watch,
         log: Log,
         trial: Callable[[str], None],
+        keys_path: str = "",
     ) -> None:
+        """`keys_path`: a program must be signed with one of these keys, see ``signature``."""
         self._board = board
         self._store = store
         self._watch = watch
         self._log = log
         self._trial = trial
+        self._keys_path = keys_path
         self._run_path = ""
         self.image: Image | None = None
         self.loaded: StoredProgram | None = None
@@ -62,6 +65,10 @@ class Loader:
         `same`: it `is_loaded`. Any thread, but one at a time. Takes as long as the disk and the
         trial load do; the present program runs on, and is untouched by StoreError, ImageError.
         """
+        if self._keys_path:
+            from serial_runtime.plc.signature import check
+
+            check(program, files, self._keys_path)
         candidate = self._store.prepare(program, md5, files, None if same else self._check)
         return Prepared(candidate, "" if same else self._store.copy_to_run(candidate))
 
@@ -99,6 +106,7 @@ class Loader:
         if self._store.has_pending:
             try:
                 candidate = self._store.take_pending()
+                self._check_signature(candidate)
                 self._switch(candidate, self._store.copy_to_run(candidate))
             except SerialRuntimeError as error:
                 self._log.add(CRITICAL, f"the new program cannot be loaded: {error}")
@@ -130,6 +138,12 @@ class Loader:
         self.loaded = None
         self._store.drop_from_run(self._run_path)
         self._run_path = ""
+
+    def _check_signature(self, stored: StoredProgram) -> None:
+        if self._keys_path:
+            from serial_runtime.plc.signature import check_stored
+
+            check_stored(stored, self._keys_path)
 
     def _check(self, path: str) -> None:
         elf.check_file(path)
@@ -169,6 +183,7 @@ class Loader:
             return
         try:
             program = self._store.current()
+            self._check_signature(program)
             elf.check_file(program.path)
             self._load(program, self._store.copy_to_run(program))
             self.broken = ""

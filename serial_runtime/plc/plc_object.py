@@ -78,7 +78,9 @@ class PLC:
         blob_quota_bytes: int = 32 << 20,
         trace_buffer_bytes: int = 4 << 20,
         trial: Callable[[str], None] = load_on_trial,
+        keys_path: str = "",
     ) -> None:
+        """`keys_path`: only programs signed with one of these keys are taken, "": any."""
         self.worker = worker
         self.version = version
         self.restart: RestartPlan | None = None
@@ -88,7 +90,7 @@ class PLC:
         self._uploads = Uploads(store.uploads_directory, blob_quota_bytes, self._blobs, store.find)
         self._log = Log()
         self._watch = Watch(board, Trace(board, trace_buffer_bytes))
-        self._loader = Loader(board, store, self._watch, self._log, trial)
+        self._loader = Loader(board, store, self._watch, self._log, trial, keys_path)
         # Owners and ids of the blobs that one `new_plc` at a time has claimed: they cannot change.
         self._installing: frozenset[tuple[Hashable, bytes]] = frozenset()
         self._fault_told = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from struct import Struct
 
-from serial_runtime.errors import ProtocolError, SerialRuntimeError
+from serial_runtime.errors import AccessDenied, ProtocolError, SerialRuntimeError
 from serial_runtime.protocol import envelope
 from serial_runtime.protocol.codec import Codec
 from serial_runtime.protocol.refusal import encode_refusal
@@ -32,7 +32,7 @@ from serial_runtime.rpc.service import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.plc.plc_object import PLC
-    from serial_runtime.rpc.access import Peer
+    from serial_runtime.rpc.access import Caller
     from serial_runtime.rpc.served_line import ServedLine
 
 _MESSAGE = Struct("<II")
@@ -75,16 +75,16 @@ class Calls:
         about: About,
         owner: Hashable,
         line: ServedLine,
-        peer: Peer,
+        caller: Caller,
     ) -> None:
         """`owner`: whose blobs plain calls mean; those in envelopes mean their session's."""
-        self.peer = peer
         self.restarts = False  # a call was answered by a restart of the runtime
         self._plc = plc
         self._owner = owner
-        self._ide_handler = IdeHandler(plc, limits)
+        self._caller = caller
+        self._ide_handler = IdeHandler(plc, limits, caller)
         self._ide = BeremizPLCObjectServiceService(self._ide_handler)
-        self._board_handler = BoardHandler(plc, limits, about, line)
+        self._board_handler = BoardHandler(plc, limits, about, line, caller)
         self._board = BoardServiceService(self._board_handler)
         self._codec = Codec()
 
@@ -94,14 +94,15 @@ class Calls:
         codec.buffer = call.payload
         try:
             if call.method == Ide.GETPLCSTATUS_ID and call.service == Ide.SERVICE_ID:
-                return envelope.DONE, encode_status(self._plc)
-            if call.service == Ide.SERVICE_ID:
-                self._call_ide(call.session, call.method, 0)
-            elif call.service == IBoardService.SERVICE_ID:
-                self._board_handler.owner = call.session
-                self._board.dispatch(call.method, 0, codec)
-            else:
-                return envelope.UNSUPPORTED, b""
+                return envelope.DONE, encode_status(self._plc)  # anybody may
+            with self._caller.calling(call.service, call.method, call.session):
+                if call.service == Ide.SERVICE_ID:
+                    self._call_ide(call.session, call.method, 0)
+                elif call.service == IBoardService.SERVICE_ID:
+                    self._board_handler.owner = call.session
+                    self._board.dispatch(call.method, 0, codec)
+                else:
+                    return envelope.UNSUPPORTED, b""
         except (UnknownIdeMethod, UnknownBoardMethod):
             return envelope.UNSUPPORTED, b""
         except SerialRuntimeError as error:
@@ -124,7 +125,8 @@ class Calls:
         try:
             if service != Ide.SERVICE_ID:
                 raise UnknownIdeMethod(f"there is no service {service}")
-            self._call_ide(self._owner, method, sequence)
+            with self._caller.calling(service, method):
+                self._call_ide(self._owner, method, sequence)
             reply = bytes(codec.buffer)
         except UnknownIdeMethod as error:
             refusal = _UNKNOWN
@@ -134,7 +136,7 @@ class Calls:
             self._note(f"a client sent wrong arguments for method {method}: {error}")
         except SerialRuntimeError as error:
             refusal = plain_refusal(method)
-            if method not in _SILENT:
+            if method not in _SILENT or isinstance(error, AccessDenied):
                 self._note(str(error))
         except Exception as error:
             refusal = plain_refusal(method)

@@ -40,7 +40,7 @@ from serial_runtime.protocol import envelope
 from serial_runtime.protocol.frame import Frame, FrameDecoder, encode_frame
 from serial_runtime.protocol.session import Action, ServerSessions
 from serial_runtime.protocol.timing import IDLE_S, LINE_FRAME, LONGEST_FRAME, REPLY_S
-from serial_runtime.rpc.access import Peer
+from serial_runtime.rpc.access import Access, Caller, Peer
 from serial_runtime.rpc.calls import Calls, is_slow, log_internal
 from serial_runtime.rpc.served_line import ServedLine
 from serial_runtime.rpc.service import About, Limits
@@ -81,16 +81,19 @@ class Server:
         about: About,
         on_restart: Callable[[], None] = lambda: None,
         worker: Worker | None = None,
+        access: Access | None = None,
     ) -> None:
         """`on_restart` is called after a reply when the PLC asks to execute the runtime anew.
 
-        `worker`: the PLC's, to serve serial lines itself.
+        `worker`: the PLC's, to serve serial lines itself. `access`: who may do what; without it
+        everybody may do everything, and is told no secret.
         """
         self.plc = plc
         self.sessions = sessions
         self.about = about
         self.on_restart = on_restart
         self.worker = worker
+        self.access = access if access is not None else Access()
         self._listeners: list[Listener] = []
         self._links: set[Link] = set()
         self._lock = threading.Lock()  # protects _links
@@ -367,7 +370,8 @@ class Link:
     def _new_calls(self) -> Calls:
         server = self._server
         peer = Peer.of(self.transport)
-        return Calls(server.plc, self.limits, server.about, self._owner, self._line, peer)
+        caller = Caller(server.access, peer, server.sessions.is_bridged)
+        return Calls(server.plc, self.limits, server.about, self._owner, self._line, caller)
 
     def _aside(self, job: Callable[[Calls], list[Action]]) -> None:
         def run() -> None:

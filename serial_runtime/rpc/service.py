@@ -10,17 +10,19 @@ used by that link's thread only.
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from struct import Struct, pack
 from typing import NamedTuple
 
 from erpc import Reference
 
-from serial_runtime.errors import CallUnsupported, VariableError
+from serial_runtime.errors import VariableError
 from serial_runtime.plc.coding import UploadPlan, codings
+from serial_runtime.plc.log import WARNING
 from serial_runtime.plc.trace import TraceOptions
 from serial_runtime.plc.trigger import TriggerOrder
 from serial_runtime.protocol.timing import LossMeter
+from serial_runtime.rpc.access import Role
 from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.interface import IBoardService
 from serial_runtime.rpc.ide import common as ide_types
@@ -31,11 +33,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.board import Distribution
     from serial_runtime.plc.plc_object import PLC
+    from serial_runtime.rpc.access import Caller
     from serial_runtime.rpc.served_line import ServedLine
 
 _REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
 _BATCH_OVERHEAD = 80  # the same of ReadTrace
 _LEAST_LONG_REPLY = 512
+_DETAIL = 200  # characters of what a call changes, in the audit log
 _ROW_BYTES = 12  # of a variable on the wire, beside its two texts
 _STATUS = Struct("<i4II")
 _UNSUPPORTED, _FAILED, _INVALID = 2, 1, 22  # return values; 2 keeps the IDE connected
@@ -126,10 +130,11 @@ def encode_status(plc: PLC) -> bytes:
 class IdeHandler(Ide):
     """Service 1. `owner` names whose blobs the calls mean; it is set before each call."""
 
-    def __init__(self, plc: PLC, limits: Limits) -> None:
+    def __init__(self, plc: PLC, limits: Limits, caller: Caller) -> None:
         self.owner: Hashable = None
         self._plc = plc
         self._limits = limits
+        self._caller = caller
 
     def AppendChunkToBlob(self, data: bytes, blobID: bytes, newBlobID: Reference) -> int:
         newBlobID.value = self._plc.append_chunk(self.owner, data, blobID)
@@ -141,8 +146,11 @@ class IdeHandler(Ide):
         return 0
 
     def GetPLCID(self, plcID: Reference) -> int:
-        # An empty secret would overwrite the one the IDE keeps, and a secret is not handed out.
-        raise CallUnsupported("the identity is told by GetCapabilities; the secret is not told")
+        # An empty secret would overwrite the one the IDE keeps: there is one, or a refusal.
+        found = self._caller.identity()
+        self._plc.log(WARNING, f"the secret of {found.id} was told to {self._caller.peer}")
+        plcID.value = ide_types.Identity(found.id, found.secret)
+        return 0
 
     def GetPLCstatus(self, status: Reference) -> int:
         state, counts = self._plc.status()
@@ -168,6 +176,7 @@ class IdeHandler(Ide):
         success: Reference,
     ) -> int:
         files = [(file.fname, file.blobID) for file in extrafiles]
+        self._caller.detail = " ".join([md5sum, *(name for name, _ in files)])[:_DETAIL]
         self._plc.new_plc(self.owner, md5sum, plcObjectBlobID, files)
         success.value = True
         return 0
@@ -191,6 +200,12 @@ class IdeHandler(Ide):
     def SetTraceVariablesList(
         self, orders: list[ide_types.TraceOrder], debugtoken: Reference
     ) -> int:
+        forces = {order.idx: order.force for order in orders if order.force}
+        if forces:
+            self._caller.detail = _forces_text(forces)
+            self._caller.need(Role.OPERATE, "to force variables")
+        elif orders and not self._caller.may(Role.OPERATE) and self._plc.forced()[1]:
+            self._caller.need(Role.OPERATE, "to release forced variables by another trace list")
         debugtoken.value = self._plc.set_trace_list([(o.idx, o.force) for o in orders])
         return 0
 
@@ -207,12 +222,15 @@ class IdeHandler(Ide):
 class BoardHandler(IBoardService):
     """Service 2. `owner` names whose uploads the calls mean; it is set before each call."""
 
-    def __init__(self, plc: PLC, limits: Limits, about: About, line: ServedLine) -> None:
+    def __init__(
+        self, plc: PLC, limits: Limits, about: About, line: ServedLine, caller: Caller
+    ) -> None:
         self.owner: Hashable = None
         self._plc = plc
         self._limits = limits
         self._about = about
         self._line = line
+        self._caller = caller
 
     def GetCapabilities(self, capabilities: Reference) -> None:
         capabilities.value = board_types.Capabilities(
@@ -288,7 +306,9 @@ class BoardHandler(IBoardService):
             )
 
     def ForceVariables(self, table: int, forces: list[board_types.Force]) -> None:
-        self._plc.force_variables({force.index: force.value for force in forces}, table)
+        values = {force.index: force.value for force in forces}
+        self._caller.detail = _forces_text(values)
+        self._plc.force_variables(values, table)
 
     def GetForced(self, table: Reference, indices: Reference) -> None:
         table.value, forced = self._plc.forced()
@@ -298,6 +318,8 @@ class BoardHandler(IBoardService):
         self._plc.release_forces()
 
     def GetStatistics(self, reset: bool, statistics: Reference) -> None:
+        if reset:
+            self._caller.need(Role.OPERATE, "to reset the statistics")
         found = self._plc.statistics(reset)
         statistics.value = board_types.CycleStatistics(
             ticks=found.ticks,
@@ -371,6 +393,11 @@ class BoardHandler(IBoardService):
 
     def Echo(self, data: bytes, same: Reference) -> None:
         same.value = bytes(data[: self._limits.reply_bytes - _REPLY_OVERHEAD])
+
+
+def _forces_text(values: Mapping[int, bytes]) -> str:
+    """For the audit log: indices and values; an empty value releases."""
+    return " ".join(f"{index}={value.hex()}" for index, value in values.items())[:_DETAIL]
 
 
 def _distribution(found: Distribution) -> board_types.Distribution:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from types import MappingProxyType
 
 from fake_board import FakeBoard, words_of
 from tiny_elf import Wrong, tiny_image
@@ -54,6 +55,7 @@ class Scene:
         return self.board.as_board()
 
     trial = staticmethod(trial)
+    options: Mapping[str, str] = MappingProxyType({})  # of the PLC object
 
     def begin(self) -> None:
         """A new process."""
@@ -69,6 +71,7 @@ class Scene:
             blob_quota_bytes=1 << 18,
             trace_buffer_bytes=1 << 16,
             trial=self.trial,
+            **self.options,
         )
 
     def end(self) -> None:
