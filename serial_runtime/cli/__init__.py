@@ -29,6 +29,10 @@ COMMANDS = {
     "doctor": ("doctor", "check a serial port of this machine"),
     "line": ("line", "a virtual serial cable, as bad as wanted"),
     "bridge": ("bridge", "offer a board on a serial line to IDEs on TCP"),
+    "pair": ("pair", "ask a board for its ID and secret, and keep them"),
+    "identity": ("identity", "IDs and secrets, of this board or of the boards this host knows"),
+    "sign": ("sign", "sign a program, for boards that take no other"),
+    "audit": ("audit", "who changed what on this board"),
     "demo": ("demo", "all of it, on a virtual serial cable"),
 }
 

@@ -77,6 +77,18 @@ def _check_machine(image: bytes, name: str, board: Client) -> None:
         )
 
 
+def _extra_files(arguments: argparse.Namespace, image: Path) -> list[tuple[str, bytes]]:
+    """Names and contents of what goes along; a signature that lies beside the image does."""
+    from serial_runtime.cli.sign import SUFFIX
+    from serial_runtime.plc.signature import FILE
+
+    files = [(Path(name).name, Path(name).read_bytes()) for name in arguments.extra]
+    signed = image.with_name(image.name + SUFFIX)
+    if signed.exists() and FILE not in dict(files):
+        files.append((FILE, signed.read_bytes()))
+    return files
+
+
 def _run(arguments: argparse.Namespace) -> int:
     if len(arguments.file) != 1:
         raise UsageError("give one image file")
@@ -84,6 +96,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     file = Path(arguments.file[0])
     image = file.read_bytes()
+    extra = _extra_files(arguments, file)
     with open_board(arguments) as board:
         if board.ours:
             _check_machine(image, file.name, board)
@@ -92,7 +105,9 @@ def _run(arguments: argparse.Namespace) -> int:
         progress = _Progress(arguments)
         try:
             try:
-                sent = board.download(image, progress=progress, whole=arguments.whole)
+                sent = board.download(
+                    image, extra_files=extra, progress=progress, whole=arguments.whole
+                )
             finally:
                 progress.end()
         except KeyboardInterrupt:
@@ -133,6 +148,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--whole", action="store_true", help="send no patch of the program that the board has"
     )
+    parser.add_argument(
+        "--extra",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a file that belongs to the program; once for each",
+    )
     json_option(parser)
 
 
@@ -142,7 +164,8 @@ LOAD = Command(
     "program it has; a download that breaks off changes nothing, and the next one of the same "
     "image goes on from there. It is sent compressed, or as a patch of the program on the board "
     "if that was loaded from here. A running program is stopped when "
-    "it is replaced; `start`, or --start, runs the new one.",
+    "it is replaced; `start`, or --start, runs the new one. FILE.sig, which `sign` makes, is sent "
+    "along.",
     example="  serial-runtime load ERPC:///dev/ttyUSB0:115200 tank.so --start\n",
     options=_options,
     rest="file",

@@ -18,6 +18,7 @@ from erpc import Reference
 
 from serial_runtime.errors import (
     CallRefused,
+    CallUnsupported,
     ProtocolError,
     StateError,
     TableChanged,
@@ -234,6 +235,16 @@ class Client:
             return ""
         found: Identity = identity.value
         return found.ID
+
+    def identity(self) -> Identity:
+        """The board's ID and its secret. CallRefused: it tells nobody, or not here."""
+        identity = Reference()
+        value = self._ide.GetPLCID(identity)
+        found: Identity = identity.value
+        if value == _UNSUPPORTED or not (found.ID and found.PSK):
+            raise CallUnsupported("this runtime tells no identity, or not on this way in")
+        _check("GetPLCID", value)
+        return found
 
     def capabilities(self) -> Capabilities:
         """Versions and limits."""
