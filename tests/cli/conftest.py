@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import pytest
 
+import serial_runtime
 from serial_runtime import iec
 from serial_runtime.cli import main
-from serial_runtime.errors import CallRefused, LinkClosed, VariableError
+from serial_runtime.errors import CallRefused, CallUnsupported, LinkClosed, VariableError
 from serial_runtime.iec import IecType
 from serial_runtime.rpc import client
 from serial_runtime.rpc.board.common import (
@@ -26,9 +27,10 @@ from serial_runtime.rpc.board.common import (
     Variable,
 )
 from serial_runtime.rpc.client import LogLine, Sent, Snapshot
-from serial_runtime.rpc.ide.common import PlcStatus, Status
+from serial_runtime.rpc.ide.common import Identity, PlcStatus, Status
 from serial_runtime.rpc.link_figures import LinkFigures
 
+TANK = Path(serial_runtime.__file__).parent / "demo" / "tank.c"
 URI = "ERPC://fake:3000"
 
 
@@ -103,6 +105,8 @@ class FakeBoard:
         self.forces: dict[str, bytes] = {}
         self.lines: list[LogLine] = []
         self.image = b""
+        self.extra_files: list[tuple[str, bytes]] = []
+        self.secret = ""  # which it tells
         self.tick = 100
         self.fault = ""
         self.trace_batches: list[list[int] | tuple[list[int], dict[str, object]]] = []
@@ -148,6 +152,11 @@ class FakeBoard:
     def plc_id(self) -> str:
         return "STOCK"
 
+    def identity(self) -> Identity:
+        if not self.secret:
+            raise CallUnsupported("the secret is told in a pairing window only")
+        return Identity("FAKE", self.secret)
+
     def capabilities(self) -> Capabilities:
         return Capabilities("FAKE", "0.1.0", self.machine, "posix", 4096, 8)
 
@@ -168,6 +177,7 @@ class FakeBoard:
         self,
         image: bytes,
         md5: str = "",
+        extra_files: Sequence[tuple[str, bytes]] = (),
         progress: Callable[[int, int], None] = lambda *_: None,
         whole: bool = False,
     ) -> Sent:
@@ -175,6 +185,7 @@ class FakeBoard:
             progress(done, len(image))
         progress(len(image), len(image))
         self.image = image
+        self.extra_files = list(extra_files)
         return Sent(len(image), "as it is") if whole else Sent(321, "patch")
 
     def start(self) -> None:
@@ -289,3 +300,11 @@ def busy(board: FakeBoard) -> FakeBoard:
         shim=distribution(107),
     )
     return board
+
+
+@pytest.fixture
+def image(tmp_path: Path, run) -> Path:
+    """The demo program, built."""
+    path = tmp_path / "tank.so"
+    assert run("build", str(TANK), "-o", str(path)).status == 0
+    return path

@@ -23,13 +23,6 @@ from serial_runtime.rpc.ide.common import Status
 TANK = Path(serial_runtime.__file__).parent / "demo" / "tank.c"
 
 
-@pytest.fixture
-def image(tmp_path: Path, run) -> Path:
-    path = tmp_path / "tank.so"
-    assert run("build", str(TANK), "-o", str(path)).status == 0
-    return path
-
-
 def test_status(board, run) -> None:
     board.force({"TANK.LEVEL": b"\0\0\0\0"})
     out = run("status").out
@@ -144,7 +137,7 @@ def test_load_interrupted_tells_what_the_board_has(
     board, run, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted_at(done: int) -> Callable[..., None]:
-        def download(image: bytes, progress: Callable[[int, int], None], whole: bool) -> None:
+        def download(image: bytes, progress: Callable[[int, int], None], **options: object) -> None:
             progress(done, 10)
             raise KeyboardInterrupt
 
@@ -267,11 +260,11 @@ def test_what_is_told_is_below_the_bar_of_a_load(board, run, image, monkeypatch)
     terminal(monkeypatch)
     download = board.download
 
-    def troubled(data: bytes, progress: Callable[[int, int], None], whole: bool) -> object:
+    def troubled(data: bytes, progress: Callable[[int, int], None], **options: object) -> object:
         progress(0, len(data))
         board.on_trouble("one")
         board.on_trouble("two")
-        return download(data, progress=progress, whole=whole)
+        return download(data, progress=progress)
 
     monkeypatch.setattr(board, "download", troubled)
     result = run("load", str(image))

@@ -17,6 +17,8 @@ from serial_runtime.errors import BoardError, UriError
 from serial_runtime.rpc import client
 
 URI = "ERPC://fake:3000"
+# Commands that talk to no board, or not by themselves.
+STAY_HERE = ("serve", "build", "doctor", "line", "identity", "sign", "audit", "demo")
 
 
 def test_the_overview_lists_every_command(run) -> None:
@@ -38,7 +40,7 @@ def test_help_teaches(run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"example:\n  serial-runtime {name}" in result.out
     assert "exit codes:\n  0  done" in result.out
     assert max(map(len, result.out.splitlines())) <= 100
-    talks = name not in ("serve", "build", "doctor", "line", "demo")
+    talks = name not in STAY_HERE
     assert ("3  no connection" in result.out) == talks
     assert ("SERIAL_RUNTIME_URI" in result.out) == (talks or name == "doctor")
 
@@ -97,9 +99,7 @@ def test_help_names_the_default_folder(run) -> None:
     assert f"default: {Profile().store.dir}," in " ".join(run("serve", "--help").out.split())
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in COMMANDS if n not in ("serve", "build", "doctor", "line", "demo")]
-)
+@pytest.mark.parametrize("name", [n for n in COMMANDS if n not in STAY_HERE])
 def test_without_a_uri_every_command_says_how_to_give_it(
     run, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
