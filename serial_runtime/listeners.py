@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from serial_runtime.transport.tcp import TcpListener
 
 
+# What a role lets a client do.
+_ROLES = {
+    "view": "watch",
+    "operate": "start, stop and force",
+    "program": "stop, force and reprogram",
+}
+
+
 class Listeners:
     """The open listeners of one runtime. The main thread's."""
 
@@ -36,7 +44,7 @@ class Listeners:
                 self._open_serial(profile.serial, serial_fd)
             if profile.tcp.listen is not None:
                 host, port = profile.tcp.listen
-                self._open_tcp(host, port or tcp_port)
+                self._open_tcp(host, port or tcp_port, profile.policy.tcp)
         except BaseException:
             self.close()
             raise
@@ -79,11 +87,19 @@ class Listeners:
         )
         self.uris.append(f"ERPC://{device}:{serial.baud}")
 
-    def _open_tcp(self, host: str, port: int) -> None:
-        from serial_runtime.transport.tcp import TcpListener
+    def _open_tcp(self, host: str, port: int, role: str) -> None:
+        from serial_runtime.transport.tcp import TcpListener, is_local
 
         self._tcp = TcpListener(host, port)
         self.uris.append(f"ERPC://{self._tcp.name}")
+        if not is_local(host):
+            print(
+                f"serial-runtime: warning: everybody who reaches {self._tcp.name} over the network "
+                f"can {_ROLES[role]} this PLC, without a password and unencrypted (profile keys "
+                "tcp.listen, policy.tcp)",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def _half_duplex(serial: Serial) -> HalfDuplex | None:

@@ -73,6 +73,17 @@ def test_serves_a_line_and_tcp(tmp_path: Path) -> None:
         assert daemon.end() == (0, "")
 
 
+def test_an_address_that_others_reach_is_warned_of(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "plc", "--tcp", "127.0.0.2:0")
+    assert daemon.end() == (0, "")
+    profile = tmp_path / "board.toml"
+    profile.write_text('[policy]\ntcp = "operate"\n')
+    # Loopback in truth; written as no address that is known to be one.
+    daemon = Daemon(tmp_path / "plc", "--tcp", "127.1:0", "--profile", str(profile))
+    _, errors = daemon.end()
+    assert "can start, stop and force this PLC, without a password" in errors
+
+
 def test_says_what_it_waits_for(tmp_path: Path) -> None:
     with VirtualCable(None, tmp_path) as cable, closing(open_serial(cable.board_end, 115200)):
         for device, says in ((cable.board_end, "is in use by "), ("/dev/none", "does not exist; ")):

@@ -7,7 +7,6 @@ When the board was asked once and the listener is open, one line is printed to s
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 import sys
@@ -25,7 +24,7 @@ from serial_runtime.rpc.client import Client, connect
 from serial_runtime.rpc.server import MAX_CONNECTIONS, Server
 from serial_runtime.rpc.service import About
 from serial_runtime.transport.base import Transport
-from serial_runtime.transport.tcp import TcpListener
+from serial_runtime.transport.tcp import TcpListener, is_local
 
 _ENDS = (signal.SIGTERM, signal.SIGINT)
 
@@ -128,11 +127,7 @@ def _reach(plc: RemotePLC) -> None:
 
 def warn_of_address(host: str, say: Callable[[str], object]) -> None:
     """Say what it means to listen on an address that others reach."""
-    try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if not local:
+    if not is_local(host):
         say(
             f"warning: everybody who reaches {host or 'this machine'} over the network can stop, "
             "force and reprogram this PLC, without a password and unencrypted. Without --listen "

@@ -105,5 +105,17 @@ def _transport(connection: socket.socket, name: str) -> FdTransport:
     return FdTransport(connection.detach(), name, kind="tcp")
 
 
+def is_local(host: str) -> bool:
+    """Whether a listener on this address is reached from this computer only."""
+    if host in ("localhost", "127.0.0.1", "::1"):
+        return True
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _place(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
