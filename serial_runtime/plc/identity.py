@@ -61,9 +61,11 @@ def read(store_dir: str) -> list[Identity]:
     """
     path = os.path.join(store_dir, FILE)
     try:
-        with open(path, "rb", buffering=0) as file:
-            if os.fstat(file.fileno()).st_mode & 0o077:
-                os.fchmod(file.fileno(), 0o600)
+        # Root must not be led to another file by the runtime's user.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb", buffering=0) as file:
+            if os.fstat(fd).st_mode & 0o077:
+                os.fchmod(fd, 0o600)
             text = file.read()
     except FileNotFoundError:
         return []

@@ -26,8 +26,12 @@ def open_window(store_dir: str, seconds: float) -> None:
     path = os.path.join(store_dir, FILE)
     end_ns = time.monotonic_ns() + round(seconds * 1e9)
     try:
-        with open(path + ".new", "w", encoding="ascii") as file:
-            os.fchmod(file.fileno(), 0o644)  # the runtime may be another user
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path + ".new")
+        # Exclusive: root follows no link that the runtime's user has put there.
+        fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+        with os.fdopen(fd, "w", encoding="ascii") as file:
+            os.fchmod(fd, 0o644)  # the runtime may be another user
             file.write(f"{_boot_id()} {end_ns}\n")
         os.replace(path + ".new", path)
     except OSError as error:

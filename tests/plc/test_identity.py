@@ -89,6 +89,15 @@ def test_a_file_that_others_may_read_is_closed_to_them(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("a file of root's")
+    (tmp_path / "elsewhere").chmod(0o644)
+    (tmp_path / FILE).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="cannot be read"):
+        identity.read(str(tmp_path))
+    assert stat.S_IMODE((tmp_path / "elsewhere").stat().st_mode) == 0o644
+
+
 def test_a_change_that_fails_changes_nothing(tmp_path: Path) -> None:
     path = put(tmp_path, f"board:{SECRET} program\n")
     before = path.read_bytes()

@@ -44,6 +44,14 @@ def test_a_damaged_file_is_no_window(tmp_path: Path, text: str) -> None:
     assert os.listdir(tmp_path) == []
 
 
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("a file of root's")
+    (tmp_path / (pairing.FILE + ".new")).symlink_to(tmp_path / "elsewhere")
+    pairing.open_window(str(tmp_path), 60)
+    assert (tmp_path / "elsewhere").read_text() == "a file of root's"
+    assert pairing.close_window(str(tmp_path))
+
+
 def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="pairing"):
         pairing.open_window(str(tmp_path / "none"), 60)
