@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from serial_runtime.errors import ConfigError, StoreError
 from serial_runtime.plc import identity
@@ -116,3 +118,13 @@ def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="file"):
         identity.load_or_create(str(tmp_path / "file"), "board")
+
+
+@given(st.binary(max_size=200))
+def test_any_file_is_a_list_of_identities_or_told(text: bytes) -> None:
+    try:
+        found = identity._parse(text, FILE)
+    except ConfigError as error:
+        assert str(error).startswith(f"{FILE}, line ")
+    else:
+        assert len({one.id for one in found}) == len(found)

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from plc_scene import Scene, image, md5, status
 
 from serial_runtime.errors import ConfigError, ImageError, SerialRuntimeError
@@ -202,3 +204,12 @@ def test_keys_that_are_gone_keep_the_program_from_loading_not_the_board(
     assert status(scene) is PlcStatus.BROKEN
     assert "keys cannot be read" in scene.plc.board_status().fault
     scene.end()
+
+
+@given(st.binary(max_size=200))
+def test_any_signature_is_refused_with_a_reason(
+    tmp_path_factory: pytest.TempPathFactory, text: bytes
+) -> None:
+    desk = Desk(tmp_path_factory.mktemp("desk"), HMAC)
+    with pytest.raises(ImageError, match="sign"):
+        desk.check(b"program", (FILE, text))

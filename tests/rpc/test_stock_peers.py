@@ -167,10 +167,23 @@ def stock(tmp_path: Path, stock_board: StockBoard) -> Iterator[Client]:
         yield client
 
 
+def test_a_stock_server_without_a_secret_is_no_pairing(
+    stock: Client, stock_board: StockBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nameless(out: erpc.Reference) -> int:
+        out.value = common.Identity("", "")
+        return 0
+
+    monkeypatch.setattr(stock_board, "GetPLCID", nameless)
+    with pytest.raises(CallUnsupported, match="tells no identity"):
+        stock.identity()
+
+
 def test_our_client_with_a_stock_server(stock: Client, stock_board: StockBoard) -> None:
     assert not stock.ours
     assert stock.status().status == common.Status.Stopped
     assert stock.plc_id() == "stock-7"
+    assert stock.identity() == common.Identity("stock-7", "secret")
     stock.download(IMAGE)
     assert stock_board.image == IMAGE
     assert stock.match_md5(hashlib.md5(IMAGE).hexdigest())
