@@ -10,7 +10,7 @@ from serial_runtime.cli.command import Command, open_board
 
 def _run(arguments: argparse.Namespace) -> int:
     from serial_runtime import identities
-    from serial_runtime.transport.uri import SerialEndpoint, TcpEndpoint, parse
+    from serial_runtime.transport.uri import TcpEndpoint, TlsEndpoint, parse
 
     with open_board(arguments) as board:
         found = board.identity()
@@ -21,8 +21,9 @@ def _run(arguments: argparse.Namespace) -> int:
     endpoint = parse(arguments.uri)
     if isinstance(endpoint, TcpEndpoint):
         print("the secret went over the network unencrypted: others on it may have read it")
-    host = "HOST" if isinstance(endpoint, SerialEndpoint) else getattr(endpoint, "host", "HOST")
-    print(f"where the board serves TLS it is reached by ERPCS://{host}#{found.ID}")
+    if not isinstance(endpoint, TlsEndpoint):
+        host = endpoint.host if isinstance(endpoint, TcpEndpoint) else "HOST"
+        print(f"where the board serves TLS it is reached by ERPCS://{host}#{found.ID}")
     return 0
 
 
