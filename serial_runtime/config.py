@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LOWEST_BAUD, HIGHEST_BAUD = 300, 12_000_000  # which rates between exist, the transport knows
 _DEFAULT_TCP_PORT = 3000  # of ERPC://host, interop: URIs
+_DEFAULT_TLS_PORT = 4000  # of ERPCS://host
 
 
 class ListenAddress(NamedTuple):
@@ -52,6 +53,13 @@ class Tcp(NamedTuple):
     """[tcp]: None: no TCP server."""
 
     listen: ListenAddress | None = None
+
+
+class Tls(NamedTuple):
+    """[tls]: clients that prove an identity. None: no TLS server."""
+
+    listen: ListenAddress | None = None
+    by: str = "runtime"  # or "stunnel", started by the runtime
 
 
 class RealTime(NamedTuple):
@@ -99,6 +107,7 @@ class Profile(NamedTuple):
 
     serial: Serial = Serial()
     tcp: Tcp = Tcp()
+    tls: Tls = Tls()
     rt: RealTime = RealTime()
     io: Io = Io()
     store: Store = Store()
@@ -157,11 +166,11 @@ def override(profile: Profile, key: str, value: object) -> Profile:
     return profile._replace(**{section: part._replace(**{name: checked})})
 
 
-def parse_listen(text: str) -> ListenAddress:
-    """ "HOST:PORT", "HOST" (port 3000), ":PORT" (every interface), "[::1]:PORT". ConfigError."""
+def parse_listen(text: str, default_port: int = _DEFAULT_TCP_PORT) -> ListenAddress:
+    """ "HOST:PORT", "HOST", ":PORT" (every interface), "[::1]:PORT". ConfigError."""
     host, colon, port = text.strip().rpartition(":")
     if text.strip().endswith("]") or not colon:
-        host, port = text.strip(), str(_DEFAULT_TCP_PORT)
+        host, port = text.strip(), str(default_port)
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
@@ -237,13 +246,22 @@ def _one_of(*words: str) -> Callable[[str, object], str]:
 _role = _one_of("view", "operate", "program")
 
 
-def _listen(key: str, value: object) -> ListenAddress:
-    if not isinstance(value, str):
-        raise ConfigError(f'{key} = {value!r}: expected "HOST:PORT"')
-    try:
-        return parse_listen(value)
-    except ConfigError as error:
-        raise ConfigError(f"{key} = {error}") from error
+def _listen(default_port: int) -> Callable[[str, object], ListenAddress]:
+    def check(key: str, value: object) -> ListenAddress:
+        if not isinstance(value, str):
+            raise ConfigError(f'{key} = {value!r}: expected "HOST:PORT"')
+        try:
+            return parse_listen(value, default_port)
+        except ConfigError as error:
+            raise ConfigError(f"{key} = {error}") from error
+
+    return check
+
+
+def _tls_server(key: str, value: object) -> str:
+    if value in ("runtime", "stunnel"):
+        return str(value)
+    raise ConfigError(f'{key} = {value!r}: expected "runtime" or "stunnel"')
 
 
 def _driver(key: str, value: object) -> str:
@@ -269,7 +287,8 @@ _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
         "rs485_rts_high": _boolean,
         "rs485_turnaround_ms": _integer(0, 1000, " ms"),
     },
-    "tcp": {"listen": _listen},
+    "tcp": {"listen": _listen(_DEFAULT_TCP_PORT)},
+    "tls": {"listen": _listen(_DEFAULT_TLS_PORT), "by": _tls_server},
     "rt": {
         "priority": _integer(0, 98, " (0: not real time)"),
         "cpu": _integer(-1, 1023),

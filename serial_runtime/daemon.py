@@ -47,9 +47,7 @@ class _Resume:
 
     def __init__(self) -> None:
         text = os.environ.pop(_RESUME, "")
-        self.serial_fd, log, start, self.tcp_port = (
-            int(word) for word in (text or "-1 -1 -1 0").split()
-        )
+        log, start, *self.listeners = (int(word) for word in (text or "-1 -1").split())
         self.resumed = bool(text)
         self.start = start == 1
         self._log_fd = log
@@ -66,8 +64,8 @@ class _Resume:
             plc.restore_log([LogRecord(*record) for record in json.load(file)])
 
     @staticmethod
-    def leave(log: list[LogRecord], start: bool, serial_fd: int, tcp_port: int) -> dict[str, str]:
-        """The environment for the next process."""
+    def leave(log: list[LogRecord], start: bool, serial_fd: int, *ports: int) -> dict[str, str]:
+        """The environment for the next process; `serial_fd` and `ports`: what listeners leave."""
         import json
 
         log_fd = os.memfd_create("serial-runtime-log", 0)
@@ -76,7 +74,8 @@ class _Resume:
         os.lseek(log_fd, 0, os.SEEK_SET)
         if serial_fd >= 0:
             os.set_inheritable(serial_fd, True)
-        return {**os.environ, _RESUME: f"{serial_fd} {log_fd} {int(start)} {tcp_port}"}
+        words = (log_fd, int(start), serial_fd, *ports)
+        return {**os.environ, _RESUME: " ".join(map(str, words))}
 
 
 class _Control:
@@ -145,7 +144,7 @@ def run(profile: Profile) -> int:
     resume = _Resume()
     from serial_runtime.listeners import Listeners
 
-    listeners = Listeners(profile, resume.serial_fd, resume.tcp_port)
+    listeners = Listeners(profile, *resume.listeners)
     try:
         from serial_runtime.worker import Worker
 

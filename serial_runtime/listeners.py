@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import sys
 
-from serial_runtime.errors import LinkClosed
+from serial_runtime.errors import ConfigError, LinkClosed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from serial_runtime.config import Profile, Serial
+    from serial_runtime.config import ListenAddress, Profile, Serial, Tls
     from serial_runtime.rpc.server import Server
+    from serial_runtime.transport.base import Listener
     from serial_runtime.transport.serial import HalfDuplex, SerialListener
     from serial_runtime.transport.tcp import TcpListener
+
+_WARNING = 1  # log level
 
 
 # What a role lets a client do.
@@ -30,8 +33,10 @@ _ROLES = {
 class Listeners:
     """The open listeners of one runtime. The main thread's."""
 
-    def __init__(self, profile: Profile, serial_fd: int = -1, tcp_port: int = 0) -> None:
-        """`serial_fd`, `tcp_port`: of the process before this one, see `left`; -1 and 0: none.
+    def __init__(
+        self, profile: Profile, serial_fd: int = -1, tcp_port: int = 0, tls_port: int = 0
+    ) -> None:
+        """`serial_fd` and the ports: of the process before this one, see `left`; -1 and 0: none.
 
         Raises LinkError, ConfigError; then none is open.
         """
@@ -39,31 +44,37 @@ class Listeners:
         """Under which the runtime is reached."""
         self._serial: SerialListener | None = None
         self._tcp: TcpListener | None = None
+        self._tls: TcpListener | None = None
+        self._profile = profile
         try:
             if profile.serial.port:
                 self._open_serial(profile.serial, serial_fd)
             if profile.tcp.listen is not None:
                 host, port = profile.tcp.listen
                 self._open_tcp(host, port or tcp_port, profile.policy.tcp)
+            if profile.tls.listen is not None:
+                self._open_tls(profile.tls, tls_port)
         except BaseException:
             self.close()
             raise
 
     def serve(self, server: Server) -> None:
-        """Let clients in from now on."""
+        """Let clients in from now on. Raises LinkError, ConfigError, StoreError: `close` it."""
         if self._serial is not None:
             server.listen(self._serial, parallel=False)
         if self._tcp is not None:
             server.listen(self._tcp, parallel=True)
+        if self._profile.tls.listen is not None:
+            server.listen(self._serve_tls(self._profile.tls.listen, server), parallel=True)
 
     def close(self) -> None:
         """Close all; idempotent. What is served the server closes."""
-        for listener in (self._serial, self._tcp):
+        for listener in (self._serial, self._tcp, self._tls):
             if listener is not None:
                 listener.close()
 
-    def left(self) -> tuple[int, int]:
-        """What the next process takes over: the serial descriptor and the TCP port.
+    def left(self) -> tuple[int, int, int]:
+        """What the next process takes over: the serial descriptor, the TCP and the TLS port.
 
         A port that the kernel chose is known to clients by now.
         """
@@ -71,7 +82,7 @@ class Listeners:
         if self._serial is not None:
             with contextlib.suppress(LinkClosed):
                 serial_fd = self._serial.fd
-        return serial_fd, self._tcp.port if self._tcp else 0
+        return serial_fd, self._tcp.port if self._tcp else 0, self._tls.port if self._tls else 0
 
     def _open_serial(self, serial: Serial, fd: int) -> None:
         from serial_runtime.transport.serial import SerialListener
@@ -100,6 +111,33 @@ class Listeners:
                 file=sys.stderr,
                 flush=True,
             )
+
+    def _open_tls(self, tls: Tls, port: int) -> None:
+        from serial_runtime.transport.tcp import TcpListener
+
+        assert tls.listen is not None
+        if tls.by == "runtime":
+            self._tls = TcpListener(tls.listen.host, tls.listen.port or port)
+        elif not tls.listen.port:
+            raise ConfigError("tls.listen: stunnel needs a port, 4000 for instance")
+
+    def _serve_tls(self, address: ListenAddress, server: Server) -> Listener:
+        from functools import partial
+
+        from serial_runtime.plc.identity import load_all
+
+        folder = self._profile.store.dir
+        secrets, log = partial(load_all, folder), partial(server.plc.log, _WARNING)
+        self.uris.append(
+            f"ERPCS://{self._tls.name if self._tls else address}#{server.about.board_id}"
+        )
+        if self._tls is not None:
+            from serial_runtime.transport.tls import TlsListener
+
+            return TlsListener(self._tls, secrets, log)
+        from serial_runtime.transport.stunnel import StunnelListener
+
+        return StunnelListener(f"{folder}/stunnel", *address, secrets, log)
 
 
 def _half_duplex(serial: Serial) -> HalfDuplex | None:

@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "plc": {"errors", "board", "board_types", "worker", "iec", "psk"},
     "rpc": {"__init__", "errors", "iec", "board", "worker", "protocol", "transport", "plc"},
     "bridge": {"__init__", "errors", "board_types", "iec", "protocol", "transport", "plc", "rpc"},
-    "listeners": {"errors", "config", "transport", "rpc", "connectors"},
+    "listeners": {"errors", "config", "plc", "transport", "rpc", "connectors"},
     "daemon": {
         "__init__",
         "listeners",

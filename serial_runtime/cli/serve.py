@@ -12,6 +12,7 @@ _OVERRIDES = {
     "port": "serial.port",
     "baud": "serial.baud",
     "tcp": "tcp.listen",
+    "tls": "tls.listen",
     "io": "io.driver",
     "dir": "store.dir",
     "autostart": "store.autostart",
@@ -26,8 +27,10 @@ def _run(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, option)
         if value is not None:
             profile = config.override(profile, key, value)
-    if not profile.serial.port and profile.tcp.listen is None:
-        raise UsageError("nobody could reach it: give --port, --tcp, or a --profile that does")
+    if not profile.serial.port and profile.tcp.listen is None and profile.tls.listen is None:
+        raise UsageError(
+            "nobody could reach it: give --port, --tcp, --tls, or a --profile that does"
+        )
     from serial_runtime.daemon import run
 
     return run(profile)
@@ -37,6 +40,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", metavar="DEV", help="serial device to serve")
     parser.add_argument("--baud", type=int, metavar="N", help="its rate (default: 115200)")
     parser.add_argument("--tcp", metavar="HOST:PORT", help="TCP address to serve")
+    parser.add_argument("--tls", metavar="HOST:PORT", help="address for clients of ERPCS")
     parser.add_argument(
         "--dir",
         metavar="DIR",

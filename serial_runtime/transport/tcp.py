@@ -28,35 +28,31 @@ def open_endpoint(endpoint: TcpEndpoint, timeout_s: float) -> FdTransport:
 
 def open_tcp(host: str, port: int, timeout_s: float = 5.0) -> FdTransport:
     """Connect. Raises LinkTimeout after ``timeout_s`` seconds, LinkError when refused."""
-    place = _place(host, port)
+    connection = connect_socket(host, port, timeout_s)
+    return FdTransport(connection.detach(), place(host, port), kind="tcp")
+
+
+def connect_socket(host: str, port: int, timeout_s: float) -> socket.socket:
+    """Connect, for what is put on top of TCP. Raises as ``open_tcp``."""
     try:
         connection = socket.create_connection((host, port), timeout_s)
     except TimeoutError as error:
-        raise LinkTimeout(f"{place}: no answer within {timeout_s:g} s") from error
+        raise LinkTimeout(f"{place(host, port)}: no answer within {timeout_s:g} s") from error
     except OSError as error:
-        raise LinkError(f"cannot connect to {place}: {error.strerror or error}") from error
-    return _transport(connection, place)
+        reason = error.strerror or error
+        raise LinkError(f"cannot connect to {place(host, port)}: {reason}") from error
+    _tune(connection)
+    return connection
 
 
-class TcpListener:
-    """A listening socket. Port 0 takes a free one; see ``port``.
+class SocketListener:
+    """A listening stream socket, which it owns from now on; `kind` is that of its transports."""
 
-    Raises LinkError when the address cannot be bound.
-    """
-
-    def __init__(self, host: str, port: int) -> None:
-        try:
-            family = socket.getaddrinfo(
-                host or None, port, 0, socket.SOCK_STREAM, 0, socket.AI_PASSIVE
-            )[0][0]
-            self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-        except OSError as error:
-            # create_server() puts the address into the text once more.
-            reason = (error.strerror or str(error)).partition(" (while attempting")[0]
-            raise LinkError(f"cannot listen on {_place(host, port)}: {reason}") from error
+    def __init__(self, listening: socket.socket, name: str, kind: str) -> None:
+        self.name = name
+        self._kind = kind
+        self._socket = listening
         self._socket.setblocking(False)
-        self.port: int = self._socket.getsockname()[1]
-        self.name = _place(host, self.port)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._closing = False
         self._accepting = threading.Lock()
@@ -66,6 +62,11 @@ class TcpListener:
 
     def accept(self, timeout_s: float | None) -> FdTransport:
         """See :class:`~serial_runtime.transport.base.Listener`."""
+        connection, name = self.accept_socket(timeout_s)
+        return FdTransport(connection.detach(), name, kind=self._kind)
+
+    def accept_socket(self, timeout_s: float | None) -> tuple[socket.socket, str]:
+        """As ``accept``, for what is put on top of the socket; and the peer's name."""
         with self._accepting:
             while True:
                 if self._closing:
@@ -82,7 +83,10 @@ class TcpListener:
                     if error.errno in _PASSING:
                         continue
                     raise LinkError(f"{self.name}: {error.strerror}") from error
-                return _transport(connection, _place(address[0], address[1]))
+                if connection.family == socket.AF_UNIX:
+                    return connection, self.name
+                _tune(connection)
+                return connection, place(address[0], address[1])
 
     def close(self) -> None:
         """See :class:`~serial_runtime.transport.base.Listener`."""
@@ -95,14 +99,33 @@ class TcpListener:
             os.close(self._wake)
 
 
-def _transport(connection: socket.socket, name: str) -> FdTransport:
+class TcpListener(SocketListener):
+    """A listening TCP socket. Port 0 takes a free one; see ``port``.
+
+    Raises LinkError when the address cannot be bound.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        try:
+            family = socket.getaddrinfo(
+                host or None, port, 0, socket.SOCK_STREAM, 0, socket.AI_PASSIVE
+            )[0][0]
+            listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        except OSError as error:
+            # create_server() puts the address into the text once more.
+            reason = (error.strerror or str(error)).partition(" (while attempting")[0]
+            raise LinkError(f"cannot listen on {place(host, port)}: {reason}") from error
+        self.port: int = listening.getsockname()[1]
+        super().__init__(listening, place(host, self.port), "tcp")
+
+
+def _tune(connection: socket.socket) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # A peer that lost its power never says goodbye: noticed after about a minute.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-    return FdTransport(connection.detach(), name, kind="tcp")
 
 
 def is_local(host: str) -> bool:
@@ -117,5 +140,6 @@ def is_local(host: str) -> bool:
         return False
 
 
-def _place(host: str, port: int) -> str:
+def place(host: str, port: int) -> str:
+    """An address for messages and URIs; IPv6 in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
