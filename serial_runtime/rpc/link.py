@@ -422,8 +422,15 @@ class Link:
         self._asked_s = time.monotonic()
         session = PlainSession(self._new_line())
         request = session.submit(*probe_call(), deadline_s=limit_s, idempotent=True)
-        while not request.done:
-            self._step(session, request)
+        try:
+            while not request.done:
+                self._step(session, request)
+        except LinkClosed as error:
+            if self.transport.kind != "tcp":
+                raise
+            raise LinkClosed(
+                f"{error} before it answered (a TLS port has the URI ERPCS://host:port#ID)"
+            ) from error
         if isinstance(request.error, LinkTimeout):
             hint = ""
             if isinstance(self.transport, RatedTransport):

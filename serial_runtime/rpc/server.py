@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from serial_runtime.transport.base import Listener, Transport
     from serial_runtime.worker import Worker
 
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 64  # of each listener, so that none can lock out the clients of another
 _RETRY_S = 1.0  # after an error of a listener
 
 _LEAST_REPLY = 300  # or nothing fits at 300 baud
@@ -155,6 +155,14 @@ class Server:
 
     def _accept(self, listener: Listener, parallel: bool) -> None:
         told = ""
+        places = threading.Semaphore(MAX_CONNECTIONS)
+
+        def serve(transport: Transport) -> None:
+            try:
+                self.serve(transport)
+            finally:
+                places.release()
+
         while not self._closing.is_set():
             try:
                 transport = listener.accept(None)
@@ -169,11 +177,11 @@ class Server:
                 continue
             if not parallel:
                 self.serve(transport)
-            elif len(self._links) >= MAX_CONNECTIONS:
+            elif not places.acquire(blocking=False):
                 transport.close()
             else:
                 threading.Thread(
-                    target=self.serve, args=(transport,), name=f"rpc-{transport.name}", daemon=True
+                    target=serve, args=(transport,), name=f"rpc-{transport.name}", daemon=True
                 ).start()
 
 

@@ -17,12 +17,14 @@ from pathlib import Path
 
 import pytest
 from reading import LONG_S, read
+from tls_peers import SECRETS, free_port, keep_secrets, needs_stunnel, stunnel
 
 from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout
 from serial_runtime.transport import Listener, Transport, connect
 from serial_runtime.transport.loop import LoopListener, LoopTransport, loop_pair
 from serial_runtime.transport.serial import SerialListener, open_serial
 from serial_runtime.transport.tcp import TcpListener, open_tcp
+from serial_runtime.transport.tls import TlsListener
 
 EVERY_BYTE = bytes(range(256)) * 3 + b"\xff\x00" * 30
 
@@ -51,8 +53,8 @@ class Far:
             self.fd = -1
 
 
-class LoopFar(Far):
-    def __init__(self, transport: LoopTransport) -> None:
+class TransportFar(Far):
+    def __init__(self, transport: Transport) -> None:
         self.transport = transport
 
     def send(self, data: bytes) -> None:
@@ -226,6 +228,90 @@ class TestTcpConnected(TransportSuite):
         yield from tcp_ends(accepted=False)
 
 
+@pytest.fixture
+def _secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_secrets(tmp_path / "psk", monkeypatch)
+
+
+def tls_listener() -> TlsListener:
+    return TlsListener(TcpListener("127.0.0.1", 0), lambda: SECRETS)
+
+
+def tls_ends(accepted: bool) -> Iterator[tuple[Transport, Far]]:
+    listener = tls_listener()
+    client = connect(f"ERPCS://127.0.0.1:{listener.port}#board-1")
+    server = listener.accept(LONG_S)
+    assert (server.kind, server.identity) == ("tls", "board-1")
+    near, far = (server, client) if accepted else (client, server)
+    yield near, TransportFar(far)
+    for one in (near, far, listener):
+        one.close()
+
+
+@pytest.mark.usefixtures("_secrets")
+class TestTlsAccepted(TransportSuite):
+    @pytest.fixture
+    def ends(self) -> Iterator[tuple[Transport, Far]]:
+        yield from tls_ends(accepted=True)
+
+
+@pytest.mark.usefixtures("_secrets")
+class TestTlsConnected(TransportSuite):
+    @pytest.fixture
+    def ends(self) -> Iterator[tuple[Transport, Far]]:
+        yield from tls_ends(accepted=False)
+
+
+@pytest.fixture(scope="module")
+def stunnel_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TlsListener, int]]:
+    listener, port = tls_listener(), free_port()
+    service = f"client = yes\naccept = 127.0.0.1:{port}\nconnect = 127.0.0.1:{listener.port}\n"
+    with stunnel(tmp_path_factory.mktemp("stunnel"), service + "PSKidentity = guest\n"):
+        yield listener, port
+    listener.close()
+
+
+@pytest.fixture(scope="module")
+def stunnel_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TcpListener, int]]:
+    listener, port = TcpListener("127.0.0.1", 0), free_port()
+    service = f"accept = 127.0.0.1:{port}\nconnect = 127.0.0.1:{listener.port}\n"
+    folder = tmp_path_factory.mktemp("stunnel")
+    with stunnel(folder, service + "ciphers = PSK\nsslVersion = TLSv1.2\n"):
+        yield listener, port
+    listener.close()
+
+
+@needs_stunnel
+class TestStunnelClient(TransportSuite):
+    """A plain client that comes to us by way of stunnel."""
+
+    @pytest.fixture
+    def ends(self, stunnel_client: tuple[TlsListener, int]) -> Iterator[tuple[Transport, Far]]:
+        listener, port = stunnel_client
+        far = Far(socket.create_connection(("127.0.0.1", port)).detach())
+        near = listener.accept(LONG_S)
+        assert near.identity == "guest"
+        yield near, far
+        near.close()
+        far.hang_up()
+
+
+@needs_stunnel
+@pytest.mark.usefixtures("_secrets")
+class TestStunnelServer(TransportSuite):
+    """A plain server that we reach by way of stunnel, configured as Beremiz documents it."""
+
+    @pytest.fixture
+    def ends(self, stunnel_server: tuple[TcpListener, int]) -> Iterator[tuple[Transport, Far]]:
+        listener, port = stunnel_server
+        near = connect(f"ERPCS://127.0.0.1:{port}#board-1")
+        far = Far(os.dup((other := listener.accept(LONG_S)).fd))
+        other.close()
+        yield near, far
+        near.close()
+        far.hang_up()
+
+
 # Its handler forgets to close the socket when the peer hung up first.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 class TestPyserialUrl(TransportSuite):
@@ -248,7 +334,7 @@ class TestLoop(TransportSuite):
     @pytest.fixture
     def ends(self) -> Iterator[tuple[Transport, Far]]:
         near, far = loop_pair()
-        yield near, LoopFar(far)
+        yield near, TransportFar(far)
         near.close()
 
 
@@ -342,6 +428,19 @@ class TestTcpListener(ListenerSuite):
         far.close()
 
 
+@pytest.mark.usefixtures("_secrets")
+class TestTlsListener(ListenerSuite):
+    @pytest.fixture
+    def listener(self) -> Iterator[TlsListener]:
+        listener = tls_listener()
+        yield listener
+        listener.close()
+
+    @pytest.fixture
+    def dial(self, listener: TlsListener) -> Callable[[], Far]:
+        return lambda: TransportFar(connect(f"ERPCS://127.0.0.1:{listener.port}#guest"))
+
+
 class TestLoopListener(ListenerSuite):
     @pytest.fixture
     def listener(self) -> Iterator[LoopListener]:
@@ -354,7 +453,7 @@ class TestLoopListener(ListenerSuite):
         def dial() -> Far:
             transport = connect("loop://conformance")
             assert isinstance(transport, LoopTransport)
-            return LoopFar(transport)
+            return TransportFar(transport)
 
         return dial
 
