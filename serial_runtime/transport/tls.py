@@ -18,7 +18,7 @@ from serial_runtime.identities import secret_of
 from serial_runtime.transport.base import FdTransport
 from serial_runtime.transport.refusals import Refusals
 from serial_runtime.transport.tcp import connect_socket, place
-from serial_runtime.transport.tls_handshake import accept_tls, connect_tls
+from serial_runtime.transport.tls_handshake import accept_tls, connect_tls, context_class
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def open_endpoint(endpoint: TlsEndpoint, timeout_s: float) -> FdTransport:
     connection = connect_socket(endpoint.host, endpoint.port, timeout_s)
     name = place(endpoint.host, endpoint.port)
     left_s = max(0.1, limit_s - time.monotonic())
-    return TlsTransport(
-        connect_tls(connection, name, endpoint.identity, secret, left_s), name, endpoint.identity
-    )
+    with connection:  # nothing is left of it if all goes well
+        secured = connect_tls(connection, name, endpoint.identity, secret, left_s)
+    return TlsTransport(secured, name, endpoint.identity)
 
 
 class TlsTransport(FdTransport):
@@ -113,8 +113,9 @@ class TlsListener:
 
         `secrets` returns identity and secret of all who may come in; it is asked for each client,
         on any thread, and may raise SerialRuntimeError. `log` is told who is not let in and why,
-        on any thread, not too often.
+        on any thread, not too often. ConfigError: a package is missing.
         """
+        context_class()
         self.name = listener.name
         self.port = listener.port
         self._listener = listener
@@ -146,8 +147,7 @@ class TlsListener:
         with self._lock:
             for guard in self._handshakes:
                 _cut(guard)
-        self._discard_accepted()
-        self._accepted.put(LinkClosed(f"listener on {self.name} is closed"))
+        self._end_accepting()
 
     def _take(self) -> None:
         while True:
@@ -175,11 +175,11 @@ class TlsListener:
 
     def _shake_hands(self, connection: socket.socket, guard: socket.socket, name: str) -> None:
         try:
-            with connection:  # accept_tls() leaves nothing of it
+            with connection:  # nothing is left of it if all goes well
                 secured, identity = accept_tls(connection, self._secrets(), HANDSHAKE_S)
             self._accepted.put(TlsTransport(secured, name, identity))
             if self._closing.is_set():
-                self._discard_accepted()
+                self._end_accepting()
         except SerialRuntimeError as error:
             with self._lock:
                 gave_way = guard not in self._handshakes
@@ -191,12 +191,13 @@ class TlsListener:
                 self._handshakes.pop(guard, None)
                 guard.close()
 
-    def _discard_accepted(self) -> None:
+    def _end_accepting(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
                 accepted = self._accepted.get_nowait()
                 if not isinstance(accepted, LinkError):
                     accepted.close()
+        self._accepted.put(LinkClosed(f"listener on {self.name} is closed"))
 
 
 def _cut(connection: socket.socket) -> None:

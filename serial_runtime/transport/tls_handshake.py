@@ -54,9 +54,10 @@ _CLIENT_IS = {
 def connect_tls(
     connection: socket.socket, place: str, identity: str, secret: bytes, timeout_s: float
 ) -> ssl.SSLSocket:
-    """Do the client's handshake, on this thread, and return the connection that replaces the old.
+    """Do the client's handshake, on this thread; return what takes `connection` over.
 
-    Raises LinkError that says what is wrong and the remedy, LinkTimeout; then it is closed.
+    Raises LinkError that says what is wrong and the remedy, LinkTimeout, and as ``context_class``;
+    then it may still be open.
     """
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
     context.set_psk_client_callback(lambda hint: (identity, secret))
@@ -76,10 +77,11 @@ def connect_tls(
 def accept_tls(
     connection: socket.socket, secrets: Mapping[str, bytes], timeout_s: float
 ) -> tuple[ssl.SSLSocket, str]:
-    """Do the server's handshake, on this thread; return the connection and the proven identity.
+    """Do the server's handshake, on this thread; return what takes `connection` over, and the
+    proven identity.
 
-    `secrets`: the key by identity. `timeout_s` is for all of it. Raises LinkError,
-    LinkTimeout, LinkClosed with the reason alone; then the connection is closed.
+    `secrets`: the key by identity. `timeout_s` is for all of it. Raises LinkError, LinkTimeout,
+    LinkClosed with the reason alone, and as ``context_class``; then it may still be open.
     """
     claimed = ""
 
@@ -114,10 +116,15 @@ def _meaning(error: ssl.SSLError, meanings: Mapping[str, str]) -> str:
     return next((says for part, says in meanings.items() if part in text), f"TLS: {error.reason}")
 
 
+def context_class() -> Any:
+    """What makes contexts with pre-shared keys. ConfigError: a package is missing."""
+    if hasattr(ssl.SSLContext, "set_psk_server_callback"):
+        return ssl.SSLContext
+    return need("sslpsk3", "tls", "ERPCS").SSLPSKContext
+
+
 def _context(protocol: int) -> Any:
-    native = hasattr(ssl.SSLContext, "set_psk_server_callback")
-    of = ssl.SSLContext if native else need("sslpsk3", "tls", "ERPCS").SSLPSKContext
-    context = of(protocol)
+    context = context_class()(protocol)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # there are no certificates: the key proves both ends
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -130,15 +137,17 @@ def _context(protocol: int) -> Any:
 def _shake_hands(
     context: Any, connection: socket.socket, timeout_s: float, *, server_side: bool
 ) -> ssl.SSLSocket:
-    secured: ssl.SSLSocket | None = None
+    connection.settimeout(timeout_s)
+    # The next two do not expect one that has gone already.
+    connection.getpeername()
+    secured: ssl.SSLSocket = context.wrap_socket(
+        connection, server_side=server_side, do_handshake_on_connect=False
+    )
     try:
-        connection.settimeout(timeout_s)
-        secured = context.wrap_socket(
-            connection, server_side=server_side, do_handshake_on_connect=False
-        )
+        secured.getpeername()
         secured.do_handshake()
     except BaseException:
-        (secured or connection).close()
+        secured.close()
         raise
     finally:
         _forget(context)
