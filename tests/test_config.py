@@ -33,6 +33,9 @@ rs485_rts_high = false
 rs485_turnaround_ms = 2
 [tcp]
 listen = "127.0.0.1:3000"
+[tls]
+listen = "0.0.0.0"
+by = "stunnel"
 [rt]
 priority = 70
 cpu = 1
@@ -64,6 +67,7 @@ def test_every_key_arrives() -> None:
     profile = parse_profile(FULL)
     assert profile.serial == ("/dev/ttyS1", 921600, "driver", False, 2)
     assert profile.tcp.listen == ListenAddress("127.0.0.1", 3000)
+    assert profile.tls == (ListenAddress("0.0.0.0", 4000), "stunnel")
     assert profile.rt == (70, 1, 250, 512, -1)
     assert profile.io.driver == "sim:tank-1"
     assert profile.store == ("/var/lib/plc", True, 100, 200, 300)
@@ -79,7 +83,7 @@ def test_every_key_can_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("[sreial]", ["sreial", "serial, tcp, rt, io, store, policy"]),
+        ("[sreial]", ["sreial", "serial, tcp, tls, rt, io, store, policy"]),
         ("baud = 1", ["key 'baud'", "sections are"]),
         ("serial = 3", ["serial", "[serial]"]),
         ("[serial]\nbuad = 9600", ["serial.buad", "port, baud"]),
@@ -91,6 +95,7 @@ def test_every_key_can_be_left_out() -> None:
         ("[serial]\nrs485 = true", ["serial.rs485", '"off", "driver" or "adapter"']),
         ("[tcp]\nlisten = 3000", ["tcp.listen", "HOST:PORT"]),
         ("[tcp]\nlisten = 'host:99999'", ["tcp.listen", "65535"]),
+        ("[tls]\nby = 'openssl'", ["tls.by", '"runtime" or "stunnel"']),
         ("[rt]\npriority = 100", ["rt.priority", "0 to 98"]),
         ("[rt]\ntrace_ring_kib = 100", ["rt.trace_ring_kib", "64 or 128"]),
         ("[rt]\ntrace_ring_kib = 8", ["rt.trace_ring_kib", "16 to", "power of two"]),

@@ -7,15 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tls_peers import free_port, needs_stunnel
 
 from serial_codegen.build import build
 from serial_runtime import get_include
+from serial_runtime.errors import LinkError
 from serial_runtime.line import VirtualCable
+from serial_runtime.plc.identity import load_or_create
 from serial_runtime.rpc.client import connect
 from serial_runtime.rpc.ide.common import Status
 from serial_runtime.transport.serial import open_serial
@@ -82,6 +85,69 @@ def test_an_address_that_others_reach_is_warned_of(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path / "plc", "--tcp", "127.1:0", "--profile", str(profile))
     _, errors = daemon.end()
     assert "can start, stop and force this PLC, without a password" in errors
+
+
+@pytest.fixture
+def board_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The board's ID; this process knows its secret."""
+    own = load_or_create(str(tmp_path / "plc"), "press")
+    monkeypatch.setenv("SERIAL_RUNTIME_PSK", str(tmp_path))
+    (tmp_path / f"{own.id}.secret").write_text(f"{own.id}:{own.secret}")
+    return own.id
+
+
+def test_tls(tmp_path: Path, board_secret: str) -> None:
+    build([CRASH], tmp_path / "crash.so", include_dirs=[get_include()])
+    daemon = Daemon(tmp_path / "plc", "--tcp", "127.0.0.1:0", "--tls", "127.0.0.1:0")
+    _, plain, secure = daemon.ready
+    place, _, identity = secure.removeprefix("ERPCS://").partition("#")
+    assert identity == board_secret
+    with connect(secure) as client:
+        assert client.plc_id() == board_secret
+        client.download((tmp_path / "crash.so").read_bytes())
+        client.start()
+        while client.status().status != Status.Broken:
+            pass
+        client.repair()
+        assert client.status().status == Status.Empty
+        assert client.link.reconnects == 1  # another process on the same port
+    with pytest.raises(LinkError, match="a TLS port has the URI ERPCS://"):
+        connect(f"ERPC://{place}", timeout_s=5, reconnect_s=0)
+    with pytest.raises(LinkError, match="Without TLS the URI is ERPC://"):
+        connect(f"{plain.replace('ERPC', 'ERPCS')}#{board_secret}")
+    with connect(plain) as client:
+        assert any("does not speak TLS" in line.text for line in client.log())
+    assert daemon.end() == (0, "")
+
+
+@needs_stunnel
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_stunnel_ends_with_the_runtime(
+    tmp_path: Path, board_secret: str, number: int, wait_for: Callable[[Callable[[], object]], None]
+) -> None:
+    port = free_port()
+    profile = tmp_path / "profile.toml"
+    profile.write_text(f"[tls]\nlisten = '127.0.0.1:{port}'\nby = 'stunnel'\n")
+    daemon = Daemon(tmp_path / "plc", "--profile", str(profile))
+    assert daemon.ready == ["READY", f"ERPCS://127.0.0.1:{port}#{board_secret}"]
+    with connect(daemon.ready[1]) as client:
+        assert client.plc_id() == board_secret
+    assert daemon.end(number) == (0 if number == signal.SIGTERM else -number, "")
+
+    def refused() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            return True
+        return False
+
+    wait_for(refused)
+
+
+def test_without_tls_nothing_of_it_is_loaded(daemon: Daemon) -> None:
+    maps = Path(f"/proc/{daemon.process.pid}/maps").read_text()
+    assert "libc.so" in maps
+    assert "libssl" not in maps
 
 
 def test_says_what_it_waits_for(tmp_path: Path) -> None:
