@@ -27,7 +27,7 @@ from serial_runtime.rpc.client import Client
 from serial_runtime.transport import connect
 from serial_runtime.transport.refusals import Refusals
 from serial_runtime.transport.tcp import TcpListener, open_tcp
-from serial_runtime.transport.tls import MAX_HANDSHAKES, TlsListener
+from serial_runtime.transport.tls import MAX_HANDSHAKES, TlsListener, TlsTransport
 from serial_runtime.transport.tls_handshake import accept_tls
 
 KEY = SECRETS["board-1"].hex()
@@ -283,6 +283,22 @@ def test_clients_at_once(board: Board) -> None:
     for pair in pairs:
         for end in pair:
             end.close()
+
+
+def test_a_client_that_takes_nothing(board: Board) -> None:
+    client = connect(board.uri)
+    server = board.listener.accept(LONG_S)
+    assert isinstance(server, TlsTransport)
+    server._write_base_s = 0.05
+
+    def write_on() -> None:
+        for _ in range(10_000):
+            server.write(bytes(10_000))
+
+    with pytest.raises(LinkTimeout, match="not taken by the line within"):
+        write_on()
+    server.close()
+    client.close()
 
 
 def test_close_ends_handshakes(
