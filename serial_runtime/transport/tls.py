@@ -44,8 +44,7 @@ def open_endpoint(endpoint: TlsEndpoint, timeout_s: float) -> FdTransport:
     connection = connect_socket(endpoint.host, endpoint.port, timeout_s)
     name = place(endpoint.host, endpoint.port)
     left_s = max(0.1, limit_s - time.monotonic())
-    with connection:  # nothing is left of it if all goes well
-        secured = connect_tls(connection, name, endpoint.identity, secret, left_s)
+    secured = connect_tls(connection, name, endpoint.identity, secret, left_s)
     return TlsTransport(secured, name, endpoint.identity)
 
 
@@ -175,8 +174,7 @@ class TlsListener:
 
     def _shake_hands(self, connection: socket.socket, guard: socket.socket, name: str) -> None:
         try:
-            with connection:  # nothing is left of it if all goes well
-                secured, identity = accept_tls(connection, self._secrets(), HANDSHAKE_S)
+            secured, identity = accept_tls(connection, self._secrets, HANDSHAKE_S)
             self._accepted.put(TlsTransport(secured, name, identity))
             if self._closing.is_set():
                 self._end_accepting()

@@ -18,7 +18,7 @@ from serial_runtime.transport.optional import need
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 # All of OpenSSL's that authenticate by the key alone, have forward secrecy and are AEAD, but for
@@ -57,12 +57,13 @@ def connect_tls(
     """Do the client's handshake, on this thread; return what takes `connection` over.
 
     Raises LinkError that says what is wrong and the remedy, LinkTimeout, and as ``context_class``;
-    then it may still be open.
+    then it is closed.
     """
-    context = _context(ssl.PROTOCOL_TLS_CLIENT)
-    context.set_psk_client_callback(lambda hint: (identity, secret))
     try:
-        return _shake_hands(context, connection, timeout_s, server_side=False)
+        with connection:  # nothing is left of it when all goes well
+            context = _context(ssl.PROTOCOL_TLS_CLIENT)
+            context.set_psk_client_callback(lambda hint: (identity, secret))
+            return _shake_hands(context, connection, timeout_s, server_side=False)
     except TimeoutError as error:
         raise LinkTimeout(
             f"{place}: no answer to the TLS handshake within {timeout_s:g} s: {_NOT_TLS}"
@@ -75,32 +76,36 @@ def connect_tls(
 
 
 def accept_tls(
-    connection: socket.socket, secrets: Mapping[str, bytes], timeout_s: float
+    connection: socket.socket, secrets: Callable[[], Mapping[str, bytes]], timeout_s: float
 ) -> tuple[ssl.SSLSocket, str]:
     """Do the server's handshake, on this thread; return what takes `connection` over, and the
     proven identity.
 
-    `secrets`: the key by identity. `timeout_s` is for all of it. Raises LinkError, LinkTimeout,
-    LinkClosed with the reason alone, and as ``context_class``; then it may still be open.
+    `secrets` returns the key by identity. `timeout_s` is for all of it. Raises LinkError,
+    LinkTimeout, LinkClosed with the reason alone, as ``context_class``, and as `secrets`; then
+    `connection` is closed.
     """
-    claimed = ""
+    claimed, known = "", True
 
     def key(identity: str | None) -> bytes:
-        nonlocal claimed
+        nonlocal claimed, known
         claimed = identity or ""
-        return secrets.get(claimed, b"")
+        known = claimed in keys
+        return keys.get(claimed, b"")
 
-    # A context of its own for each connection: so no session is resumed, which would prove
-    # nothing about who it is, and outlive the secret.
-    context = _context(ssl.PROTOCOL_TLS_SERVER)
-    context.load_dh_params(_DH_GROUP)
-    context.set_psk_server_callback(key)
     try:
-        return _shake_hands(context, connection, timeout_s, server_side=True), claimed
+        with connection:  # nothing is left of it when all goes well
+            keys = secrets()
+            # A context of its own for each connection: so no session is resumed, which would prove
+            # nothing about who it is, and outlive the secret.
+            context = _context(ssl.PROTOCOL_TLS_SERVER)
+            context.load_dh_params(_DH_GROUP)
+            context.set_psk_server_callback(key)
+            return _shake_hands(context, connection, timeout_s, server_side=True), claimed
     except TimeoutError as error:
         raise LinkTimeout(f"no TLS handshake within {timeout_s:g} s") from error
     except ssl.SSLError as error:
-        if claimed and claimed not in secrets:
+        if not known:
             reason = f"the identity {claimed[:64]!r} is not known here"
         else:
             reason = _meaning(error, _CLIENT_IS).format(identity=claimed)

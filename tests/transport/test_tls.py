@@ -241,7 +241,7 @@ def test_a_client_that_has_gone_already() -> None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
         with server.accept()[0] as connection, pytest.raises(LinkClosed, match="hung up"):
-            accept_tls(connection, SECRETS, 10.0)
+            accept_tls(connection, lambda: SECRETS, 10.0)
 
 
 def test_who_says_nothing_locks_out_nobody(board: Board) -> None:
