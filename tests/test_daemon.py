@@ -116,7 +116,9 @@ def test_tls(tmp_path: Path, board_secret: str) -> None:
     with pytest.raises(LinkError, match="Without TLS the URI is ERPC://"):
         connect(f"{plain.replace('ERPC', 'ERPCS')}#{board_secret}")
     with connect(plain) as client:
-        assert any("does not speak TLS" in line.text for line in client.log())
+        texts = " ".join(line.text for line in client.log())
+        assert "it does not speak TLS" in texts
+        assert "does not speak eRPC" in texts
     assert daemon.end() == (0, "")
 
 

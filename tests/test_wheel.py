@@ -65,6 +65,7 @@ def test_it_holds_what_users_need_and_nothing_else(wheel: Path) -> None:
         "serial_runtime/demo/tank.c",
         "serial_runtime/py.typed",
         "serial_runtime/rpc/ide.erpc",
+        "serial_runtime/transport/ffdhe3072.pem",
         "serial_codegen/build.py",
     ):
         assert needed in names

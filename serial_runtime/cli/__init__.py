@@ -44,8 +44,8 @@ An IEC 61131-3 PLC runtime, reached over a serial line or TCP.
 commands (each with --help):
 {commands}
 
-A board's URI: ERPC:///dev/ttyUSB0:115200 (serial) or ERPC://host:3000 (TCP). It is the first
-argument of a command, or the environment variable SERIAL_RUNTIME_URI.
+A board's URI: ERPC:///dev/ttyUSB0:115200 (serial), ERPC://host:3000 (TCP) or ERPCS://host:4000#ID
+(TLS). It is the first argument of a command, or the environment variable SERIAL_RUNTIME_URI.
 
 example:
   serial-runtime build tank.c -o tank.so

@@ -45,6 +45,7 @@ from serial_runtime.rpc.calls import Calls, is_slow, log_internal
 from serial_runtime.rpc.served_line import ServedLine
 from serial_runtime.rpc.service import About, Limits
 from serial_runtime.transport.base import FdTransport
+from serial_runtime.transport.refusals import Refusals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ _RETRY_S = 1.0  # after an error of a listener
 _LEAST_REPLY = 300  # or nothing fits at 300 baud
 # What a long reply costs beside its data: envelope and request, and the pause before the next one.
 _REPLY_COST, _REPLY_GAP_S = 80.0, 0.005
-_CRITICAL = 0  # log level
+_CRITICAL, _WARNING = 0, 1  # log levels
 
 
 def limits_of(line_rate_Bps: float | None, reliable: bool) -> Limits:
@@ -94,6 +95,7 @@ class Server:
         self.on_restart = on_restart
         self.worker = worker
         self.access = access if access is not None else Access()
+        self.refusals = Refusals(partial(plc.log, _WARNING))
         self._listeners: list[Listener] = []
         self._links: set[Link] = set()
         self._lock = threading.Lock()  # protects _links
@@ -221,8 +223,12 @@ class Link:
                 self._feed(transport.read(timeout_s))
                 self._restart_if_due()
                 self._line.switch_if_due()
+        except ProtocolError as error:
+            self._server.refusals.tell(
+                f"{transport.name} does not speak eRPC ({error}); a TLS client has another port"
+            )
         except SerialRuntimeError:
-            pass  # gone, or not speaking eRPC on a link that does not lose bytes
+            pass  # gone
         except Exception as error:
             log_internal(self._server.plc, error)
         self._end()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Byte streams by name: serial lines, TCP, and an in-memory pair for tests.
+"""Byte streams by name: serial lines, TCP, TLS, and an in-memory pair for tests.
 
-``connect(uri)`` opens the client's end; :mod:`serial_runtime.transport.serial` and
-:mod:`serial_runtime.transport.tcp` hold the board's listeners. The forms of a URI are described in
+``connect(uri)`` opens the client's end; the modules ``serial``, ``tcp``, ``tls`` and ``stunnel``
+hold the board's listeners. The forms of a URI are described in
 :mod:`serial_runtime.transport.uri`. This package never imports :mod:`serial_runtime.protocol`, and
 importing it loads neither pyserial nor the socket module.
 

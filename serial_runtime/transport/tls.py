@@ -151,26 +151,34 @@ class TlsListener:
     def _take(self) -> None:
         while True:
             try:
-                connection, name = self._listener.accept_socket(None)
+                self._begin(*self._listener.accept_socket(None))
+            except LinkClosed:
+                return
             except LinkError as error:
-                if isinstance(error, LinkClosed):
-                    return
                 self._accepted.put(error)
                 self._closing.wait(_RETRY_S)
-                continue
-            guard = connection.dup()
-            with self._lock:
-                if len(self._handshakes) >= MAX_HANDSHAKES:
-                    oldest = next(iter(self._handshakes))
-                    del self._handshakes[oldest]
-                    _cut(oldest)
-                self._handshakes[guard] = None
-            threading.Thread(
-                target=self._shake_hands,
-                args=(connection, guard, name),
-                name=f"tls-{name}",
-                daemon=True,
-            ).start()
+
+    def _begin(self, connection: socket.socket, name: str) -> None:
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(connection)
+            try:
+                guard = undo.enter_context(connection.dup())
+                thread = threading.Thread(
+                    target=self._shake_hands,
+                    args=(connection, guard, name),
+                    name=f"tls-{name}",
+                    daemon=True,
+                )
+                with self._lock:
+                    thread.start()
+                    if len(self._handshakes) >= MAX_HANDSHAKES:
+                        oldest = next(iter(self._handshakes))
+                        del self._handshakes[oldest]
+                        _cut(oldest)
+                    self._handshakes[guard] = None
+            except (OSError, RuntimeError) as error:  # no more descriptors, or threads
+                raise LinkError(f"{self.name}: {error}") from error
+            undo.pop_all()
 
     def _shake_hands(self, connection: socket.socket, guard: socket.socket, name: str) -> None:
         try:
@@ -178,7 +186,7 @@ class TlsListener:
             self._accepted.put(TlsTransport(secured, name, identity))
             if self._closing.is_set():
                 self._end_accepting()
-        except SerialRuntimeError as error:
+        except (SerialRuntimeError, OSError) as error:
             with self._lock:
                 gave_way = guard not in self._handshakes
             if not self._closing.is_set():

@@ -46,6 +46,7 @@ _CLIENT_IS = {
     "unsupported protocol": "it does not offer TLS 1.2",
     "wrong version number": "it does not speak TLS (ERPC:// has a port of its own)",
     "http request": "it speaks HTTP, not TLS",
+    "identity not found": "the identity it names is not UTF-8",
     "bad record mac": "it does not have the secret of {identity}",
     "eof occurred": "hung up during the TLS handshake",
 }
@@ -113,7 +114,7 @@ def accept_tls(
     except OSError as error:
         raise LinkClosed(_CLIENT_IS["eof occurred"]) from error
     except SystemError as error:  # of sslpsk3
-        raise LinkError("the identity it names is not UTF-8") from error
+        raise LinkError(_CLIENT_IS["identity not found"]) from error
 
 
 def _meaning(error: ssl.SSLError, meanings: Mapping[str, str]) -> str:

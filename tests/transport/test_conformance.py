@@ -209,11 +209,7 @@ def tcp_ends(accepted: bool) -> Iterator[tuple[Transport, Far]]:
     far.hang_up()
 
 
-class TestTcpAccepted(TransportSuite):
-    @pytest.fixture
-    def ends(self) -> Iterator[tuple[Transport, Far]]:
-        yield from tcp_ends(accepted=True)
-
+class ReliableSuite(TransportSuite):
     def test_data_before_a_hang_up_arrives(self, near: Transport, far: Far) -> None:
         far.send(b"last words")
         far.hang_up()
@@ -222,7 +218,13 @@ class TestTcpAccepted(TransportSuite):
             near.read(LONG_S)
 
 
-class TestTcpConnected(TransportSuite):
+class TestTcpAccepted(ReliableSuite):
+    @pytest.fixture
+    def ends(self) -> Iterator[tuple[Transport, Far]]:
+        yield from tcp_ends(accepted=True)
+
+
+class TestTcpConnected(ReliableSuite):
     @pytest.fixture
     def ends(self) -> Iterator[tuple[Transport, Far]]:
         yield from tcp_ends(accepted=False)
@@ -249,14 +251,14 @@ def tls_ends(accepted: bool) -> Iterator[tuple[Transport, Far]]:
 
 
 @pytest.mark.usefixtures("_secrets")
-class TestTlsAccepted(TransportSuite):
+class TestTlsAccepted(ReliableSuite):
     @pytest.fixture
     def ends(self) -> Iterator[tuple[Transport, Far]]:
         yield from tls_ends(accepted=True)
 
 
 @pytest.mark.usefixtures("_secrets")
-class TestTlsConnected(TransportSuite):
+class TestTlsConnected(ReliableSuite):
     @pytest.fixture
     def ends(self) -> Iterator[tuple[Transport, Far]]:
         yield from tls_ends(accepted=False)
@@ -282,7 +284,7 @@ def stunnel_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[T
 
 
 @needs_stunnel
-class TestStunnelClient(TransportSuite):
+class TestStunnelClient(ReliableSuite):
     """A plain client that comes to us by way of stunnel."""
 
     @pytest.fixture
@@ -298,7 +300,7 @@ class TestStunnelClient(TransportSuite):
 
 @needs_stunnel
 @pytest.mark.usefixtures("_secrets")
-class TestStunnelServer(TransportSuite):
+class TestStunnelServer(ReliableSuite):
     """A plain server that we reach by way of stunnel, configured as Beremiz documents it."""
 
     @pytest.fixture

@@ -76,6 +76,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
     keep_secrets(tmp_path / "psk", monkeypatch)
     monkeypatch.setattr("serial_runtime.transport.stunnel._SECRETS_CHECK_S", 0.02)
     monkeypatch.setattr("serial_runtime.transport.stunnel._PAUSE_S", 0.02)
+    monkeypatch.setattr("serial_runtime.transport.refusals._PAUSE_S", 0.0)
     board = Board(tmp_path / "stunnel")
     yield board
     board.listener.close()

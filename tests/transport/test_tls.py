@@ -32,6 +32,9 @@ from serial_runtime.transport.tls_handshake import accept_tls
 
 KEY = SECRETS["board-1"].hex()
 AS_BOARD_1 = ("-psk_identity", "board-1", "-psk", KEY)
+needs_sslpsk3 = pytest.mark.skipif(
+    hasattr(ssl.SSLContext, "set_psk_server_callback"), reason="the ssl module does without sslpsk3"
+)
 OTHER_KEY = ("-psk", "ab" * 20)
 
 
@@ -119,7 +122,7 @@ def test_openssl_is_let_in(board: Board, options: tuple[str, ...]) -> None:
         (("-psk_identity", "board-1", *OTHER_KEY), "it does not have the secret of board-1"),
         (("-psk_identity", "nobody", "-psk", KEY), "the identity 'nobody' is not known here"),
         (("-psk_identity", "x" * 120, "-psk", KEY), "the identity 'x{64}' is not known here"),
-        (("-psk_identity", "\udcff\udcfe", "-psk", KEY), "identity"),
+        (("-psk_identity", "\udcff\udcfe", "-psk", KEY), "it names is not UTF-8"),
         ((*AS_BOARD_1, "-tls1_3"), "it does not offer TLS 1.2"),
         ((*AS_BOARD_1, "-cipher", "RSA-PSK-AES128-GCM-SHA256"), "no common cipher"),
         ((*AS_BOARD_1, "-cipher", "ECDHE-PSK-AES128-CBC-SHA256"), "no common cipher"),
@@ -301,6 +304,19 @@ def test_a_client_that_takes_nothing(board: Board) -> None:
     client.close()
 
 
+def test_no_descriptor_is_left(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(connection: socket.socket) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "dup", fail)
+        with pytest.raises(LinkError, match="hung up"):
+            connect(board.uri)
+        with pytest.raises(LinkError, match="Too many open files"):
+            board.listener.accept(LONG_S)
+    assert board.serves()
+
+
 def test_close_ends_handshakes(
     board: Board, wait_for: Callable[[Callable[[], object]], None]
 ) -> None:
@@ -312,17 +328,16 @@ def test_close_ends_handshakes(
         board.listener.accept(None)
 
 
+@needs_sslpsk3
 def test_nothing_is_kept_of_a_handshake(board: Board) -> None:
     assert board.serves()
     s_client(board.listener.port)
     board.tells()
-    if hasattr(ssl.SSLContext, "set_psk_server_callback"):
-        pytest.skip("nobody could: the ssl module does it")
     assert not sys.modules["sslpsk3.sslpsk3"].psk_contexts
 
 
+@needs_sslpsk3
 def test_the_package_is_missing(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(ssl.SSLContext, "set_psk_server_callback", raising=False)
     monkeypatch.setitem(sys.modules, "sslpsk3", None)
     for use in (lambda: connect(board.uri), Board):
         with pytest.raises(ConfigError, match=r"ERPCS needs .*'serial-runtime\[tls\]'"):
