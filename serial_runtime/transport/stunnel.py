@@ -84,16 +84,18 @@ class StunnelListener(SocketListener):
         self._command = _command(self._folder)
         self._said: deque[str] = deque(maxlen=2)  # its last complaints
         self._rest = b""  # of its last line
-        self._known: Mapping[str, bytes] = {}
+        self._known: Mapping[str, bytes] | None = None  # what it has been given
         self._closed = threading.Event()
         self._starting = threading.Lock()  # protects _process against close()
-        os.makedirs(self._folder, 0o700, exist_ok=True)
-        os.chmod(self._folder, 0o700)
         address = f"{host}:{port}" if host else str(port)  # no brackets for IPv6
-        self._write(
-            _FILES[0], _CONFIGURATION.format(address=address, folder=self._folder, ciphers=CIPHERS)
-        )
-        self._renew_secrets()
+        configuration = _CONFIGURATION.format(address=address, folder=self._folder, ciphers=CIPHERS)
+        try:
+            os.makedirs(self._folder, 0o700, exist_ok=True)
+            os.chmod(self._folder, 0o700)
+            self._write(_FILES[0], configuration)
+            self._renew_secrets()
+        except OSError as error:
+            raise LinkError(f"{self._folder}: cannot be written: {error.strerror}") from error
         name = f"stunnel on {place(host, port)}"
         super().__init__(_unix_socket(os.path.join(self._folder, _FILES[2])), name, "tls")
         self._process = self._start()

@@ -129,6 +129,12 @@ def test_an_address_in_use(board: Board, tmp_path: Path) -> None:
     assert board.serves()
 
 
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LinkError, match="file/stunnel: cannot be written: Not a directory"):
+        StunnelListener(f"{tmp_path}/file/stunnel", "127.0.0.1", 1, lambda: SECRETS, print)
+
+
 def test_stunnel_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="needs stunnel: apt install stunnel4"):
