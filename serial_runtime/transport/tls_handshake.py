@@ -31,7 +31,10 @@ _DH_GROUP = Path(__file__).with_name("ffdhe3072.pem")  # RFC 7919, appendix A.2
 
 # What a server's alert, or the lack of one, means; by a part of OpenSSL's text.
 _NOT_TLS = "does it speak TLS 1.2? Without TLS the URI is ERPC://"
-_SECRET = "connect to the board over its serial line, or import the identity"
+_SECRET = (
+    "`serial-runtime pair` with the board over its serial line, or `serial-runtime identity "
+    "import` it"
+)
 _SERVER_SAYS = {
     "unknown psk identity": f"the identity {{identity}} is not known there: {_SECRET}",
     "bad record mac": f"the secret of {{identity}} is another one there: {_SECRET}",

@@ -148,17 +148,19 @@ def test_no_session_is_resumed(board: Board) -> None:
 
 def test_a_rotated_secret(board: Board, secrets: Path) -> None:
     board.secrets["board-1"] = b"the next secret of board-1"
-    with pytest.raises(LinkError, match="the secret of board-1 is another one there: connect to"):
+    with pytest.raises(
+        LinkError, match="the secret of board-1 is another one there: `serial-runtime pair`"
+    ):
         connect(board.uri)
     (secrets / "board-1.secret").write_text("board-1:the next secret of board-1")
     assert board.serves()
 
 
 def test_a_secret_that_is_not_known(board: Board) -> None:
-    with pytest.raises(ConfigError, match="the secret of board-2 is not in .*serial line once"):
+    with pytest.raises(ConfigError, match="the secret of board-2 is not in .*serial-runtime pair"):
         connect(f"ERPCS://{board.listener.name}#board-2")
     del board.secrets["guest"]
-    with pytest.raises(LinkError, match="identity guest is not known there: connect to the board"):
+    with pytest.raises(LinkError, match="identity guest is not known there: `serial-runtime pair`"):
         connect(f"ERPCS://{board.listener.name}#guest")
     assert "the identity 'guest' is not known here" in board.tells()
 
