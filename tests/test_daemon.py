@@ -16,9 +16,9 @@ from tls_peers import free_port, needs_stunnel
 
 from serial_codegen.build import build
 from serial_runtime import get_include
-from serial_runtime.errors import LinkError
+from serial_runtime.errors import CallRefused, LinkError
 from serial_runtime.line import VirtualCable
-from serial_runtime.plc.identity import load_or_create
+from serial_runtime.plc.identity import Identity, changing, load_or_create
 from serial_runtime.rpc.client import connect
 from serial_runtime.rpc.ide.common import Status
 from serial_runtime.transport.serial import open_serial
@@ -119,6 +119,24 @@ def test_tls(tmp_path: Path, board_secret: str) -> None:
         texts = " ".join(line.text for line in client.log())
         assert "it does not speak TLS" in texts
         assert "does not speak eRPC" in texts
+    assert daemon.end() == (0, "")
+
+
+def test_an_identity_brings_its_role(tmp_path: Path, board_secret: str) -> None:
+    panel = Identity("panel", "the-secret-of-the-panel", "view")
+    with changing(str(tmp_path / "plc")) as known:
+        known.append(panel)
+    (tmp_path / "panel.secret").write_text(f"panel:{panel.secret}")
+    daemon = Daemon(tmp_path / "plc", "--tls", "127.0.0.1:0")
+    uri = daemon.ready[1]
+    with connect(uri.replace(board_secret, "panel")) as client:
+        assert client.plc_id() == board_secret
+        with pytest.raises(CallRefused, match=r"needs the role operate, panel at .* has view"):
+            client.start()
+    with changing(str(tmp_path / "plc")) as known:
+        known.remove(panel)
+    with pytest.raises(LinkError, match="the identity panel is not known there"):
+        connect(uri.replace(board_secret, "panel"))
     assert daemon.end() == (0, "")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-SECRETS = {"board-1": b"the secret of board-1", "guest": b"the secret of the guest"}
+SECRETS = {"board-1": b"the-secret-of-board-1", "guest": b"the-secret-of-the-guest"}
 
 needs_stunnel = pytest.mark.skipif(
     not shutil.which("stunnel"), reason="stunnel is not installed (Debian: stunnel4)"

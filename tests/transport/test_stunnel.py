@@ -100,7 +100,7 @@ def test_close_leaves_nothing(board: Board) -> None:
 
 
 def test_a_rotated_secret(board: Board, wait_for: WaitFor) -> None:
-    board.secrets["board-1"] = b"the next secret of board-1"
+    board.secrets["board-1"] = b"the-next-secret-of-board-1"
     wait_for(board.refuses)
     assert board.tells("bad record mac")
     assert board.serves("guest")

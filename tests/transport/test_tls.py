@@ -147,12 +147,12 @@ def test_no_session_is_resumed(board: Board) -> None:
 
 
 def test_a_rotated_secret(board: Board, secrets: Path) -> None:
-    board.secrets["board-1"] = b"the next secret of board-1"
+    board.secrets["board-1"] = b"the-next-secret-of-board-1"
     with pytest.raises(
         LinkError, match="the secret of board-1 is another one there: `serial-runtime pair`"
     ):
         connect(board.uri)
-    (secrets / "board-1.secret").write_text("board-1:the next secret of board-1")
+    (secrets / "board-1.secret").write_text("board-1:the-next-secret-of-board-1")
     assert board.serves()
 
 
