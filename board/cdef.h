@@ -11,6 +11,7 @@ struct board_options {
     uint32_t trace_ring_bytes;
     int32_t cpu_latency_us;
     const char *io;
+    bool own_cycle;
 };
 struct board_image {
     const char *name;
@@ -18,6 +19,7 @@ struct board_image {
     uint32_t task_count;
     uint32_t variable_count;
     uint64_t base_ns;
+    bool beremiz;
 };
 struct board_task {
     const char *name;
@@ -74,8 +76,9 @@ int32_t board_state(void);
 bool board_tainted(void);
 const char *board_backend(void);
 bool board_scheduling(char *text, uint32_t size);
-int board_check(const char *path, char *why, uint32_t why_size);
-int board_load(const char *path, struct board_image *image, char *why, uint32_t why_size);
+int board_check(const char *path, bool own_cycle, char *why, uint32_t why_size);
+int board_load(const char *path, const char *id, struct board_image *image, char *why,
+               uint32_t why_size);
 int board_task(uint32_t index, struct board_task *task);
 int board_variable(uint32_t index, struct board_variable *variable);
 int board_unload(char *why, uint32_t why_size);

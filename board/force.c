@@ -9,11 +9,17 @@
 #include "handover.h"
 #include "iec.h"
 
+/* matiec's located and external variables are pointers. Such a one is led to a copy of ours, so
+ * that whoever fills the place it led to (an input driver, another block) does not disturb it. */
 struct forced {
-    void *address;
+    void *address; /* IEC_POINTER: of the pointer */
+    void *behind;  /* IEC_POINTER: where it led; NULL: it was not led away yet */
     uint8_t *flags;
     uint32_t size; /* of the native value */
+    uint8_t type;
+    uint8_t flag; /* the bit of `flags` that the program tests */
     uint8_t value[IEC_MAX_BYTES];
+    _Alignas(8) uint8_t copy[IEC_MAX_BYTES]; /* IEC_POINTER */
 };
 
 struct list {
@@ -65,6 +71,8 @@ static int fill(struct forced *forced, const struct sr_variable *variable,
         return -EINVAL;
     forced->address = variable->address;
     forced->flags = variable->flags;
+    forced->type = variable->type;
+    forced->flag = (variable->type & IEC_MATIEC) != 0 ? IEC_MATIEC_FORCED : SR_FORCED;
     forced->size = iec_size(variable->type, variable->capacity);
     return iec_from_wire(variable->type, variable->capacity, order->wire, order->size,
                          forced->value);
@@ -133,35 +141,78 @@ void force_forget(struct force *force)
 
 /* Other bits of the byte are kept. No read-modify-write instruction: this side is the only
  * writer. Relaxed: the program reads on this thread, others only as a figure. */
-static void mark(uint8_t *flags, bool forced)
+static void mark(const struct forced *forced, bool set)
 {
-    unsigned int old = __atomic_load_n(flags, __ATOMIC_RELAXED);
-    unsigned int new = forced ? old | SR_FORCED : old & ~(unsigned int)SR_FORCED;
-    __atomic_store_n(flags, (uint8_t) new, __ATOMIC_RELAXED);
+    unsigned int old = __atomic_load_n(forced->flags, __ATOMIC_RELAXED);
+    unsigned int new = set ? old | forced->flag : old & ~(unsigned int)forced->flag;
+    __atomic_store_n(forced->flags, (uint8_t) new, __ATOMIC_RELAXED);
 }
 
-static void write_all(const struct list *list)
+static void *pointer_of(const struct forced *forced)
+{
+    return __atomic_load_n((void **)forced->address, __ATOMIC_RELAXED);
+}
+
+static void lead_to(const struct forced *forced, void *value)
+{
+    __atomic_store_n((void **)forced->address, value, __ATOMIC_RELAXED);
+}
+
+/* Again and again: the program's init sets its pointers anew. */
+static void lead_away(struct forced *forced)
+{
+    void *now = pointer_of(forced);
+    memcpy(forced->copy, forced->value, forced->size);
+    if (now == NULL) /* its init did not run yet */
+        return;
+    if (now != forced->copy) {
+        forced->behind = now;
+        lead_to(forced, forced->copy);
+    }
+    if ((forced->type & IEC_OUTPUT) != 0)
+        memcpy(forced->behind, forced->value, forced->size);
+}
+
+static void write_value(const struct forced *forced)
+{
+    switch (forced->size) { /* a constant size makes memcpy a load and a store */
+    case 1:
+        memcpy(forced->address, forced->value, 1);
+        break;
+    case 2:
+        memcpy(forced->address, forced->value, 2);
+        break;
+    case 4:
+        memcpy(forced->address, forced->value, 4);
+        break;
+    case 8:
+        memcpy(forced->address, forced->value, 8);
+        break;
+    default:
+        memcpy(forced->address, forced->value, forced->size);
+        break;
+    }
+}
+
+static void write_all(struct list *list)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        struct forced *forced = &list->forced[i];
+        mark(forced, true);
+        if ((forced->type & IEC_POINTER) != 0)
+            lead_away(forced);
+        else
+            write_value(forced);
+    }
+}
+
+static void release(const struct list *list)
 {
     for (uint32_t i = 0; i < list->count; i++) {
         const struct forced *forced = &list->forced[i];
-        mark(forced->flags, true);
-        switch (forced->size) { /* a constant size makes memcpy a load and a store */
-        case 1:
-            memcpy(forced->address, forced->value, 1);
-            break;
-        case 2:
-            memcpy(forced->address, forced->value, 2);
-            break;
-        case 4:
-            memcpy(forced->address, forced->value, 4);
-            break;
-        case 8:
-            memcpy(forced->address, forced->value, 8);
-            break;
-        default:
-            memcpy(forced->address, forced->value, forced->size);
-            break;
-        }
+        mark(forced, false);
+        if ((forced->type & IEC_POINTER) != 0 && pointer_of(forced) == forced->copy)
+            lead_to(forced, forced->behind);
     }
 }
 
@@ -171,8 +222,8 @@ void force_apply(struct force *force)
     if (news != NULL) {
         struct list *old = force->active;
         /* Clear all, then set all: two rows of a table may share one flags byte. */
-        for (uint32_t i = 0; old != NULL && i < old->count; i++)
-            mark(old->forced[i].flags, false);
+        if (old != NULL)
+            release(old);
         force->active = (struct list *)(void *)news;
         handover_retire(&force->lists, old != NULL ? &old->item : NULL);
     }

@@ -7,7 +7,8 @@
  * that writes around the macros cannot move a forced output either. Flags are written only by
  * the RT side, relaxed: the program tests them on the same thread.
  *
- * A released variable keeps the forced value until somebody writes it.
+ * A released variable keeps the forced value until somebody writes it; one behind a pointer
+ * (IEC_POINTER) has the value it would have without the force.
  */
 #ifndef SR_FORCE_H
 #define SR_FORCE_H

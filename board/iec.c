@@ -45,12 +45,13 @@ static const struct row rows[] = {
 
 static const struct row *row_of(uint8_t type)
 {
+    type &= IEC_TYPE;
     return &rows[type < sizeof rows / sizeof rows[0] ? type : 0];
 }
 
 bool iec_is_type(uint8_t type)
 {
-    return row_of(type)->form != FORM_NONE;
+    return type <= IEC_TYPE && row_of(type)->form != FORM_NONE;
 }
 
 const char *iec_name(uint8_t type)
@@ -61,6 +62,8 @@ const char *iec_name(uint8_t type)
 uint32_t iec_size(uint8_t type, uint8_t capacity)
 {
     const struct row *row = row_of(type);
+    if (row->form == FORM_TIME && (type & IEC_MATIEC) != 0)
+        return 2u * (uint32_t)sizeof(long);
     return row->form == FORM_STRING ? 1u + capacity : row->size;
 }
 
@@ -71,16 +74,24 @@ uint32_t iec_wire_max(uint8_t type, uint8_t capacity)
 }
 
 /* Floor division, so that the nanoseconds are never negative. */
-static uint32_t time_to_wire(const void *value, uint8_t *wire)
+static uint32_t time_to_wire(uint8_t type, const void *value, uint8_t *wire)
 {
-    int64_t total;
-    memcpy(&total, value, sizeof total);
-    int64_t sec = total / NS_PER_SECOND;
-    int64_t nsec = total % NS_PER_SECOND;
+    int64_t sec = 0, nsec;
+    if ((type & IEC_MATIEC) != 0) {
+        long pair[2];
+        memcpy(pair, value, sizeof pair);
+        sec = pair[0];
+        nsec = pair[1];
+    } else {
+        memcpy(&nsec, value, sizeof nsec);
+    }
+    int64_t carry = nsec / NS_PER_SECOND;
+    nsec %= NS_PER_SECOND;
     if (nsec < 0) {
         nsec += NS_PER_SECOND;
-        sec--;
+        carry--;
     }
+    sec = (int64_t)((uint64_t)sec + (uint64_t)carry); /* a program's garbage may wrap */
     memcpy(wire, &sec, sizeof sec);
     memcpy(wire + sizeof sec, &nsec, sizeof nsec);
     return 2u * (uint32_t)sizeof(int64_t);
@@ -102,6 +113,13 @@ static uint32_t string_to_wire(uint8_t capacity, const void *value, uint8_t *wir
 uint32_t iec_to_wire(uint8_t type, uint8_t capacity, const void *value, uint8_t *wire)
 {
     const struct row *row = row_of(type);
+    if ((type & IEC_POINTER) != 0) {
+        value = __atomic_load_n((void *const *)value, __ATOMIC_RELAXED);
+        if (value == NULL) {
+            memset(wire, 0, row->wire);
+            return row->wire;
+        }
+    }
     switch (row->form) {
     case FORM_BOOL:
         wire[0] = *(const uint8_t *)value != 0;
@@ -110,7 +128,7 @@ uint32_t iec_to_wire(uint8_t type, uint8_t capacity, const void *value, uint8_t 
         memcpy(wire, value, row->size);
         return row->size;
     case FORM_TIME:
-        return time_to_wire(value, wire);
+        return time_to_wire(type, value, wire);
     case FORM_STRING:
         return string_to_wire(capacity, value, wire);
     default:
@@ -118,7 +136,7 @@ uint32_t iec_to_wire(uint8_t type, uint8_t capacity, const void *value, uint8_t 
     }
 }
 
-static int time_from_wire(const uint8_t *wire, uint32_t size, void *native)
+static int time_from_wire(uint8_t type, const uint8_t *wire, uint32_t size, void *native)
 {
     int64_t sec, nsec, total;
     if (size == 16) {
@@ -138,6 +156,13 @@ static int time_from_wire(const uint8_t *wire, uint32_t size, void *native)
     if (sec < 0 && nsec > 0) {
         sec++;
         nsec -= NS_PER_SECOND;
+    }
+    if ((type & IEC_MATIEC) != 0) { /* of one sign, as its own arithmetic leaves them */
+        const long pair[2] = {(long)sec, (long)nsec};
+        if (pair[0] != sec)
+            return -ERANGE;
+        memcpy(native, pair, sizeof pair);
+        return 0;
     }
     if (__builtin_mul_overflow(sec, (int64_t)NS_PER_SECOND, &total) ||
         __builtin_add_overflow(total, nsec, &total))
@@ -172,7 +197,7 @@ int iec_from_wire(uint8_t type, uint8_t capacity, const uint8_t *wire, uint32_t 
         memcpy(native, wire, size);
         return 0;
     case FORM_TIME:
-        return time_from_wire(wire, size, native);
+        return time_from_wire(type, wire, size, native);
     case FORM_STRING:
         return string_from_wire(capacity, wire, size, native);
     default:

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "image_parts.h"
 
+#include "hosted.h"
+#include "iec.h"
 #include "image_file.h"
 
 #include <dlfcn.h>
@@ -35,16 +37,39 @@ static int keep_initial(struct image *image)
     return 0;
 }
 
-static int map(struct image *image, char *why, size_t why_size)
+/* A symbol that is unique in the process, and lies in an image that was here before. */
+struct foreign {
+    const struct image *image;
+    char name[128];
+};
+
+static bool is_foreign(void *context, const char *name, enum image_symbol_kind kind)
+{
+    struct foreign *foreign = context;
+    if (kind != IMAGE_UNIQUE ||
+        image_room(foreign->image, dlsym(foreign->image->handle, name), PF_R) > 0)
+        return false;
+    snprintf(foreign->name, sizeof foreign->name, "%.*s", (int)sizeof foreign->name - 1, name);
+    return true;
+}
+
+static int check_fresh(const struct image *image, char *why, size_t why_size)
+{
+    struct foreign foreign = {.image = image};
+    image_file_symbols(image->path, is_foreign, &foreign);
+    if (foreign.name[0] == '\0')
+        return 0;
+    image_refuse(why, why_size,
+                 "the loader kept the value of %s of an earlier image for this one: restart the "
+                 "runtime, or compile images with -fno-gnu-unique",
+                 foreign.name);
+    return -ESTALE;
+}
+
+static int map(struct image *image, struct image_use use, char *why, size_t why_size)
 {
     const struct link_map *entry = NULL;
-    char unique[128];
-    image_file_unique(image->path, unique, sizeof unique);
-    if (unique[0] != '\0')
-        return image_refuse(why, why_size,
-                            "the loader would keep the value of %s for later images: compile the "
-                            "image with -fno-gnu-unique",
-                            unique);
+    int flags = RTLD_NOW | RTLD_LOCAL;
     void *mapped = dlopen(image->path, RTLD_NOW | RTLD_NOLOAD | RTLD_LOCAL);
     if (mapped != NULL) {
         dlclose(mapped);
@@ -52,7 +77,11 @@ static int map(struct image *image, char *why, size_t why_size)
                             "the file is already mapped, with the state of an earlier "
                             "run: load a copy of it under another path");
     }
-    image->handle = dlopen(image->path, RTLD_NOW | RTLD_LOCAL);
+    if (use.own_cycle)
+        flags |= RTLD_DEEPBIND; /* its own functions, not those that hosted_lend lends */
+    else
+        hosted_lend();
+    image->handle = dlopen(image->path, flags);
     if (image->handle == NULL)
         return image_refuse(why, why_size, "the loader refuses the image: %s", dlerror());
     if (dlinfo(image->handle, RTLD_DI_LINKMAP, &entry) != 0)
@@ -62,11 +91,11 @@ static int map(struct image *image, char *why, size_t why_size)
         return image_refuse(why, why_size,
                             "the image has thread-local storage, whose first use may "
                             "allocate in the cycle: remove __thread variables");
-    return 0;
+    return check_fresh(image, why, why_size);
 }
 
-int image_open(struct image **image, const char *path, sr_prefault prefault, char *why,
-               size_t why_size)
+int image_open(struct image **image, const char *path, struct image_use use, sr_prefault prefault,
+               char *why, size_t why_size)
 {
     int error = image_file_check(path, why, why_size);
     if (error != 0)
@@ -80,10 +109,11 @@ int image_open(struct image **image, const char *path, sr_prefault prefault, cha
         free(new);
         return -ENOMEM;
     }
-    error = map(new, why, why_size);
+    error = map(new, use, why, why_size);
     if (error == 0)
-        error = image_check(new, why, why_size);
-    if (error == 0)
+        error = image_is_object(new) ? image_make_object(new, use, why, why_size)
+                                     : image_check(new, why, why_size);
+    if (error == 0 && !image_runs_itself(new))
         error = keep_initial(new);
     if (error != 0) {
         image_close(new);
@@ -103,6 +133,7 @@ void image_close(struct image *image)
         free(image->segments[i].initial);
     if (image->handle != NULL)
         dlclose(image->handle);
+    image_free_object(image->object);
     free(image->located);
     free(image->own_rows);
     free(image->path);
@@ -132,7 +163,7 @@ struct image_located_list image_inputs(const struct image *image)
 
 struct image_located_list image_outputs(const struct image *image)
 {
-    const uint32_t first = image->table->variable_count - image->output_count;
+    const uint32_t first = image->located_room - image->output_count;
     return (struct image_located_list){image->located + first, image->output_count};
 }
 
@@ -148,6 +179,39 @@ void image_reset(struct image *image)
         if (segment->initial != NULL)
             memcpy(segment->start, segment->initial, segment->size);
     }
+    if (image->object != NULL)
+        image_identify(image, image->object->id);
+}
+
+void image_rest(struct image *image)
+{
+    for (uint32_t i = 0; i < image->table->variable_count; i++) {
+        const struct sr_variable *row = &image->variables[i];
+        void **pointer = row->address;
+        if ((row->type & IEC_POINTER) != 0 &&
+            image_room(image, *pointer, PF_R) < iec_size(row->type, row->capacity))
+            *pointer = NULL;
+    }
+}
+
+const struct beremiz *image_beremiz(const struct image *image)
+{
+    return image->object != NULL ? &image->object->entries : NULL;
+}
+
+bool image_runs_itself(const struct image *image)
+{
+    return image->object != NULL && image->object->own_cycle;
+}
+
+void image_identify(struct image *image, const char *id)
+{
+    if (image->object == NULL)
+        return;
+    char *text = image->object->id;
+    if (id != text)
+        snprintf(text, sizeof image->object->id, "%s", id);
+    *image->object->entries.plc_id = text[0] != '\0' ? text : NULL;
 }
 
 void image_prefault(const struct image *image, sr_prefault prefault)
@@ -156,7 +220,7 @@ void image_prefault(const struct image *image, sr_prefault prefault)
         return;
     for (uint32_t i = 0; i < image->segment_count; i++)
         prefault(image->segments[i].start, image->segments[i].size);
-    prefault(image->located, (image->table->variable_count + 1) * sizeof *image->located);
+    prefault(image->located, (image->located_room + 1) * sizeof *image->located);
     if (image->own_rows != NULL)
         prefault(image->own_rows, image->table->variable_count * sizeof *image->own_rows);
 }

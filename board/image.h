@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* image.h - one loaded PLC program: a shared object with the table of plc_abi.h.
+/* image.h - one loaded PLC program: a shared object with the table of plc_abi.h, or one as the
+ * Beremiz IDE builds it (beremiz.h), for which a table is made.
  *
  * A table that says anything impossible is refused with a sentence: every pointer in it must lie
  * in a segment of the image of the right kind, so a damaged table is found here and not by a
@@ -9,9 +10,11 @@
 #ifndef SR_IMAGE_H
 #define SR_IMAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "beremiz.h"
 #include "location.h"
 #include "plc_abi.h"
 #include "rt.h"
@@ -25,7 +28,7 @@ struct image;
 
 /* A located input or output. */
 struct image_located {
-    const struct sr_variable *variable;
+    const struct sr_variable *variable; /* of a Beremiz object: no row of image_variables */
     struct location location;
 };
 
@@ -34,11 +37,18 @@ struct image_located_list {
     uint32_t count;
 };
 
-/* Load the file. -ENOEXEC: it is no image for this board; -errno of the system; `why` gets a
- * sentence in every case. The path must be fresh: an image that is still mapped under it keeps
+/* What is done with an object of the Beremiz IDE; a native image does not care. */
+struct image_use {
+    bool own_cycle;  /* it runs its own cycle; else the shim runs it */
+    bool process_io; /* connect its located variables to the process image */
+};
+
+/* Load the file. -ENOEXEC: it is no image for this board; -ESTALE: only a new process can load
+ * it, since this one keeps a variable of an earlier image for it; -errno of the system; `why` gets
+ * a sentence in every case. The path must be fresh: an image that is still mapped under it keeps
  * the state of its variables, and is refused. */
-int image_open(struct image **image, const char *path, sr_prefault prefault, char *why,
-               size_t why_size);
+int image_open(struct image **image, const char *path, struct image_use use, sr_prefault prefault,
+               char *why, size_t why_size);
 /* Unmap it; none of its code or variables may be in use. NULL is allowed. */
 void image_close(struct image *image);
 
@@ -55,8 +65,20 @@ struct image_located_list image_outputs(const struct image *image);
 uint64_t image_base_ns(const struct image *image);
 
 /* Give every writable byte of the image the value it had after loading: a start is a cold
- * start, whatever the program did before. While none of its code runs. */
+ * start, whatever the program did before. While none of its code runs. An object that runs its
+ * own cycle does that itself. */
 void image_reset(struct image *image);
+/* After a stop: pointer variables that lead out of the image are NULL now, for what they led to
+ * may be gone. */
+void image_rest(struct image *image);
+
+/* The entry points of an object of the Beremiz IDE; NULL for a native image. */
+const struct beremiz *image_beremiz(const struct image *image);
+/* It runs its own cycle: start it through image_beremiz (own_cycle.h). */
+bool image_runs_itself(const struct image *image);
+/* The 32 hexadecimal digits of the file's MD5, which such an object wants to know. They are
+ * copied. */
+void image_identify(struct image *image, const char *id);
 /* Lock and prefault what the cycle will touch. */
 void image_prefault(const struct image *image, sr_prefault prefault);
 

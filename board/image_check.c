@@ -177,6 +177,7 @@ static int check_variables(struct image *image, char *why, size_t why_size)
     if (count > 0 && !image_is_array(image, table->variables, count, table->variable_size))
         return image_refuse(why, why_size, "the variable table is not inside the image");
     int error = take_rows(image);
+    image->located_room = count;
     image->located = calloc((size_t)count + 1, sizeof *image->located);
     if (error != 0 || image->located == NULL)
         return -ENOMEM;

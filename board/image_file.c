@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define HEADER_BYTES sizeof(ElfW(Ehdr))
+#define LONGEST_NAME 1000u
 
 static bool fits(size_t size, uint64_t offset, uint64_t count, size_t each)
 {
@@ -155,7 +156,7 @@ static void copy_name(const struct symbols *of, const ElfW(Sym) * symbol, char *
                       size_t name_size)
 {
     const size_t room = of->names_size - symbol->st_name;
-    snprintf(name, name_size, "%.*s", (int)(room > 200 ? 200 : room), of->names + symbol->st_name);
+    snprintf(name, name_size, "%.*s", (int)(room > LONGEST_NAME ? LONGEST_NAME : room), of->names + symbol->st_name);
 }
 
 /* With the lowest bit of a Thumb function's address off. */
@@ -165,11 +166,6 @@ static bool covers(const struct symbols *of, const ElfW(Sym) * symbol, uintptr_t
     const uintptr_t value = symbol->st_value & ~thumb;
     const uintptr_t length = symbol->st_size > 0 ? symbol->st_size : 1;
     return (symbol->st_info & 0xf) == STT_FUNC && offset >= value && offset - value < length;
-}
-
-static bool is_unique(const ElfW(Sym) * symbol)
-{
-    return symbol->st_info >> 4 == STB_GNU_UNIQUE;
 }
 
 static const char *map_file(const char *path, size_t *size)
@@ -187,33 +183,70 @@ static const char *map_file(const char *path, size_t *size)
     return file == MAP_FAILED ? NULL : file;
 }
 
-/* The first defined symbol that is unique in the process (`offset` NULL), or the function at
- * `*offset`; "" when there is none. */
-static void search(const char *path, const uintptr_t *offset, char *name, size_t name_size)
+/* Call visit for the symbols of a table, until it says true. */
+static void search(const char *path, unsigned type,
+                   bool (*visit)(void *context, const struct symbols *of, const ElfW(Sym) * symbol),
+                   void *context)
 {
     struct symbols symbols;
     size_t size;
-    name[0] = '\0';
     const char *file = map_file(path, &size);
     if (file == NULL)
         return;
-    if (!find_symbols(file, size, offset == NULL ? SHT_DYNSYM : SHT_SYMTAB, &symbols))
+    if (!find_symbols(file, size, type, &symbols))
         symbols.count = 0;
-    for (size_t i = 0; i < symbols.count && name[0] == '\0'; i++) {
+    for (size_t i = 0; i < symbols.count; i++) {
         const ElfW(Sym) *symbol = &symbols.first[i];
-        if (symbol->st_shndx != SHN_UNDEF && symbol->st_name < symbols.names_size &&
-            (offset == NULL ? is_unique(symbol) : covers(&symbols, symbol, *offset)))
-            copy_name(&symbols, symbol, name, name_size);
+        if (symbol->st_name < symbols.names_size && visit(context, &symbols, symbol))
+            break;
     }
     munmap((void *)file, size);
 }
 
-void image_file_symbol(const char *path, uintptr_t offset, char *name, size_t name_size)
+struct place {
+    uintptr_t offset;
+    char *name;
+    size_t name_size;
+};
+
+static bool is_there(void *context, const struct symbols *of, const ElfW(Sym) * symbol)
 {
-    search(path, &offset, name, name_size);
+    const struct place *place = context;
+    if (symbol->st_shndx == SHN_UNDEF || !covers(of, symbol, place->offset))
+        return false;
+    copy_name(of, symbol, place->name, place->name_size);
+    return true;
 }
 
-void image_file_unique(const char *path, char *name, size_t name_size)
+void image_file_symbol(const char *path, uintptr_t offset, char *name, size_t name_size)
 {
-    search(path, NULL, name, name_size);
+    struct place place = {offset, name, name_size};
+    name[0] = '\0';
+    search(path, SHT_SYMTAB, is_there, &place);
+}
+
+struct visitor {
+    bool (*visit)(void *context, const char *name, enum image_symbol_kind kind);
+    void *context;
+};
+
+static bool visit_dynamic(void *context, const struct symbols *of, const ElfW(Sym) * symbol)
+{
+    const struct visitor *visitor = context;
+    char name[LONGEST_NAME + 1];
+    enum image_symbol_kind kind = IMAGE_EXPORTED;
+    copy_name(of, symbol, name, sizeof name);
+    if (symbol->st_shndx == SHN_UNDEF)
+        kind = IMAGE_IMPORTED;
+    else if (symbol->st_info >> 4 == STB_GNU_UNIQUE)
+        kind = IMAGE_UNIQUE;
+    return name[0] != '\0' && visitor->visit(visitor->context, name, kind);
+}
+
+void image_file_symbols(const char *path,
+                        bool (*visit)(void *context, const char *name, enum image_symbol_kind kind),
+                        void *context)
+{
+    struct visitor visitor = {visit, context};
+    search(path, SHT_DYNSYM, visit_dynamic, &visitor);
 }

@@ -3,6 +3,7 @@
 #ifndef SR_IMAGE_FILE_H
 #define SR_IMAGE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,9 +15,13 @@ int image_file_check(const char *path, char *why, size_t why_size);
  * only the file has; "" when there is none. */
 void image_file_symbol(const char *path, uintptr_t offset, char *name, size_t name_size);
 
-/* A variable that the loader keeps once for the whole process (STB_GNU_UNIQUE: g++'s inline and
- * template statics), or "". It would survive dlclose, and the next image would get it as the last
- * one left it. */
-void image_file_unique(const char *path, char *name, size_t name_size);
+/* Unique: the loader keeps one of this name for the whole process (STB_GNU_UNIQUE: g++'s inline
+ * and template statics), that of the first object which had it, and never unmaps that one. */
+enum image_symbol_kind { IMAGE_EXPORTED, IMAGE_UNIQUE, IMAGE_IMPORTED };
+
+/* Call `visit` for every dynamic symbol, until it returns true. Names are cut at 1000 bytes. */
+void image_file_symbols(const char *path,
+                        bool (*visit)(void *context, const char *name, enum image_symbol_kind kind),
+                        void *context);
 
 #endif

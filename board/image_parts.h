@@ -25,10 +25,12 @@ struct image {
     const struct sr_plc_table *table;
     const struct sr_variable *variables;
     struct sr_variable *own_rows; /* when the image's rows have another length than ours */
-    struct image_located *located;
+    struct image_located *located; /* inputs from the front, outputs from the back */
+    uint32_t located_room;
     uint32_t input_count;
     uint32_t output_count;
     uint64_t base_ns;
+    struct image_object *object; /* of the Beremiz IDE; NULL: a native image */
 };
 
 /* Write the sentence; returns -ENOEXEC. */
@@ -47,5 +49,21 @@ bool image_is_array(const struct image *image, const void *array, uint32_t count
 
 /* image_check.c: the table, and all that image_open takes from it. */
 int image_check(struct image *image, char *why, size_t why_size);
+
+/* What the shim makes for an object that has no table. */
+struct image_object {
+    struct beremiz entries;
+    bool own_cycle;
+    char id[33];
+    struct sr_plc_table table;
+    struct sr_task task;
+    struct sr_variable *places; /* behind `located` */
+    char *names;
+};
+
+/* image_object.c: is it one of the Beremiz IDE? Then make what image_check takes from a table. */
+bool image_is_object(const struct image *image);
+int image_make_object(struct image *image, struct image_use use, char *why, size_t why_size);
+void image_free_object(struct image_object *object);
 
 #endif

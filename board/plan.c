@@ -36,8 +36,9 @@ struct plan {
 static uint8_t kind_of(uint8_t type)
 {
     /* Same bytes on the wire as in memory, and no value that memory may hold but the wire not. */
-    bool plain = type != SR_TYPE_BOOL && type != SR_TYPE_STRING &&
-                 iec_size(type, 0) == iec_wire_max(type, 0);
+    const unsigned int bare = type & IEC_TYPE;
+    bool plain = bare != SR_TYPE_BOOL && bare != SR_TYPE_STRING && (type & IEC_POINTER) == 0 &&
+                 iec_size(type, 0) == iec_wire_max(type, 0) && iec_size(type, 0) <= 8;
     if (!plain)
         return KIND_CONVERT;
     switch (iec_size(type, 0)) {
@@ -60,7 +61,7 @@ static int check(const struct sr_variable *table, uint32_t table_count, const ui
         if (indices[i] >= table_count)
             return -ENOENT;
         const struct sr_variable *variable = &table[indices[i]];
-        if (variable->address == NULL || !iec_is_type(variable->type))
+        if (variable->address == NULL || iec_size(variable->type, variable->capacity) == 0)
             return -EINVAL;
         *total += iec_wire_max(variable->type, variable->capacity);
         if (*total > max_bytes) /* here, so that the sum never wraps */

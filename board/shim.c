@@ -5,6 +5,8 @@
 #include "shim_parts.h"
 
 #include "host.h"
+#include "hosted.h"
+#include "iec.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -84,6 +86,7 @@ static void destroy(void)
     snapshot_destroy(parts->snapshot);
     log_destroy(parts->log);
     stats_destroy(parts->stats);
+    own_cycle_destroy(board->own);
     image_close(board->image);
     if (parts->io != NULL)
         parts->io->close(parts->io_state);
@@ -172,7 +175,9 @@ static void drop_image(void)
     force_forget(board->parts.force);
     trace_forget(board->parts.trace);
     snapshot_cancel(board->parts.snapshot);
+    own_cycle_destroy(board->own);
     image_close(board->image);
+    board->own = NULL;
     board->image = NULL;
 }
 
@@ -189,31 +194,54 @@ static int check_idle(char *why, uint32_t why_size)
     }
 }
 
-int board_check(const char *path, char *why, uint32_t why_size)
+int board_check(const char *path, bool own_cycle, char *why, uint32_t why_size)
 {
     struct image *image = NULL;
-    const int error = image_open(&image, path, NULL, why, why_size);
+    const struct image_use use = {.own_cycle = own_cycle, .process_io = true};
+    const int error = image_open(&image, path, use, NULL, why, why_size);
     image_close(image);
     return error;
 }
 
-int board_load(const char *path, struct board_image *image, char *why, uint32_t why_size)
+static int open_image(const char *path, struct image **image, struct own_cycle **own, char *why,
+                      uint32_t why_size)
+{
+    const struct image_use use = {.own_cycle = board->options.own_cycle,
+                                  .process_io = board->parts.io != &io_none};
+    int error = image_open(image, path, use, platform_prefault, why, why_size);
+    if (error != 0 || !image_runs_itself(*image))
+        return error;
+    error = own_cycle_create(own, *image, board->parts.trace);
+    if (error != 0) {
+        image_close(*image);
+        return board_refuse(error, why, why_size, "out of memory");
+    }
+    return 0;
+}
+
+int board_load(const char *path, const char *id, struct board_image *image, char *why,
+               uint32_t why_size)
 {
     struct image *new = NULL;
+    struct own_cycle *own = NULL;
     int error = check_idle(why, why_size);
     if (error == 0)
-        error = image_open(&new, path, platform_prefault, why, why_size);
+        error = open_image(path, &new, &own, why, why_size);
     if (error != 0)
         return error;
     drop_image();
+    image_identify(new, id);
     board->image = new;
+    board->own = own;
+    memset(board->log_next, 0, sizeof board->log_next);
     set_state(BOARD_STOPPED);
     const struct sr_plc_table *table = image_table(new);
     *image = (struct board_image){.name = table->name,
                                   .build_id = table->build_id,
                                   .task_count = table->task_count,
                                   .variable_count = table->variable_count,
-                                  .base_ns = image_base_ns(new)};
+                                  .base_ns = image_base_ns(new),
+                                  .beremiz = image_beremiz(new) != NULL};
     return 0;
 }
 
@@ -233,7 +261,7 @@ int board_variable(uint32_t index, struct board_variable *variable)
     const struct sr_variable *row = &image_variables(board->image)[index];
     *variable = (struct board_variable){.path = row->path,
                                         .location = row->location != NULL ? row->location : "",
-                                        .type = row->type,
+                                        .type = row->type & IEC_TYPE,
                                         .direction = row->direction,
                                         .options = row->options,
                                         .capacity = row->capacity};
@@ -265,13 +293,13 @@ static void call_fini(void *argument)
 }
 
 /* Init and fini: -EFAULT leaves the board faulted. */
-static int contain(void (*body)(void *argument), const char *where, char *why, uint32_t why_size)
+static int contain(void (*body)(void *argument), void *argument, const char *where, char *why,
+                   uint32_t why_size)
 {
     host_tick(where[0] == 'i' ? 0 : cycle_tick(board->cycle));
     const int64_t watchdog_ns = board->options.watchdog_ns;
     const int64_t limit_ns = watchdog_ns > 0 ? watchdog_ns * INIT_LIMIT_WATCHDOGS : INIT_LIMIT_NS;
-    const int error =
-        fault_contain(body, (void *)image_table(board->image), where, limit_ns, &board->fault);
+    const int error = fault_contain(body, argument, where, limit_ns, &board->fault);
     if (error == -EFAULT) {
         fault_describe(&board->fault, board->image, why, why_size);
         set_state(BOARD_FAULTED);
@@ -280,6 +308,33 @@ static int contain(void (*body)(void *argument), const char *where, char *why, u
                      strerror(-error));
     }
     return error;
+}
+
+/* The log of an object counts from 0 after a cold start, and goes on where it runs itself. */
+static void begin_log(void)
+{
+    const struct beremiz *entries = image_beremiz(board->image);
+    for (uint32_t level = 0; entries != NULL && level < LOG_LEVELS; level++)
+        board->log_next[level] = entries->log_count((uint8_t)level);
+}
+
+static int refuse_start(int result, char *why, uint32_t why_size)
+{
+    return board_refuse(-EFAULT, why, why_size,
+                        "the program refuses to start: init returned %d", result);
+}
+
+static int start_own_cycle(char *why, uint32_t why_size)
+{
+    begin_log();
+    int error = contain(own_cycle_begin, board->own, "init", why, why_size);
+    if (error != 0)
+        return error;
+    if (own_cycle_result(board->own) != 0)
+        return refuse_start(own_cycle_result(board->own), why, why_size);
+    set_state(BOARD_RUNNING);
+    (void)own_cycle_attend(board->own); /* what it refuses it refused before */
+    return 0;
 }
 
 int board_start(char *why, uint32_t why_size)
@@ -293,17 +348,20 @@ int board_start(char *why, uint32_t why_size)
     if (error != 0)
         return board_refuse(error, why, why_size, "cannot take the fault signals: %s",
                             strerror(-error));
+    if (board->own != NULL)
+        return start_own_cycle(why, why_size);
     board_settle_memory();
     image_reset(board->image);
+    hosted_bind(image_beremiz(board->image));
+    begin_log();
     force_apply(board->parts.force);
     stats_reset(board->parts.stats);
     stats_apply_reset(board->parts.stats);
-    error = contain(call_init, "init", why, why_size);
+    error = contain(call_init, (void *)image_table(board->image), "init", why, why_size);
     if (error != 0)
         return error;
     if (init_result != 0)
-        return board_refuse(-EFAULT, why, why_size,
-                            "the program refuses to start: init returned %" PRId32, init_result);
+        return refuse_start(init_result, why, why_size);
     board_hold_latency();
     const struct platform_schedule wanted = board_schedule();
     error = cycle_start(board->cycle, board->image, &wanted, board->options.watchdog_ns,
@@ -323,10 +381,23 @@ static int report_cycle_fault(char *why, uint32_t why_size)
     return -EFAULT;
 }
 
+static int stop_own_cycle(char *why, uint32_t why_size)
+{
+    const int error = contain(own_cycle_end, board->own, "fini", why, why_size);
+    if (error != 0)
+        return error;
+    own_cycle_rest(board->own);
+    set_state(BOARD_STOPPED);
+    image_rest(board->image);
+    return 0;
+}
+
 int board_stop(char *why, uint32_t why_size)
 {
     if (atomic_load_explicit(&board->state, memory_order_relaxed) != BOARD_RUNNING)
         return board_refuse(-EBUSY, why, why_size, "no program is running");
+    if (board->own != NULL)
+        return stop_own_cycle(why, why_size);
     const int error = cycle_stop(board->cycle);
     platform_release_cpu_latency();
     if (error != 0)
@@ -334,7 +405,13 @@ int board_stop(char *why, uint32_t why_size)
     set_state(BOARD_STOPPED);
     (void)force_publish(board->parts.force, NULL, 0, NULL, 0, NULL);
     force_apply(board->parts.force);
-    return image_table(board->image)->fini == NULL ? 0 : contain(call_fini, "fini", why, why_size);
+    const struct sr_plc_table *table = image_table(board->image);
+    if (table->fini == NULL)
+        return 0;
+    const int fini_error = contain(call_fini, (void *)table, "fini", why, why_size);
+    if (fini_error == 0)
+        image_rest(board->image);
+    return fini_error;
 }
 
 int board_fault(char *text, uint32_t size, int32_t *signal, uint32_t *tick)

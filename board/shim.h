@@ -6,6 +6,8 @@
  *
  *   -EBUSY    the operation does not fit the present state
  *   -ENOEXEC  the image cannot be run here
+ *   -ESTALE   it can be loaded, but only by a new process
+ *   -ENOTSUP  not with a program that runs its own cycle
  *   -EFAULT   the program crashed, ran too long or refused to start
  *   -EINVAL   a variable index or value is wrong
  *   others    of the system
@@ -32,6 +34,7 @@ struct board_options {
     uint32_t trace_ring_bytes; /* a power of two */
     int32_t cpu_latency_us;    /* held while tasks run; -1: not */
     const char *io;            /* "none", "sim:NAME" */
+    bool own_cycle;            /* objects of the Beremiz IDE run their own (own_cycle.h) */
 };
 
 struct board_image {
@@ -40,6 +43,7 @@ struct board_image {
     uint32_t task_count;
     uint32_t variable_count;
     uint64_t base_ns;
+    bool beremiz; /* an object of the Beremiz IDE: paths are "VAR.<index>" */
 };
 
 struct board_task {
@@ -74,10 +78,11 @@ bool board_scheduling(char *text, uint32_t size);
 
 /* Would board_load take it? Loads it, which runs its constructors, and unloads it. Needs no board:
  * for a child process that takes the risk. */
-int board_check(const char *path, char *why, uint32_t why_size);
+int board_check(const char *path, bool own_cycle, char *why, uint32_t why_size);
 /* Replaces a loaded image, only if the new one is good. Strings stay valid until the next
- * board_load or board_unload. */
-int board_load(const char *path, struct board_image *image, char *why, uint32_t why_size);
+ * board_load or board_unload. `id`: the MD5 of the file, in hexadecimal digits, or "". */
+int board_load(const char *path, const char *id, struct board_image *image, char *why,
+               uint32_t why_size);
 int board_task(uint32_t index, struct board_task *task);
 int board_variable(uint32_t index, struct board_variable *variable);
 int board_unload(char *why, uint32_t why_size);
@@ -99,7 +104,8 @@ uint32_t board_trace_dropped(void);
 /* Replaces all forces. Takes effect with the next cycle, or at once while none runs. */
 int board_set_forces(const struct force_order *orders, uint32_t count, char *why,
                      uint32_t why_size);
-/* Values of one and the same cycle, in wire form: their bytes, or -errno. */
+/* Values of one and the same cycle, in wire form: their bytes, or -errno. A program that runs its
+ * own cycle is read as it goes on: every value for itself. */
 int32_t board_read(const uint32_t *indices, uint32_t count, uint8_t *to, uint32_t size,
                    uint32_t *tick, char *why, uint32_t why_size);
 
@@ -108,7 +114,8 @@ bool board_take_log(struct log_record *record);
 /* Any thread: of all levels. */
 uint32_t board_log_dropped(void);
 
-/* Any thread; the worker with `reset`. -EAGAIN: the cycle kept writing; try again. */
+/* Any thread; the worker with `reset`. -EAGAIN: the cycle kept writing; try again. -ENOTSUP: the
+ * program runs its own cycle. */
 int board_statistics(struct stats_figures *figures, bool reset);
 
 #endif

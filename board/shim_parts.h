@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "cycle.h"
+#include "own_cycle.h"
 
 struct board {
     struct board_options options;
@@ -17,6 +18,9 @@ struct board {
     struct cycle_parts parts;
     struct cycle *cycle;
     struct image *image;
+    struct own_cycle *own;            /* of an image that runs itself, else NULL */
+    uint32_t log_next[LOG_LEVELS];    /* of a Beremiz object's own log: first not yet taken */
+    uint32_t log_lost;                /* messages it overwrote before they were taken */
     uint32_t generation;
     struct fault fault;  /* of init or fini; the cycle keeps its own */
     _Atomic int state;   /* enum board_state, as far as the worker made it */

@@ -86,6 +86,12 @@ bool board_scheduling(char *text, uint32_t size)
     const char *memory = "";
     const char *latency = "";
     const char *watchdog = "";
+    if (board->own != NULL) {
+        snprintf(text, size,
+                 "NOT watched: the program runs its own cycle, without watchdog, statistics and "
+                 "containment of crashes (profile key beremiz.cycle)");
+        return false;
+    }
     if (actual->cpu >= 0)
         snprintf(cpu, sizeof cpu, " on CPU %d", actual->cpu);
     else if (board->options.cpu >= 0)

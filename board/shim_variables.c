@@ -36,6 +36,11 @@ static int refuse_list(int error, const uint32_t *indices, uint32_t count, char 
                                 "there is no variable %" PRIu32 ": the program has %" PRIu32,
                                 indices[i], variable_count());
     }
+    if (error == -EMSGSIZE && board->own != NULL)
+        return board_refuse(-EINVAL, why, why_size,
+                            "%" PRIu32 " variables are more than the program's own debugger takes: "
+                            "it traces %u in %u bytes and forces %u",
+                            count, OWN_CYCLE_TRACED, OWN_CYCLE_SAMPLE_BYTES, OWN_CYCLE_FORCED);
     if (error == -EMSGSIZE)
         return board_refuse(-EINVAL, why, why_size,
                             "the values of %" PRIu32 " variables are too long for "
@@ -48,8 +53,10 @@ static int refuse_list(int error, const uint32_t *indices, uint32_t count, char 
 int64_t board_set_trace(const uint32_t *indices, uint32_t count, char *why, uint32_t why_size)
 {
     const uint32_t generation = board->generation % INT32_MAX + 1;
-    const int error =
-        trace_select(board->parts.trace, variables(), variable_count(), indices, count, generation);
+    const int error = board->own != NULL
+                          ? own_cycle_trace(board->own, indices, count, generation)
+                          : trace_select(board->parts.trace, variables(), variable_count(), indices,
+                                         count, generation);
     if (error != 0)
         return refuse_list(error, indices, count, why, why_size);
     board->generation = generation;
@@ -76,14 +83,19 @@ uint32_t board_trace_dropped(void)
 int board_set_forces(const struct force_order *orders, uint32_t count, char *why, uint32_t why_size)
 {
     uint32_t bad = count;
-    const int error =
-        force_publish(board->parts.force, variables(), variable_count(), orders, count, &bad);
+    const int error = board->own != NULL ? own_cycle_force(board->own, orders, count, &bad)
+                                         : force_publish(board->parts.force, variables(),
+                                                         variable_count(), orders, count, &bad);
+    if (error == 0 && board->own != NULL)
+        return 0;
     if (error == 0) {
         const int state = board_state();
         if (state == BOARD_STOPPED)
             force_apply(board->parts.force);
         return 0;
     }
+    if (error == -EMSGSIZE)
+        return refuse_list(error, NULL, 0, why, why_size);
     if (bad >= count)
         return board_refuse(error, why, why_size, "cannot force: %s", strerror(-error));
     const uint32_t index = orders[bad].index;
@@ -103,6 +115,14 @@ int board_set_forces(const struct force_order *orders, uint32_t count, char *why
         return board_refuse(-EINVAL, why, why_size, "a value of %" PRIu32 " bytes does not fit %s",
                             orders[bad].size, path);
     }
+}
+
+/* The program's own cycle cannot be waited for. */
+static int32_t read_as_it_runs(const struct plan *plan, uint8_t *to, uint32_t *tick)
+{
+    const uint32_t *count = image_beremiz(board->image)->tick;
+    *tick = count != NULL ? __atomic_load_n(count, __ATOMIC_RELAXED) : 0;
+    return (int32_t)plan_capture(plan, to);
 }
 
 /* Between cycles, or while none runs: copy, and check that no cycle came in between. */
@@ -160,7 +180,9 @@ int32_t board_read(const uint32_t *indices, uint32_t count, uint8_t *to, uint32_
                             size < SNAPSHOT_MAX_BYTES ? size : SNAPSHOT_MAX_BYTES, NULL);
     if (error != 0)
         return refuse_list(error, indices, count, why, why_size);
-    if (board_state() == BOARD_RUNNING && image_base_ns(board->image) <= READ_BY_CYCLE_NS)
+    if (board->own != NULL)
+        bytes = read_as_it_runs(plan, to, tick);
+    else if (board_state() == BOARD_RUNNING && image_base_ns(board->image) <= READ_BY_CYCLE_NS)
         bytes = read_by_cycle(indices, count, to, tick);
     if (bytes == -ETIMEDOUT)
         bytes = read_directly(plan, to, tick);
@@ -179,14 +201,59 @@ static int64_t realtime_offset_ns(void)
     return (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec - platform_now_ns();
 }
 
+/* Times of a hosted object are of the monotonic clock, see hosted.h. */
+static void stamp(struct log_record *record, uint32_t sec, uint32_t nsec)
+{
+    int64_t wall_ns = (int64_t)sec * 1000000000 + nsec;
+    if (board->own == NULL)
+        wall_ns += realtime_offset_ns();
+    record->sec = (uint32_t)(wall_ns / 1000000000);
+    record->nsec = (uint32_t)(wall_ns % 1000000000);
+}
+
+/* The oldest message of one level of the object's own log. Of a fault, too: reading takes no lock
+ * that the parked thread may hold. */
+static bool take_objects_log(const struct beremiz *entries, uint8_t level,
+                             struct log_record *record)
+{
+    const uint32_t count = entries->log_count(level);
+    uint32_t *next = &board->log_next[level];
+    uint32_t tick = 0, sec = 0, nsec = 0;
+    while ((int32_t)(count - *next) > 0) {
+        uint32_t length = entries->log_message(level, *next, record->text, LOG_TEXT_MAX, &tick,
+                                               &sec, &nsec);
+        (*next)++;
+        if (length == 0) {
+            board->log_lost++;
+            continue;
+        }
+        record->level = level;
+        record->tick = tick;
+        record->length = length < LOG_TEXT_MAX ? length : LOG_TEXT_MAX;
+        while (record->length > 0 && record->text[record->length - 1] == '\0')
+            record->length--; /* some count their terminator */
+        record->text[record->length] = '\0';
+        stamp(record, sec, nsec);
+        return true;
+    }
+    return false;
+}
+
 bool board_take_log(struct log_record *record)
 {
-    return log_take(board->parts.log, realtime_offset_ns(), record);
+    const struct beremiz *entries = board->image != NULL ? image_beremiz(board->image) : NULL;
+    if (log_take(board->parts.log, realtime_offset_ns(), record))
+        return true;
+    for (uint8_t level = 0; entries != NULL && level < LOG_LEVELS; level++) {
+        if (take_objects_log(entries, level, record))
+            return true;
+    }
+    return false;
 }
 
 uint32_t board_log_dropped(void)
 {
-    uint32_t sum = 0;
+    uint32_t sum = board->log_lost;
     for (uint32_t level = 0; level < LOG_LEVELS; level++)
         sum += log_dropped(board->parts.log, level);
     return sum;
@@ -194,6 +261,8 @@ uint32_t board_log_dropped(void)
 
 int board_statistics(struct stats_figures *figures, bool reset)
 {
+    if (board->own != NULL)
+        return -ENOTSUP;
     const int error = stats_read(board->parts.stats, figures);
     if (error == 0 && reset) {
         stats_reset(board->parts.stats);

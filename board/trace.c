@@ -106,6 +106,12 @@ void trace_forget(struct trace *trace)
     trace->active = NULL;
 }
 
+static void count_dropped(struct trace *trace)
+{
+    uint32_t dropped = atomic_load_explicit(&trace->dropped, memory_order_relaxed);
+    atomic_store_explicit(&trace->dropped, dropped + 1u, memory_order_relaxed);
+}
+
 void trace_capture(struct trace *trace, uint32_t tick)
 {
     struct handover_item *news = handover_take(&trace->lists);
@@ -121,13 +127,26 @@ void trace_capture(struct trace *trace, uint32_t tick)
     uint8_t *record =
         ring_reserve(trace->ring, (uint32_t)sizeof prefix + plan_max_bytes(list->plan));
     if (record == NULL) {
-        uint32_t dropped = atomic_load_explicit(&trace->dropped, memory_order_relaxed);
-        atomic_store_explicit(&trace->dropped, dropped + 1u, memory_order_relaxed);
+        count_dropped(trace);
         return;
     }
     prefix.length = plan_capture(list->plan, record + sizeof prefix);
     memcpy(record, &prefix, sizeof prefix);
     ring_commit(trace->ring, (uint32_t)sizeof prefix + prefix.length);
+}
+
+void trace_put(struct trace *trace, uint32_t generation, uint32_t tick, const void *values,
+               uint32_t length)
+{
+    const struct prefix prefix = {.generation = generation, .tick = tick, .length = length};
+    uint8_t *record = ring_reserve(trace->ring, (uint32_t)sizeof prefix + length);
+    if (record == NULL) {
+        count_dropped(trace);
+        return;
+    }
+    memcpy(record, &prefix, sizeof prefix);
+    memcpy(record + sizeof prefix, values, length);
+    ring_commit(trace->ring, (uint32_t)sizeof prefix + length);
 }
 
 int32_t trace_read(struct trace *trace, uint32_t generation, uint8_t *to, uint32_t size,

@@ -39,6 +39,10 @@ void trace_forget(struct trace *trace);
  * the record and counts the tick. */
 SR_RT void trace_capture(struct trace *trace, uint32_t tick);
 
+/* The one thread that produces when no cycle captures: queue a record of `length` bytes. */
+void trace_put(struct trace *trace, uint32_t generation, uint32_t tick, const void *values,
+               uint32_t length);
+
 /* Trace: copy whole records of `generation` to `to`, oldest first, as many as fit `size`;
  * records of older generations are thrown away, younger ones stay. Returns the bytes copied, 0
  * when there is nothing; -EMSGSIZE when not even the next record fits `size`. `records` (may be

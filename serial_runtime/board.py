@@ -26,7 +26,14 @@ from serial_runtime.board_types import (
     Task,
     Variable,
 )
-from serial_runtime.errors import BoardError, ImageError, ProgramFault, StateError, VariableError
+from serial_runtime.errors import (
+    BoardError,
+    ImageError,
+    NewProcessNeeded,
+    ProgramFault,
+    StateError,
+    VariableError,
+)
 
 __all__ = [
     "Board", "BoardState", "Distribution", "Fault", "Image", "LogRecord", "Options", "Plant",
@@ -43,7 +50,7 @@ EXTENSION_FOLDERS = (
 
 _TEXT_BYTES = 512
 _READ_BYTES = 65000  # SNAPSHOT_MAX_BYTES
-_EBUSY, _ENOEXEC, _EFAULT, _EINVAL, _EAGAIN = 16, 8, 14, 22, 11
+_EBUSY, _ENOEXEC, _EFAULT, _EINVAL, _EAGAIN, _ENOTSUP, _ESTALE = 16, 8, 14, 22, 11, 95, 116
 
 
 class _Why:
@@ -114,6 +121,7 @@ class Board:
                 "trace_ring_bytes": options.trace_ring_bytes,
                 "cpu_latency_us": options.cpu_latency_us,
                 "io": io,
+                "own_cycle": options.own_cycle,
             },
         )
         result = lib.board_open(native, why.buffer, _TEXT_BYTES)
@@ -162,15 +170,19 @@ class Board:
         if not self._open:
             raise StateError("the board was closed")
 
-    def load(self, path: str) -> Image:
+    def load(self, path: str, md5: str = "") -> Image:
         """Load an image; a stopped one is replaced if the new one is good.
 
-        Raises :class:`ImageError` (with a sentence) and :class:`StateError` (running, tainted).
+        An object of the Beremiz IDE is told ``md5``, in hexadecimal digits. Raises
+        :class:`ImageError` (with a sentence; :class:`NewProcessNeeded` when only this process
+        cannot load it) and :class:`StateError` (running, tainted).
         """
         self._check_open()
         why = _Why()
         native = ffi.new("struct board_image *")
-        result = lib.board_load(os.fsencode(path), native, why.buffer, _TEXT_BYTES)
+        result = lib.board_load(os.fsencode(path), md5.encode(), native, why.buffer, _TEXT_BYTES)
+        if result == -_ESTALE:
+            raise NewProcessNeeded(why.text())
         if result < 0 and result != -_EBUSY:
             raise ImageError(why.text())
         why.check(result)
@@ -180,6 +192,7 @@ class Board:
             build_id=_text(native.build_id),
             tasks=tuple(self._task(index) for index in range(native.task_count)),
             variables=tuple(self._variable(index) for index in range(native.variable_count)),
+            beremiz=native.beremiz,
         )
 
     def _task(self, index: int) -> Task:
@@ -285,6 +298,7 @@ class Board:
     def read(self, indices: Sequence[int]) -> tuple[int, bytes]:
         """The tick, and the values in wire form as they were at the end of that one cycle.
 
+        Of a program that runs its own cycle each value is read for itself, about that tick.
         :class:`VariableError` for a bad index or more than a reply can hold.
         """
         self._check_open()
@@ -315,7 +329,8 @@ class Board:
     def statistics(self, reset: bool = False) -> Statistics:
         """Figures since the start or the last reset. Any thread.
 
-        With ``reset``, which is the worker's, they begin anew.
+        With ``reset``, which is the worker's, they begin anew. :class:`StateError` for a program
+        that runs its own cycle.
         """
         self._check_open()
         figures = ffi.new("struct stats_figures *")
@@ -323,6 +338,10 @@ class Board:
         while result == -_EAGAIN and self.state == BoardState.RUNNING:
             time.sleep(0.001)
             result = lib.board_statistics(figures, reset)
+        if result == -_ENOTSUP:
+            raise StateError(
+                "there are no statistics: the program runs its own cycle (profile key beremiz.cycle)"
+            )
         if result != 0:
             raise BoardError(-result, "the statistics were being written when the program crashed")
         return Statistics(

@@ -25,7 +25,7 @@ class Options(NamedTuple):
     ``priority``: SCHED_FIFO 1 to 98, 0 for not real time. ``cpu``: -1 for any. ``watchdog_ns``: how
     long one cycle may take; 0 for max(100 ms, 10 base ticks). ``trace_ring_bytes``: a power of two.
     ``cpu_latency_us``: held in /dev/cpu_dma_latency while a program runs; -1: not held. ``io``:
-    "none" or "sim:NAME".
+    "none" or "sim:NAME". ``own_cycle``: objects of the Beremiz IDE run their own cycle.
     """
 
     priority: int = 80
@@ -34,6 +34,7 @@ class Options(NamedTuple):
     trace_ring_bytes: int = 1 << 20
     cpu_latency_us: int = 0
     io: str = "none"
+    own_cycle: bool = False
 
 
 class Task(NamedTuple):
@@ -57,12 +58,13 @@ class Variable(NamedTuple):
 
 
 class Image(NamedTuple):
-    """A loaded program."""
+    """A loaded program. ``beremiz``: an object of that IDE, whose variables have no names here."""
 
     name: str
     build_id: str
     tasks: tuple[Task, ...]
     variables: tuple[Variable, ...]
+    beremiz: bool = False
 
 
 class Fault(NamedTuple):

@@ -78,6 +78,12 @@ class Io(NamedTuple):
     driver: str = "none"
 
 
+class Beremiz(NamedTuple):
+    """[beremiz]: who runs the cycle of an object that the IDE built, see docs/programs.md."""
+
+    cycle: str = "hosted"  # or "own"
+
+
 class Store(NamedTuple):
     """[store]: where programs are kept, and the limits of what a client may fill."""
 
@@ -110,6 +116,7 @@ class Profile(NamedTuple):
     tls: Tls = Tls()
     rt: RealTime = RealTime()
     io: Io = Io()
+    beremiz: Beremiz = Beremiz()
     store: Store = Store()
     policy: Policy = Policy()
 
@@ -297,6 +304,7 @@ _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
         "cpu_latency_us": _integer(-1, 1_000_000, " us (-1: do not hold)"),
     },
     "io": {"driver": _driver},
+    "beremiz": {"cycle": _one_of("hosted", "own")},
     "store": {
         "dir": _text,
         "autostart": _boolean,

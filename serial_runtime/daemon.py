@@ -175,14 +175,18 @@ def run(profile: Profile) -> int:
 
 def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
     """The PLC object, and the name of its backend."""
+    from functools import partial
+
     import serial_runtime
     from serial_runtime.board import Board, Options
     from serial_runtime.plc.plc_object import PLC
     from serial_runtime.plc.program_store import ProgramStore
+    from serial_runtime.plc.trial import load_on_trial
 
     policy = profile.policy
     if policy.programs == "signed" and not policy.program_keys:
         raise ConfigError('policy.programs = "signed" needs policy.program_keys, the file of keys')
+    own_cycle = profile.beremiz.cycle == "own"
     store = ProgramStore(profile.store.dir, max_program_bytes=profile.store.max_program_kib * 1024)
     board = Board(
         Options(
@@ -192,6 +196,7 @@ def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
             trace_ring_bytes=profile.rt.trace_ring_kib * 1024,
             cpu_latency_us=profile.rt.cpu_latency_us,
             io=profile.io.driver,
+            own_cycle=own_cycle,
         )
     )
     plc = PLC(
@@ -202,6 +207,7 @@ def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
         blob_quota_bytes=profile.store.blob_quota_kib * 1024,
         trace_buffer_bytes=profile.store.trace_buffer_kib * 1024,
         keys_path=policy.program_keys if policy.programs == "signed" else "",
+        trial=partial(load_on_trial, own_cycle=own_cycle),
     )
     return plc, board.backend
 

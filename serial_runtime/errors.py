@@ -55,6 +55,10 @@ class ImageError(SerialRuntimeError):
     """A program file is not an image this board can run (architecture, ABI, content)."""
 
 
+class NewProcessNeeded(ImageError):
+    """A good image, but this process keeps something of an earlier one that would reach it."""
+
+
 class StoreError(SerialRuntimeError):
     """The program store cannot keep or find a program (digest, names, quota, disk)."""
 

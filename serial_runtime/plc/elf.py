@@ -2,7 +2,8 @@
 """Checks a program file before anything of it is executed: is it an image for this machine?
 
 Only what must not reach the dynamic loader, or what deserves a better sentence than its own, is
-looked at: kind, machine, thread-local storage, the exported table and its ABI version. The file
+looked at: kind, machine, thread-local storage, the exported table and its ABI version; of an object
+of the Beremiz IDE, which has no table, that it is one. The file
 comes from the network: every offset and count is checked, every loop is bounded.
 
 The table's symbol is looked up as the loader does it, through PT_DYNAMIC and its hash table, so
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SYMBOL = b"sr_plc_image"  # SR_IMAGE_SYMBOL of plc_abi.h
+BEREMIZ_SYMBOL = b"startPLC"  # of an object that the Beremiz IDE builds
 ABI_MAGIC = 0x434C5053  # SR_ABI_MAGIC
 ABI_VERSION = 1  # SR_ABI_VERSION
 
@@ -161,7 +163,14 @@ def _check(read: Callable[[int, int], bytes], size: int) -> None:
             "or use `serial-runtime build`"
         )
     dynamic = _segments(file)
-    table = _find_symbol(file, dynamic)
+    table = _find_symbol(file, dynamic, SYMBOL)
+    if table is None and _find_symbol(file, dynamic, BEREMIZ_SYMBOL) is not None:
+        return
+    if table is None:
+        raise ImageError(
+            "the file exports neither sr_plc_image nor startPLC: it is no PLC program (is "
+            "SR_PLC_IMAGE in one of its sources?)"
+        )
     magic, version = file.unpack("II", file.offset_of(table, "the program table"), "the table")
     if magic != ABI_MAGIC:
         raise ImageError("sr_plc_image is not a program table: export it with SR_PLC_IMAGE")
@@ -210,23 +219,21 @@ def _segments(file: _File) -> dict[int, int]:
     return tags
 
 
-def _find_symbol(file: _File, dynamic: dict[int, int]) -> int:
-    """The address of the program table."""
-    missing = ImageError(
-        "the file does not export sr_plc_image: it is no PLC program (is SR_PLC_IMAGE in one of "
-        "its sources?)"
-    )
+def _find_symbol(file: _File, dynamic: dict[int, int], symbol: bytes) -> int | None:
+    """The address of an exported symbol; None: there is none."""
     if not {_DT_SYMTAB, _DT_STRTAB, _DT_STRSZ} <= dynamic.keys():
-        raise missing
+        return None
     symbols = file.offset_of(dynamic[_DT_SYMTAB], "the symbol table")
     names = file.offset_of(dynamic[_DT_STRTAB], "the string table")
     if _DT_GNU_HASH in dynamic:
-        candidates = _gnu_chain(file, file.offset_of(dynamic[_DT_GNU_HASH], "the hash table"))
+        at = file.offset_of(dynamic[_DT_GNU_HASH], "the hash table")
+        candidates = _gnu_chain(file, at, symbol)
     elif _DT_HASH in dynamic:
-        candidates = _sysv_chain(file, file.offset_of(dynamic[_DT_HASH], "the hash table"))
+        at = file.offset_of(dynamic[_DT_HASH], "the hash table")
+        candidates = _sysv_chain(file, at, symbol)
     else:
-        raise missing
-    wanted = SYMBOL + b"\0"
+        return None
+    wanted = symbol + b"\0"
     for index in candidates:
         if file.wide:
             at = symbols + index * 24
@@ -240,13 +247,13 @@ def _find_symbol(file: _File, dynamic: dict[int, int]) -> int:
             continue
         if section != 0 and info >> 4 in (1, 2, 10):  # defined; global, weak or unique
             return address
-    raise missing
+    return None
 
 
-def _gnu_chain(file: _File, at: int) -> list[int]:
+def _gnu_chain(file: _File, at: int, symbol: bytes) -> list[int]:
     """Indices of the symbols in the bucket of the wanted name, DT_GNU_HASH."""
     value = 5381
-    for byte in SYMBOL:
+    for byte in symbol:
         value = (value * 33 + byte) & 0xFFFFFFFF
     buckets, first, bloom, _ = file.unpack("IIII", at, "the hash table")
     if buckets == 0:
@@ -266,10 +273,10 @@ def _gnu_chain(file: _File, at: int) -> list[int]:
     return found
 
 
-def _sysv_chain(file: _File, at: int) -> list[int]:
+def _sysv_chain(file: _File, at: int, symbol: bytes) -> list[int]:
     """The same for DT_HASH."""
     value = 0
-    for byte in SYMBOL:
+    for byte in symbol:
         value = (value << 4) + byte
         value = (value ^ (value & 0xF0000000) >> 24) & 0x0FFFFFFF
     buckets, chains = file.unpack("II", at, "the hash table")

@@ -23,27 +23,29 @@ from serial_runtime.errors import ImageError
 # fd 3 takes the verdict; the constructors may print to 1 and 2 as they like.
 _CHILD = """
 import sys, os
-sys.path[:0] = sys.argv[2:]
+sys.path[:0] = sys.argv[3:]
 from serial_runtime._board import ffi, lib
 why = ffi.new("char[]", 512)
-good = lib.board_check(os.fsencode(sys.argv[1]), why, len(why)) == 0
+good = lib.board_check(os.fsencode(sys.argv[1]), sys.argv[2] == "own", why, len(why)) == 0
 os.write(3, b"loaded" if good else ffi.string(why) or b"out of memory")
 os._exit(0)
 """
 _POLL_S = 0.002
 
 
-def load_on_trial(path: str, timeout_s: float = 10.0) -> None:
+def load_on_trial(path: str, timeout_s: float = 10.0, *, own_cycle: bool = False) -> None:
     """Load the image in a child process. ImageError says what went wrong there.
 
+    `own_cycle` as the board will load it (``board.Options``).
     Blocks the caller up to `timeout_s`; then the child and what it started are killed.
     """
+    cycle = "own" if own_cycle else "hosted"
     reading, writing = os.pipe()
     try:
         try:
             pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-I", "-S", "-c", _CHILD, path, *EXTENSION_FOLDERS],
+                [sys.executable, "-I", "-S", "-c", _CHILD, path, cycle, *EXTENSION_FOLDERS],
                 os.environ,
                 file_actions=(
                     (os.POSIX_SPAWN_DUP2, writing, 3),

@@ -98,7 +98,7 @@ class FakeBoard:
 
     # ---- the interface -------------------------------------------------------------------------
 
-    def load(self, path: str) -> Image:
+    def load(self, path: str, md5: str = "") -> Image:
         self._untouched()
         if self.state == BoardState.RUNNING:
             raise StateError("a program runs")

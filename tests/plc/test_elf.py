@@ -54,9 +54,9 @@ def test_the_smallest_image_is_accepted(gnu_hash: bool) -> None:
     [
         (Wrong(kind=2), "not a shared object: link it with -shared"),
         (Wrong(tls=True), "thread-local variables"),
-        (Wrong(symbol=b"sr_plc_imagf"), "does not export sr_plc_image"),
-        (Wrong(symbol=b"sr_plc_imagf", gnu_hash=False), "does not export sr_plc_image"),
-        (Wrong(defined=False), "does not export sr_plc_image"),
+        (Wrong(symbol=b"sr_plc_imagf"), "exports neither sr_plc_image nor startPLC"),
+        (Wrong(symbol=b"sr_plc_imagf", gnu_hash=False), "exports neither sr_plc_image nor startPLC"),
+        (Wrong(defined=False), "exports neither sr_plc_image nor startPLC"),
         (Wrong(magic=1), "not a program table"),
         (Wrong(version=2), "ABI version 2, this runtime has version 1"),
         (Wrong(machine=OTHER), f"built for {OTHER}, this board is {elf.this_machine()}"),

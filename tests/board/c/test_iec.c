@@ -7,8 +7,9 @@
 static void knows_every_type(void)
 {
     for (unsigned int type = 0; type < 256; type++) {
-        bool known = type >= SR_TYPE_BOOL && type <= SR_TYPE_STRING;
-        CHECK_EQ(iec_is_type((uint8_t)type), known);
+        const unsigned int bare = type & IEC_TYPE;
+        bool known = bare >= SR_TYPE_BOOL && bare <= SR_TYPE_STRING;
+        CHECK_EQ(iec_is_type((uint8_t)type), known && type == bare);
         CHECK_EQ(iec_size((uint8_t)type, 10) != 0, known);
         CHECK_EQ(iec_wire_max((uint8_t)type, 10) != 0, known);
         CHECK_EQ(strcmp(iec_name((uint8_t)type), "?") != 0, known);

@@ -26,7 +26,7 @@ static const sr_variable table[] = {
     SR_ROW("TIME", TIME, time_),     /* 7 */
     SR_ROW_STRING("TEXT", text),     /* 8 */
     SR_ROW_STRING("LONGER", longer), /* 9 */
-    {.path = "BAD", .type = 99, .address = &a1, .flags = &a1.flags},
+    {.path = "BAD", .type = 31, .address = &a1, .flags = &a1.flags},
     {.path = "NOWHERE", .type = SR_TYPE_DINT},
 };
 #define ROWS (uint32_t)(sizeof table / sizeof table[0])

@@ -49,7 +49,7 @@ static void test_life_repeats(void)
         open_board();
         CHECK_EQ(board_open(NULL, why, sizeof why), -EBUSY);
         for (int k = 0; k < 3; k++) {
-            OK(board_load(forces_image, &image, why, sizeof why));
+            OK(board_load(forces_image, "", &image, why, sizeof why));
             CHECK_EQ(image.variable_count, 11);
             for (int start = 0; start < 3; start++) {
                 OK(board_start(why, sizeof why));
@@ -110,7 +110,7 @@ static void test_all_threads_at_once(void)
     struct board_image image;
     _Atomic uint32_t samples = 0;
     open_board();
-    OK(board_load(forces_image, &image, why, sizeof why));
+    OK(board_load(forces_image, "", &image, why, sizeof why));
     OK(board_start(why, sizeof why));
     int64_t token = board_set_trace(traced, 2, why, sizeof why);
     OK(token);
@@ -149,7 +149,7 @@ static void test_a_crash(void)
     int32_t signal;
     uint32_t tick;
     open_board();
-    OK(board_load(crash_image, &image, why, sizeof why));
+    OK(board_load(crash_image, "", &image, why, sizeof why));
     OK(board_start(why, sizeof why));
     while (board_state() == BOARD_RUNNING)
         pause_ms(1);
