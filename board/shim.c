@@ -219,6 +219,14 @@ static int open_image(const char *path, struct image **image, struct own_cycle *
     return 0;
 }
 
+/* What a Beremiz object's log holds now was taken, or is none of the program's. */
+static void begin_log(void)
+{
+    const struct beremiz *entries = image_beremiz(board->image);
+    for (uint32_t level = 0; entries != NULL && level < LOG_LEVELS; level++)
+        board->log_next[level] = entries->log_count((uint8_t)level);
+}
+
 int board_load(const char *path, const char *id, struct board_image *image, char *why,
                uint32_t why_size)
 {
@@ -233,7 +241,7 @@ int board_load(const char *path, const char *id, struct board_image *image, char
     image_identify(new, id);
     board->image = new;
     board->own = own;
-    memset(board->log_next, 0, sizeof board->log_next);
+    begin_log();
     set_state(BOARD_STOPPED);
     const struct sr_plc_table *table = image_table(new);
     *image = (struct board_image){.name = table->name,
@@ -308,14 +316,6 @@ static int contain(void (*body)(void *argument), void *argument, const char *whe
                      strerror(-error));
     }
     return error;
-}
-
-/* The log of an object counts from 0 after a cold start, and goes on where it runs itself. */
-static void begin_log(void)
-{
-    const struct beremiz *entries = image_beremiz(board->image);
-    for (uint32_t level = 0; entries != NULL && level < LOG_LEVELS; level++)
-        board->log_next[level] = entries->log_count((uint8_t)level);
 }
 
 static int refuse_start(int result, char *why, uint32_t why_size)

@@ -230,8 +230,9 @@ static bool take_objects_log(const struct beremiz *entries, uint8_t level,
         record->level = level;
         record->tick = tick;
         record->length = length < LOG_TEXT_MAX ? length : LOG_TEXT_MAX;
-        while (record->length > 0 && record->text[record->length - 1] == '\0')
-            record->length--; /* some count their terminator */
+        /* Some count their terminator, some end a line. */
+        while (record->length > 0 && strchr("\n", record->text[record->length - 1]) != NULL)
+            record->length--;
         record->text[record->length] = '\0';
         stamp(record, sec, nsec);
         return true;

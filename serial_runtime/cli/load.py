@@ -77,15 +77,25 @@ def _check_machine(image: bytes, name: str, board: Client) -> None:
         )
 
 
-def _extra_files(arguments: argparse.Namespace, image: Path) -> list[tuple[str, bytes]]:
-    """Names and contents of what goes along; a signature that lies beside the image does."""
+def _extra_files(
+    arguments: argparse.Namespace, path: Path, image: bytes
+) -> list[tuple[str, bytes]]:
+    """Names and contents of what goes along.
+
+    A signature that lies beside the image does; else the names of its variables do, which an
+    object of the Beremiz IDE does not hold itself. (A signature covers what `sign` was told.)
+    """
     from serial_runtime.cli.sign import SUFFIX
     from serial_runtime.plc.signature import FILE
 
     files = [(Path(name).name, Path(name).read_bytes()) for name in arguments.extra]
-    signed = image.with_name(image.name + SUFFIX)
+    signed = path.with_name(path.name + SUFFIX)
     if signed.exists() and FILE not in dict(files):
         files.append((FILE, signed.read_bytes()))
+    names = path.with_name("VARIABLES.csv")
+    if b"\0startPLC\0" in image and b"\0sr_plc_image\0" not in image and names.is_file():
+        if not {FILE, names.name} & set(dict(files)):
+            files.append((names.name, names.read_bytes()))
     return files
 
 
@@ -96,7 +106,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     file = Path(arguments.file[0])
     image = file.read_bytes()
-    extra = _extra_files(arguments, file)
+    extra = _extra_files(arguments, file, image)
     with open_board(arguments) as board:
         if board.ours:
             _check_machine(image, file.name, board)
@@ -165,10 +175,11 @@ LOAD = Command(
     "image goes on from there. It is sent compressed, or as a patch of the program on the board "
     "if that was loaded from here. A running program is stopped when "
     "it is replaced; `start`, or --start, runs the new one. FILE.sig, which `sign` makes, is sent "
-    "along.",
+    "along. FILE may be an object of the Beremiz IDE: a VARIABLES.csv beside it goes along, for the "
+    "names of its variables, unless there is a signature.",
     example="  serial-runtime load ERPC:///dev/ttyUSB0:115200 tank.so --start\n",
     options=_options,
     rest="file",
     words="FILE",
-    rest_help="the image, made by `serial-runtime build`",
+    rest_help="the image, made by `serial-runtime build`, or by the Beremiz IDE",
 )

@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from serial_runtime.board import BoardState
-from serial_runtime.errors import ProgramFault, SerialRuntimeError
+from serial_runtime.errors import ImageError, NewProcessNeeded, ProgramFault, SerialRuntimeError
 from serial_runtime.plc import elf
-from serial_runtime.plc.log import CRITICAL, Log
+from serial_runtime.plc.log import CRITICAL, WARNING, Log
 from serial_runtime.plc.program_store import StoredProgram
 
 TYPE_CHECKING = False
@@ -79,8 +79,9 @@ class Loader:
     def install(self, prepared: Prepared) -> bool:
         """Load what was prepared.
 
-        False: the process is tainted; the program is stored for the next one to load. ImageError,
-        StoreError: the program before is loaded as it was, but stopped.
+        False: only another process can (this one is tainted, or keeps something of an earlier
+        image); the program is stored for it to load. ImageError, StoreError: the program before
+        is loaded as it was, but stopped.
         """
         candidate, path = prepared
         self.halt()
@@ -90,11 +91,16 @@ class Loader:
             self._store.leave_pending(candidate)
             return False
         if path:
-            self._switch(candidate, path)
+            try:
+                self._switch(candidate, path)
+            except NewProcessNeeded:
+                self._store.leave_pending(candidate)
+                return False
         else:
             self._watch.forget(tainted=False)
             self._store.commit(candidate)
             self.loaded = candidate
+            self._name_variables()
         return True
 
     def load_stored(self) -> bool:
@@ -155,6 +161,8 @@ class Loader:
             self._watch.forget(tainted=False)
         try:
             self._load(candidate, path)
+        except NewProcessNeeded:
+            raise
         except SerialRuntimeError:
             self._store.discard(candidate)
             raise
@@ -177,6 +185,20 @@ class Loader:
             self._store.drop_from_run(self._run_path)
         self._run_path = path
         self.loaded = program
+        self._name_variables()
+
+    def _name_variables(self) -> None:
+        """An object of the Beremiz IDE, if the names came with it."""
+        image, program = self.image, self.loaded
+        if image is None or program is None or not image.beremiz:
+            return
+        from serial_runtime.plc.variable_names import FILE, named
+
+        if FILE in program.files:
+            try:
+                self.image = named(image, f"{program.files_directory}/{FILE}")
+            except ImageError as error:
+                self._log.add(WARNING, f"variables have no names: {error}")
 
     def _load_current(self) -> None:
         if self._store.empty:

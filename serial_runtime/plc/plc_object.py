@@ -234,7 +234,10 @@ class PLC:
         if self._loader.install(prepared):
             self._log.add(INFO, f"program {md5} loaded")
         else:
-            self._plan_restart(start=False, reason="a program was loaded after a program fault")
+            reason = "only a new process can load the program"
+            if self._board.tainted:
+                reason = "a program was loaded after a program fault"
+            self._plan_restart(start=False, reason=reason)
 
     @serialized
     def _use_up(self, owner: Hashable, blob_ids: Sequence[bytes]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import beremiz_object
 import pytest
 
 import serial_runtime
@@ -83,6 +84,28 @@ def test_a_crash_in_the_cycle(image: ImageMaker, kind: str) -> None:
     assert said["values"] == "0b00000001"  # as the program left them
     assert said["ticks"] == 10
     assert said["trace_bytes"] == 10 * 12
+
+
+HOSTED = {  # the variable ORDER of tests/images/beremiz.c
+    1: (11, r"segmentation fault at address 0x0 in MAIN_body__"),
+    2: (61, r"running longer than the watchdog's 30 ms in MAIN_body__"),
+    3: (6, r"abort was called by MAIN_body__"),
+}
+
+
+@pytest.mark.parametrize("order", HOSTED)
+def test_a_crash_in_the_cycle_of_a_hosted_object(tmp_path: Path, order: int) -> None:
+    path = tmp_path / "plc.so"
+    path.write_bytes(beremiz_object.content(f"ORDER={order}"))
+    said = crash(str(path), f"hosted-{order}")
+    reason, number, tick = said["fault"]
+    signal, sentence = HOSTED[order]
+    assert re.fullmatch(rf"{sentence} \(task PLC, tick {tick}\)", reason)
+    assert number == signal
+    assert said["lamp"] == 2
+    assert said["ticks"] == 19
+    assert said["values"] == "1400000000"  # the 20th cycle, which crashed
+    assert said["log"] == 2 + (order == 3)  # its last words, too
 
 
 def test_an_endless_loop_with_the_whole_process_on_one_processor(image: ImageMaker) -> None:

@@ -4,6 +4,7 @@
 
 #include "force.h"
 #include "harness.h"
+#include "iec.h"
 
 static sr_bool flag;
 static sr_int word;
@@ -279,8 +280,68 @@ static void changes_between_cycles_only(void)
     force_destroy(stress.force);
 }
 
+/* Variables as matiec has them: a flag of its own, and pointers that are led away. */
+static void leads_pointers_away_and_back(void)
+{
+    struct force *force = make();
+    int16_t place = 5, global = 6;
+    struct {
+        int16_t *value;
+        uint8_t flags;
+    } output = {NULL, 4}, external = {&global, 0};
+    struct {
+        int16_t value;
+        uint8_t flags;
+    } plain = {1, 5};
+    const struct sr_variable rows[] = {
+        {.address = &output.value,
+         .flags = &output.flags,
+         .type = SR_TYPE_INT | IEC_MATIEC | IEC_POINTER | IEC_OUTPUT},
+        {.address = &external.value,
+         .flags = &external.flags,
+         .type = SR_TYPE_INT | IEC_MATIEC | IEC_POINTER},
+        {.address = &plain.value, .flags = &plain.flags, .type = SR_TYPE_INT | IEC_MATIEC},
+    };
+    const struct force_order orders[] = {order(0, "\7\0", 2), order(1, "\10\0", 2),
+                                         order(2, "\11\0", 2)};
+    CHECK_EQ(force_publish(force, rows, 3, orders, 3, NULL), 0);
+    force_apply(force);
+    CHECK(output.value == NULL); /* its program did not begin */
+    output.value = &place;
+    force_apply(force);
+    CHECK_EQ(plain.value, 9);
+    CHECK_EQ(plain.flags, 7);
+    CHECK_EQ(output.flags, 6);
+    CHECK_EQ(*output.value, 7);
+    CHECK_EQ(place, 7);
+    CHECK_EQ(*external.value, 8);
+    CHECK_EQ(global, 6);
+    *output.value = 1; /* around the macros */
+    place = 2;
+    global = 3;
+    force_hold(force);
+    CHECK_EQ(*output.value, 7);
+    CHECK_EQ(place, 7);
+    CHECK_EQ(*external.value, 8);
+    CHECK_EQ(global, 3);
+
+    CHECK_EQ(force_publish(force, rows, 3, &orders[1], 1, NULL), 0); /* and led away once more */
+    force_apply(force);
+    CHECK(output.value == &place);
+    CHECK_EQ(output.flags, 4);
+    CHECK_EQ(*external.value, 8);
+    output.value = NULL;
+    CHECK_EQ(force_publish(force, rows, 3, NULL, 0, NULL), 0);
+    force_apply(force);
+    CHECK(external.value == &global);
+    CHECK(output.value == NULL); /* what the program changed meanwhile is left alone */
+    CHECK_EQ(plain.flags, 5);
+    force_destroy(force);
+}
+
 int main(void)
 {
+    RUN(leads_pointers_away_and_back);
     RUN(writes_every_type);
     RUN(program_cannot_write);
     RUN(releases);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <limits.h>
 
 #include "harness.h"
 #include "iec.h"
@@ -161,8 +162,57 @@ static void refuses_no_type(void)
     CHECK_EQ(iec_from_wire(255, 0, bytes, 8, bytes), -EINVAL);
 }
 
+/* As matiec holds it: two longs, maybe behind a pointer. */
+static void matiec_times_and_pointers(void)
+{
+    const uint8_t time = SR_TYPE_TIME | IEC_MATIEC, behind = time | IEC_POINTER;
+    const long forms[][2] = {{3, 5}, {-1, -500000000}, {0, -1}, {1, 2000000001}, {LONG_MIN, -1}};
+    const int64_t expected[][2] = {{3, 5}, {-2, 500000000}, {-1, 999999999}, {3, 1}};
+    uint8_t wire[16];
+    int64_t pair[2];
+    CHECK_EQ(iec_size(time, 0), 2 * sizeof(long));
+    CHECK_EQ(iec_size(behind, 0), 2 * sizeof(long));
+    CHECK_EQ(iec_wire_max(behind, 0), 16);
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        const void *pointer = forms[i];
+        CHECK_EQ(iec_to_wire(time, 0, forms[i], wire), 16);
+        memcpy(pair, wire, sizeof pair);
+        CHECK_EQ(pair[0], expected[i][0]);
+        CHECK_EQ(pair[1], expected[i][1]);
+        CHECK_EQ(iec_to_wire(behind, 0, &pointer, wire), 16);
+        CHECK_BYTES(wire, pair, 16);
+    }
+    CHECK_EQ(iec_to_wire(time, 0, forms[4], wire), 16); /* wraps, and is no undefined behaviour */
+
+    const int64_t half[2] = {-1, 500000000};
+    const int32_t short_form[2] = {7, -8};
+    long native[2];
+    CHECK_EQ(iec_from_wire(behind, 0, (const uint8_t *)half, 16, native), 0);
+    CHECK_EQ(native[0], 0);
+    CHECK_EQ(native[1], -500000000);
+    CHECK_EQ(iec_from_wire(time, 0, (const uint8_t *)short_form, 8, native), 0);
+    CHECK_EQ(native[0], 7);
+    CHECK_EQ(native[1], -8);
+    const int64_t too_much[2] = {0, 1000000000};
+    CHECK_EQ(iec_from_wire(time, 0, (const uint8_t *)too_much, 16, native), -ERANGE);
+    CHECK_EQ(iec_from_wire(time, 0, (const uint8_t *)too_much, 12, native), -EINVAL);
+}
+
+static void a_pointer_that_leads_nowhere(void)
+{
+    const void *nowhere = NULL;
+    const uint8_t zeros[16] = {0};
+    uint8_t wire[16];
+    memset(wire, 1, sizeof wire);
+    CHECK_EQ(iec_to_wire(SR_TYPE_STRING | IEC_POINTER, 20, &nowhere, wire), 1);
+    CHECK_EQ(iec_to_wire(SR_TYPE_DT | IEC_POINTER | IEC_MATIEC, 0, &nowhere, wire), 16);
+    CHECK_BYTES(wire, zeros, 16);
+}
+
 int main(void)
 {
+    RUN(matiec_times_and_pointers);
+    RUN(a_pointer_that_leads_nowhere);
     RUN(knows_every_type);
     RUN(sizes_match_the_abi);
     RUN(plain_types_round_trip);
