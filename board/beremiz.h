@@ -47,6 +47,10 @@ struct beremiz {
     long *current_time; /* seconds, nanoseconds */
     unsigned long long *period_ns;
     unsigned int (*retain_size)(void);
+
+    /* Of its Python blocks: hands the result of the last command over, waits for the next one;
+     * NULL: stopped. A thread of its own, not real time. */
+    char *(*python_iterator)(char *result, void **block);
 };
 
 #endif

@@ -16,7 +16,7 @@
 #include "plc_abi.h"
 #include "rt.h"
 
-/* Worker, before the object is loaded: put our functions first. Harmless to other images. */
+/* Worker, before the object is loaded: put our functions first, for good. */
 void hosted_lend(void);
 /* Worker, after: does this object call them? One linked with -Bsymbolic calls its own. */
 bool hosted_is_lent(const struct beremiz *entries);

@@ -14,6 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* An object with its own cycle calls its own functions, not those that hosted_lend lends; the
+ * sanitizers cannot live with that flag. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OWN_FIRST 0
+#else
+#define OWN_FIRST RTLD_DEEPBIND
+#endif
+
 int image_refuse(char *why, size_t why_size, const char *format, ...)
 {
     va_list arguments;
@@ -66,6 +74,34 @@ static int check_fresh(const struct image *image, char *why, size_t why_size)
     return -ESTALE;
 }
 
+static bool is_entry(void *context, const char *name, enum image_symbol_kind kind)
+{
+    bool *found = context;
+    *found = kind != IMAGE_IMPORTED && strcmp(name, "startPLC") == 0;
+    return *found;
+}
+
+/* Before the loader binds the object's calls. */
+static void prepare_object(const char *path)
+{
+    bool found = false;
+    image_file_symbols(path, is_entry, &found);
+    if (found)
+        hosted_lend();
+}
+
+/* "__QX0_0" and the like are defined by an extension of the project, or by nobody. */
+static int refuse_import(const char *error, char *why, size_t why_size)
+{
+    static const char words[] = "undefined symbol: __";
+    const char *symbol = strstr(error, words);
+    const bool located = symbol != NULL && symbol[sizeof words - 1] != '\0' &&
+                         strchr("IQM", symbol[sizeof words - 1]) != NULL;
+    return image_refuse(why, why_size, "the loader refuses the image: %s%s", error,
+                        located ? " (no extension of the project serves this located variable)"
+                                : "");
+}
+
 static int map(struct image *image, struct image_use use, char *why, size_t why_size)
 {
     const struct link_map *entry = NULL;
@@ -78,12 +114,12 @@ static int map(struct image *image, struct image_use use, char *why, size_t why_
                             "run: load a copy of it under another path");
     }
     if (use.own_cycle)
-        flags |= RTLD_DEEPBIND; /* its own functions, not those that hosted_lend lends */
+        flags |= OWN_FIRST;
     else
-        hosted_lend();
+        prepare_object(image->path);
     image->handle = dlopen(image->path, flags);
     if (image->handle == NULL)
-        return image_refuse(why, why_size, "the loader refuses the image: %s", dlerror());
+        return refuse_import(dlerror(), why, why_size);
     if (dlinfo(image->handle, RTLD_DI_LINKMAP, &entry) != 0)
         return image_refuse(why, why_size, "the loader does not know the image: %s", dlerror());
     image->base = entry->l_addr;

@@ -58,6 +58,7 @@ static const struct entry table[] = {
     DATA("__CURRENT_TIME", current_time, TO_HOST, 2 * sizeof(long)),
     DATA("common_ticktime__", period_ns, TO_HOST, sizeof(unsigned long long)),
     FUNCTION("GetRetainSize", retain_size, OPTIONAL),
+    FUNCTION("PythonIterator", python_iterator, OPTIONAL),
 };
 
 bool image_is_object(const struct image *image)

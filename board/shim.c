@@ -348,11 +348,11 @@ int board_start(char *why, uint32_t why_size)
     if (error != 0)
         return board_refuse(error, why, why_size, "cannot take the fault signals: %s",
                             strerror(-error));
+    hosted_bind(image_beremiz(board->image));
     if (board->own != NULL)
         return start_own_cycle(why, why_size);
     board_settle_memory();
     image_reset(board->image);
-    hosted_bind(image_beremiz(board->image));
     begin_log();
     force_apply(board->parts.force);
     stats_reset(board->parts.stats);

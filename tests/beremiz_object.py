@@ -19,6 +19,20 @@ FLAGS = ["-std=gnu11", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-pthread"
     GLOBAL,
 ) = range(25)  # fmt: skip
 
+TYPES = [
+    "UDINT", "BOOL", "SINT", "INT", "LINT", "REAL", "LREAL", "TIME", "DATE", "STRING", "TIME", "BOOL",
+    "INT", "WORD", "BOOL", "DINT", "UINT", "WORD", "INT", "INT", "USINT", "UDINT", "DINT", "TIME",
+    "INT",
+]  # fmt: skip
+NAMES = [
+    *(f"CONFIG.RES0.INST0.{name}" for name in (
+        "COUNT", "BIT", "A_SINT", "AN_INT", "A_LINT", "A_REAL", "AN_LREAL", "NOW", "A_DATE", "TEXT",
+        "TIMER.ET", "TIMER.Q", "EXTERNAL", "INPUT", "LAMP", "BUS_OUTPUT", "MEMORY", "INPUT_SEEN",
+        "EXTERNAL_SEEN", "OTHER_SEEN", "ORDER", "TICK", "KEPT", "CLOCK",
+    )),
+    "CONFIG.GLOBAL",
+]  # fmt: skip
+
 # What the variable ORDER makes it do in the next cycle.
 CRASH, LOOP, ABORT, LOG, SET_TIMER = b"\1", b"\2", b"\3", b"\4", b"\5"
 
@@ -31,3 +45,16 @@ def content(*words: str) -> bytes:
         built = Path(folder) / "plc.so"
         subprocess.run(["gcc", *FLAGS, *options, str(SOURCE), "-o", str(built)], check=True)
         return built.read_bytes()
+
+
+def variables_csv() -> bytes:
+    """The table of its build: rows without an index among the others, which count all the same."""
+    lines = ["// Programs", "0;CONFIG.RES0.INST0;MAIN;", "", "// Variables"]
+    lines.append("0;FB;CONFIG.RES0.INST0;CONFIG.RES0.INST0;MAIN;;0;")
+    for name, kind in zip(NAMES, TYPES, strict=True):
+        if name.endswith("TIMER.ET"):
+            lines.append(f"{len(lines)};FB;CONFIG.RES0.INST0.TIMER;x;TON;;0;")
+            lines.append(f"{len(lines)};VAR;CONFIG.RES0.INST0.LEVEL;x;LOGLEVEL;LOGLEVEL;0;")
+        lines.append(f"{len(lines)};VAR;{name};{name};{kind};{kind};0;")
+    lines += ["", "", "// Ticktime", "1000000", ""]
+    return "\n".join(lines).encode()

@@ -29,11 +29,7 @@ Maker = Callable[..., str]
 
 ID = "0123456789abcdef0123456789abcdef"
 BOTH = pytest.mark.parametrize("own_cycle", [False, True], ids=["hosted", "own"])
-TYPES = [
-    "UDINT", "BOOL", "SINT", "INT", "LINT", "REAL", "LREAL", "TIME", "DATE", "STRING", "TIME", "BOOL",
-    "INT", "WORD", "BOOL", "DINT", "UINT", "WORD", "INT", "INT", "USINT", "UDINT", "DINT", "TIME",
-    "INT",
-]  # fmt: skip
+TYPES = object_.TYPES
 
 
 @pytest.fixture
@@ -249,6 +245,7 @@ REFUSED = {
     "BAD_TYPE": "variable 25 of the object has no known type",
     "BAD_ADDRESS": "variable 25 .* does not lie in its memory",
     "THREAD_LOCAL": "thread-local storage",
+    "UNSERVED": "undefined symbol: __QD1_2 .no extension of the project serves this",
 }
 NOT_HOSTED = {
     "__run=elsewhere": "exports no __run, so the runtime cannot run its cycle: .* \"own\"",

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import beremiz_object
 import pytest
 
 ImageMaker = Callable[..., str]  # of conftest.py
@@ -37,10 +38,15 @@ def test_all_of_it_at_once(sanitizer: str, image: ImageMaker, tmp_path: Path) ->
     files = [str(path) for path in (*SOURCES, source)]
     compiler = [os.environ.get("CC", "gcc"), *STRICT, "-O1", "-g", "-D_DEFAULT_SOURCE", *INCLUDES]
     subprocess.run(
-        [*compiler, *SANITIZERS[sanitizer], *files, "-pthread", "-ldl", "-lrt", "-o", str(program)],
+        # Exported, since it lends functions to the object (hosted.h).
+        [*compiler, *SANITIZERS[sanitizer], *files, "-rdynamic", "-pthread", "-o", str(program)],
         check=True,
     )
+    objects = [tmp_path / "hosted.so", tmp_path / "own.so"]
+    for path in objects:
+        path.write_bytes(beremiz_object.content())
     command = [str(program), image("forces"), image("crash", "KIND=segmentation")]
+    command += map(str, objects)
 
     def run(*before: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -57,7 +63,7 @@ def test_all_of_it_at_once(sanitizer: str, image: ImageMaker, tmp_path: Path) ->
         # gcc 12's thread sanitizer cannot live with much address space randomisation.
         done = run("setarch", "-R")
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("ok test_") == 3
+    assert done.stdout.count("ok test_") == 5
 
 
 @pytest.mark.parametrize("compiler", ["arm-linux-gnueabihf-gcc", "aarch64-linux-gnu-gcc"])

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import beremiz_object
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +92,23 @@ def test_the_example_of_the_manual(uri: str, run, tmp_path: Path) -> None:
     assert result.status == 1
     assert run("repair", "--yes").status == 0
     assert json.loads(run("status", "--json").out)["state"] == "Empty"
+
+
+def test_an_object_of_the_beremiz_ide(uri: str, run, tmp_path: Path) -> None:
+    (tmp_path / "plc.so").write_bytes(beremiz_object.content("PERIOD_NS=10000000"))
+    assert run("load", str(tmp_path / "plc.so"), "--start").status == 0
+    assert "VAR.0 " in run("watch", "--count", "1").out
+    (tmp_path / "VARIABLES.csv").write_bytes(beremiz_object.variables_csv())
+    assert run("load", str(tmp_path / "plc.so"), "--start").status == 0
+    assert run("force", "config.res0.inst0.lamp=TRUE", "CONFIG.RES0.INST0.NOW=T#3s").status == 0
+    words = ("trace", "CONFIG.RES0.INST0.LAMP", "CONFIG.RES0.INST0.NOW", "--ticks", "5")
+    assert run(*words, "-o", str(tmp_path / "t.csv")).status == 0
+    rows = (tmp_path / "t.csv").read_text().splitlines()
+    assert len(rows) == 6
+    assert " ticks of 10 ms" in run("stats").out
+    status = json.loads(run("status", "--json").out)
+    assert (status["state"], status["program"]["name"]) == ("Started", "Beremiz")
+    assert sorted(status["forced"]) == ["CONFIG.RES0.INST0.LAMP", "CONFIG.RES0.INST0.NOW"]
 
 
 def test_names_are_matched_in_any_case_and_suggested(uri: str, run, tmp_path: Path) -> None:

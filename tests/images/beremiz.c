@@ -79,7 +79,11 @@ static uint8_t lamp_place;
 uint16_t *__IW2 = &input_place;
 uint8_t *__QX0_1 = &lamp_place;
 uint16_t *__MW3 = &memory_place;
+#ifdef UNSERVED
+extern int32_t *__QD1_2;
+#else
 int32_t *__QD1_2;
+#endif
 uint16_t *__IW1_0 = &memory_place; /* a channel of an extension, no place in the process image */
 
 unsigned long long common_ticktime__ = PERIOD_NS;
@@ -496,9 +500,7 @@ void __cleanup(void)
 static void on_signal(int number)
 {
     if (number == SIGINT)
-        exit(3);
-    if (number == SIGUSR2)
-        pthread_exit(NULL);
+        exit(3); /* the others interrupt the wait */
 }
 
 static void *run_cycle(void *unused)

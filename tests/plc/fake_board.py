@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A board in Python: the same rules as the C shim, cycles run when a test says so.
 
-An image is any file whose last line holds words: `fail-load` (the shim refuses it), `fail-init`
-(init refuses to start), `crash-init`, `crash-fini`. It has `VARIABLES` DINT variables
+An image is any file whose last line holds words: `fail-load` (the shim refuses it), `unique` (one
+in a process), `fail-init` (init refuses to start), `crash-init`, `crash-fini`. It has `VARIABLES` DINT variables
 and one STRING.
 
 It is strict where the real one forgives: what must never happen to a tainted process, or a
@@ -28,7 +28,13 @@ from serial_runtime.board import (
     Task,
     Variable,
 )
-from serial_runtime.errors import ImageError, ProgramFault, StateError, VariableError
+from serial_runtime.errors import (
+    ImageError,
+    NewProcessNeeded,
+    ProgramFault,
+    StateError,
+    VariableError,
+)
 
 VARIABLES = 8
 DINT, STRING = 4, 20
@@ -58,6 +64,7 @@ class FakeBoard:
         self.reading_threads: set[int] = set()
         self._inodes: set[int] = set()
         self._words: set[str] = set()
+        self._unique = False
         self._image: Image | None = None
         self._fault = ""
         self._tick = 0
@@ -108,6 +115,9 @@ class FakeBoard:
         words = words_of(path)
         if "fail-load" in words:
             raise ImageError("the table is bad")
+        if "unique" in words and self._unique:
+            raise NewProcessNeeded("restart the runtime")
+        self._unique = "unique" in words
         assert inode not in self._inodes, "the inode of the image that is loaded"
         self._inodes = {inode}
         self._words = words

@@ -7,6 +7,7 @@ import contextlib
 import subprocess
 from pathlib import Path
 
+import beremiz_object
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -42,6 +43,11 @@ def test_a_compiled_program_is_accepted(tmp_path: Path, options: tuple[str, ...]
     path = compiled(tmp_path, PROGRAM, *options)
     elf.check_file(path)
     elf.check_bytes(Path(path).read_bytes())
+
+
+@pytest.mark.parametrize("options", [(), ("-Wl,--hash-style=sysv",)])
+def test_an_object_of_the_beremiz_ide_is_accepted(options: tuple[str, ...]) -> None:
+    elf.check_bytes(beremiz_object.content(*options))
 
 
 @pytest.mark.parametrize("gnu_hash", [True, False])

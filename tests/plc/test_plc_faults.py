@@ -67,6 +67,19 @@ def test_a_new_program_after_a_fault_is_loaded_by_the_next_process(scene: Scene)
     scene.plc.start()
 
 
+def test_a_program_that_only_a_new_process_can_load(scene: Scene) -> None:
+    scene.load(image("a", "unique"))
+    scene.plc.start()
+    second = image("b", "unique")
+    scene.load(second)
+    assert scene.plc.restart == RestartPlan(False, "only a new process can load the program")
+    assert scene.plc.match_md5(md5(second))
+    scene.re_execute()
+    assert status(scene) is PlcStatus.STOPPED
+    assert scene.plc.program().md5 == md5(second)
+    scene.plc.start()
+
+
 def test_load_and_start_after_a_fault_start_the_new_program(scene: Scene) -> None:
     crashed(scene)
     scene.load(B)

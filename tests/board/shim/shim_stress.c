@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The whole shim in one process, all its threads at once, for the sanitizers to look at.
  *
- * Arguments: an image built from images/forces.c, one from images/crash.c. */
+ * Arguments: an image built from images/forces.c, one from images/crash.c, and two copies of the
+ * object of tests/images/beremiz.c. */
 #include "shim.h"
 
 #include "../c/harness.h"
@@ -17,6 +18,8 @@ static atomic_bool done;
 static _Atomic uint32_t generation;
 static const char *forces_image;
 static const char *crash_image;
+static const char *hosted_object;
+static const char *own_object;
 
 #define OK(call)                                                                                   \
     do {                                                                                           \
@@ -32,10 +35,14 @@ static void pause_ms(long ms)
     nanosleep(&time, NULL);
 }
 
-static void open_board(void)
+static void open_board(bool own_cycle)
 {
-    const struct board_options options = {
-        .priority = 50, .cpu = -1, .trace_ring_bytes = 1 << 16, .cpu_latency_us = -1, .io = "none"};
+    const struct board_options options = {.priority = 50,
+                                          .cpu = -1,
+                                          .trace_ring_bytes = 1 << 16,
+                                          .cpu_latency_us = -1,
+                                          .io = "none",
+                                          .own_cycle = own_cycle};
     OK(board_open(&options, why, sizeof why));
 }
 
@@ -46,7 +53,7 @@ static void test_life_repeats(void)
     uint8_t values[8];
     const uint32_t counter = COUNTER;
     for (int i = 0; i < 3; i++) {
-        open_board();
+        open_board(false);
         CHECK_EQ(board_open(NULL, why, sizeof why), -EBUSY);
         for (int k = 0; k < 3; k++) {
             OK(board_load(forces_image, "", &image, why, sizeof why));
@@ -109,7 +116,7 @@ static void test_all_threads_at_once(void)
     struct log_record record;
     struct board_image image;
     _Atomic uint32_t samples = 0;
-    open_board();
+    open_board(false);
     OK(board_load(forces_image, "", &image, why, sizeof why));
     OK(board_start(why, sizeof why));
     int64_t token = board_set_trace(traced, 2, why, sizeof why);
@@ -143,12 +150,62 @@ static void test_all_threads_at_once(void)
     OK(board_close());
 }
 
+/* Lists change while the object runs; the number of traced values tells whose a sample is. */
+static void run_object(const char *path, bool own_cycle)
+{
+    enum { OBJECT_COUNT = 0, OBJECT_AN_INT = 3, OBJECT_EXTERNAL = 12 };
+    const uint32_t traced[] = {OBJECT_COUNT, OBJECT_EXTERNAL, OBJECT_COUNT};
+    static uint8_t records[4096];
+    struct log_record record;
+    struct board_image image;
+    uint8_t values[8];
+    uint32_t tick;
+    open_board(own_cycle);
+    OK(board_load(path, "", &image, why, sizeof why));
+    CHECK(image.beremiz);
+    for (int start = 0; start < 2; start++) {
+        OK(board_start(why, sizeof why));
+        for (uint8_t i = 0; i < 20; i++) {
+            const uint8_t value[2] = {i, 1};
+            const struct force_order orders[] = {{OBJECT_AN_INT, 2, value},
+                                                 {OBJECT_EXTERNAL, 2, value}};
+            const uint32_t count = 1u + i % 3u;
+            const uint32_t length = count == 1 ? 4 : count == 2 ? 6 : 10;
+            OK(board_set_forces(orders, i % 3u, why, sizeof why));
+            const int64_t token = board_set_trace(traced, count, why, sizeof why);
+            OK(token);
+            int32_t bytes;
+            while ((bytes = board_read_trace((uint32_t)token, records, sizeof records, 2000000)) == 0)
+                ;
+            OK(bytes);
+            for (int32_t at = 0; at < bytes; at += 8 + (int32_t)length)
+                CHECK_BYTES(records + at + 4, &length, 4);
+            OK(board_read(traced, 2, values, sizeof values, &tick, why, sizeof why));
+            while (board_take_log(&record))
+                ;
+        }
+        OK(board_stop(why, sizeof why));
+    }
+    OK(board_unload(why, sizeof why));
+    OK(board_close());
+}
+
+static void test_a_hosted_object(void)
+{
+    run_object(hosted_object, false);
+}
+
+static void test_an_object_with_its_own_cycle(void)
+{
+    run_object(own_object, true);
+}
+
 static void test_a_crash(void)
 {
     struct board_image image;
     int32_t signal;
     uint32_t tick;
-    open_board();
+    open_board(false);
     OK(board_load(crash_image, "", &image, why, sizeof why));
     OK(board_start(why, sizeof why));
     while (board_state() == BOARD_RUNNING)
@@ -161,11 +218,15 @@ static void test_a_crash(void)
 
 int main(int count, char **arguments)
 {
-    CHECK_EQ(count, 3);
+    CHECK_EQ(count, 5);
     forces_image = arguments[1];
     crash_image = arguments[2];
+    hosted_object = arguments[3];
+    own_object = arguments[4];
     RUN(test_life_repeats);
     RUN(test_all_threads_at_once);
+    RUN(test_a_hosted_object);
+    RUN(test_an_object_with_its_own_cycle);
     RUN(test_a_crash);
     return 0;
 }
