@@ -71,9 +71,13 @@ void hosted_fini(void)
 
 /* ---- lent to the object -------------------------------------------------------------------- */
 
-LENT void InitRetain(void) {}
+LENT void InitRetain(void)
+{
+}
 
-LENT void CleanupRetain(void) {}
+LENT void CleanupRetain(void)
+{
+}
 
 /* 0 has the object log that its retain variables start with their defaults. */
 LENT int CheckRetainBuffer(void)
@@ -82,9 +86,13 @@ LENT int CheckRetainBuffer(void)
     return entries->retain_size == NULL || entries->retain_size() == 0;
 }
 
-LENT void ValidateRetainBuffer(void) {}
+LENT void ValidateRetainBuffer(void)
+{
+}
 
-LENT void InValidateRetainBuffer(void) {}
+LENT void InValidateRetainBuffer(void)
+{
+}
 
 LENT void Retain(unsigned int offset, unsigned int count, void *value)
 {
@@ -112,4 +120,6 @@ LENT void PLC_SetTimer(unsigned long long next_ns, unsigned long long period_ns)
     (void)period_ns;
 }
 
-LENT void InitiateDebugTransfer(void) {}
+LENT void InitiateDebugTransfer(void)
+{
+}

@@ -156,7 +156,8 @@ static void copy_name(const struct symbols *of, const ElfW(Sym) * symbol, char *
                       size_t name_size)
 {
     const size_t room = of->names_size - symbol->st_name;
-    snprintf(name, name_size, "%.*s", (int)(room > LONGEST_NAME ? LONGEST_NAME : room), of->names + symbol->st_name);
+    snprintf(name, name_size, "%.*s", (int)(room > LONGEST_NAME ? LONGEST_NAME : room),
+             of->names + symbol->st_name);
 }
 
 /* With the lowest bit of a Thumb function's address off. */

@@ -32,10 +32,7 @@ struct entry {
 };
 
 #define FUNCTION(name_, member, need_) {name_, offsetof(struct beremiz, member), need_, 0}
-#define DATA(name_, member, need_, bytes_)                                                         \
-    {                                                                                              \
-        name_, offsetof(struct beremiz, member), need_, bytes_                                     \
-    }
+#define DATA(name_, member, need_, bytes_) {name_, offsetof(struct beremiz, member), need_, bytes_}
 
 static const struct entry table[] = {
     DATA("PLC_ID", plc_id, ALWAYS, sizeof(char *)),
@@ -81,10 +78,11 @@ static int resolve(struct image *image, bool own_cycle, char *why, size_t why_si
                                 "the object exports startPLC, but no %s: it is no whole PLC object",
                                 entry->name);
         if (found == NULL && entry->need == TO_HOST && !own_cycle)
-            return image_refuse(why, why_size,
-                                "the object exports no %s, so the runtime cannot run its cycle: set "
-                                "beremiz.cycle = \"own\" in the profile",
-                                entry->name);
+            return image_refuse(
+                why, why_size,
+                "the object exports no %s, so the runtime cannot run its cycle: set "
+                "beremiz.cycle = \"own\" in the profile",
+                entry->name);
         memcpy((char *)&image->object->entries + entry->offset, &found, sizeof found);
     }
     return 0;
@@ -121,10 +119,10 @@ static int check_hosted(const struct image *image, char *why, size_t why_size)
 /* In the order of matiec's enumeration, which goes through them three times: values, pointers,
  * pointers to outputs and memory. */
 static const uint8_t types[] = {
-    SR_TYPE_REAL,  SR_TYPE_LREAL, SR_TYPE_SINT,  SR_TYPE_INT,  SR_TYPE_DINT,
-    SR_TYPE_LINT,  SR_TYPE_USINT, SR_TYPE_UINT,  SR_TYPE_UDINT, SR_TYPE_ULINT,
-    SR_TYPE_TIME,  SR_TYPE_BYTE,  SR_TYPE_WORD,  SR_TYPE_DWORD, SR_TYPE_LWORD,
-    SR_TYPE_BOOL,  SR_TYPE_STRING, SR_TYPE_DATE, SR_TYPE_TOD,  SR_TYPE_DT,
+    SR_TYPE_REAL, SR_TYPE_LREAL,  SR_TYPE_SINT, SR_TYPE_INT,   SR_TYPE_DINT,
+    SR_TYPE_LINT, SR_TYPE_USINT,  SR_TYPE_UINT, SR_TYPE_UDINT, SR_TYPE_ULINT,
+    SR_TYPE_TIME, SR_TYPE_BYTE,   SR_TYPE_WORD, SR_TYPE_DWORD, SR_TYPE_LWORD,
+    SR_TYPE_BOOL, SR_TYPE_STRING, SR_TYPE_DATE, SR_TYPE_TOD,   SR_TYPE_DT,
 };
 #define TYPES (sizeof types / sizeof types[0])
 
@@ -212,9 +210,11 @@ static uint8_t no_flags;
 static bool find_place(const struct image *image, const char *name, struct sr_variable *row,
                        struct location *location)
 {
-    static const uint8_t type_of_width[] = {
-        [1] = SR_TYPE_BOOL, [8] = SR_TYPE_BYTE, [16] = SR_TYPE_WORD, [32] = SR_TYPE_DWORD,
-        [64] = SR_TYPE_LWORD};
+    static const uint8_t type_of_width[] = {[1] = SR_TYPE_BOOL,
+                                            [8] = SR_TYPE_BYTE,
+                                            [16] = SR_TYPE_WORD,
+                                            [32] = SR_TYPE_DWORD,
+                                            [64] = SR_TYPE_LWORD};
     char text[32] = "%";
     if (strncmp(name, "__", 2) != 0 || strlen(name) >= sizeof text)
         return false;
@@ -289,7 +289,8 @@ int image_make_object(struct image *image, struct image_use use, char *why, size
         error = check_hosted(image, why, why_size);
     if (error != 0)
         return error;
-    object->task = (struct sr_task){.name = "PLC", .interval_ns = image->base_ns, .run = hosted_run};
+    object->task =
+        (struct sr_task){.name = "PLC", .interval_ns = image->base_ns, .run = hosted_run};
     object->table = (struct sr_plc_table){.magic = SR_ABI_MAGIC,
                                           .abi_version = SR_ABI_VERSION,
                                           .table_size = sizeof object->table,

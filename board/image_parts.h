@@ -24,7 +24,7 @@ struct image {
     uint32_t segment_count;
     const struct sr_plc_table *table;
     const struct sr_variable *variables;
-    struct sr_variable *own_rows; /* when the image's rows have another length than ours */
+    struct sr_variable *own_rows;  /* when the image's rows have another length than ours */
     struct image_located *located; /* inputs from the front, outputs from the back */
     uint32_t located_room;
     uint32_t input_count;

@@ -36,7 +36,7 @@ struct own_cycle {
     uint32_t *indices;
     uint32_t count;
     uint32_t generation;
-    uint32_t lists; /* set so far */
+    uint32_t lists;        /* set so far */
     struct forced *forces; /* worker */
     uint32_t force_count;
 };
@@ -195,9 +195,8 @@ static bool is_traced(const struct own_cycle *own, uint32_t index)
 static int enter(const struct own_cycle *own, uint32_t index, bool again)
 {
     struct forced *forced = again ? NULL : force_of(own, index);
-    const int error =
-        own->entries->register_debug(index, forced != NULL ? forced->value : NULL,
-                                     forced != NULL ? forced->size : 0);
+    const int error = own->entries->register_debug(index, forced != NULL ? forced->value : NULL,
+                                                   forced != NULL ? forced->size : 0);
     return error == 0 ? 0 : -EMSGSIZE;
 }
 

@@ -219,14 +219,6 @@ static int open_image(const char *path, struct image **image, struct own_cycle *
     return 0;
 }
 
-/* What a Beremiz object's log holds now was taken, or is none of the program's. */
-static void begin_log(void)
-{
-    const struct beremiz *entries = image_beremiz(board->image);
-    for (uint32_t level = 0; entries != NULL && level < LOG_LEVELS; level++)
-        board->log_next[level] = entries->log_count((uint8_t)level);
-}
-
 int board_load(const char *path, const char *id, struct board_image *image, char *why,
                uint32_t why_size)
 {
@@ -241,7 +233,7 @@ int board_load(const char *path, const char *id, struct board_image *image, char
     image_identify(new, id);
     board->image = new;
     board->own = own;
-    begin_log();
+    board_begin_log();
     set_state(BOARD_STOPPED);
     const struct sr_plc_table *table = image_table(new);
     *image = (struct board_image){.name = table->name,
@@ -320,13 +312,13 @@ static int contain(void (*body)(void *argument), void *argument, const char *whe
 
 static int refuse_start(int result, char *why, uint32_t why_size)
 {
-    return board_refuse(-EFAULT, why, why_size,
-                        "the program refuses to start: init returned %d", result);
+    return board_refuse(-EFAULT, why, why_size, "the program refuses to start: init returned %d",
+                        result);
 }
 
 static int start_own_cycle(char *why, uint32_t why_size)
 {
-    begin_log();
+    board_begin_log();
     int error = contain(own_cycle_begin, board->own, "init", why, why_size);
     if (error != 0)
         return error;
@@ -353,7 +345,7 @@ int board_start(char *why, uint32_t why_size)
         return start_own_cycle(why, why_size);
     board_settle_memory();
     image_reset(board->image);
-    begin_log();
+    board_begin_log();
     force_apply(board->parts.force);
     stats_reset(board->parts.stats);
     stats_apply_reset(board->parts.stats);

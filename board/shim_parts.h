@@ -18,9 +18,9 @@ struct board {
     struct cycle_parts parts;
     struct cycle *cycle;
     struct image *image;
-    struct own_cycle *own;            /* of an image that runs itself, else NULL */
-    uint32_t log_next[LOG_LEVELS];    /* of a Beremiz object's own log: first not yet taken */
-    uint32_t log_lost;                /* messages it overwrote before they were taken */
+    struct own_cycle *own;         /* of an image that runs itself, else NULL */
+    uint32_t log_next[LOG_LEVELS]; /* of a Beremiz object's own log: first not yet taken */
+    uint32_t log_lost;             /* messages it overwrote before they were taken */
     uint32_t generation;
     struct fault fault;  /* of init or fini; the cycle keeps its own */
     _Atomic int state;   /* enum board_state, as far as the worker made it */
@@ -39,6 +39,10 @@ __attribute__((format(printf, 4, 5))) int board_refuse(int error, char *why, uin
 
 /* The watchdog runs one above the task. */
 #define BOARD_MAX_PRIORITY 98
+
+/* shim_variables.c: what a Beremiz object's own log holds now was taken, or is not the program's.
+ */
+void board_begin_log(void);
 
 /* shim_schedule.c */
 struct platform_schedule board_schedule(void);

@@ -201,6 +201,13 @@ static int64_t realtime_offset_ns(void)
     return (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec - platform_now_ns();
 }
 
+void board_begin_log(void)
+{
+    const struct beremiz *entries = image_beremiz(board->image);
+    for (uint32_t level = 0; entries != NULL && level < LOG_LEVELS; level++)
+        board->log_next[level] = entries->log_count((uint8_t)level);
+}
+
 /* Times of a hosted object are of the monotonic clock, see hosted.h. */
 static void stamp(struct log_record *record, uint32_t sec, uint32_t nsec)
 {
@@ -220,8 +227,8 @@ static bool take_objects_log(const struct beremiz *entries, uint8_t level,
     uint32_t *next = &board->log_next[level];
     uint32_t tick = 0, sec = 0, nsec = 0;
     while ((int32_t)(count - *next) > 0) {
-        uint32_t length = entries->log_message(level, *next, record->text, LOG_TEXT_MAX, &tick,
-                                               &sec, &nsec);
+        uint32_t length =
+            entries->log_message(level, *next, record->text, LOG_TEXT_MAX, &tick, &sec, &nsec);
         (*next)++;
         if (length == 0) {
             board->log_lost++;

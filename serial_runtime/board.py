@@ -340,7 +340,8 @@ class Board:
             result = lib.board_statistics(figures, reset)
         if result == -_ENOTSUP:
             raise StateError(
-                "there are no statistics: the program runs its own cycle (profile key beremiz.cycle)"
+                "there are no statistics of a program that runs its own cycle (profile key "
+                "beremiz.cycle)"
             )
         if result != 0:
             raise BoardError(-result, "the statistics were being written when the program crashed")

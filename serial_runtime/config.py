@@ -79,7 +79,7 @@ class Io(NamedTuple):
 
 
 class Beremiz(NamedTuple):
-    """[beremiz]: who runs the cycle of an object that the IDE built, see docs/programs.md."""
+    """[beremiz]: who runs the cycle of an object that the IDE built, see docs/beremiz.md."""
 
     cycle: str = "hosted"  # or "own"
 

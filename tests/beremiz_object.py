@@ -20,9 +20,9 @@ FLAGS = ["-std=gnu11", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-pthread"
 ) = range(25)  # fmt: skip
 
 TYPES = [
-    "UDINT", "BOOL", "SINT", "INT", "LINT", "REAL", "LREAL", "TIME", "DATE", "STRING", "TIME", "BOOL",
-    "INT", "WORD", "BOOL", "DINT", "UINT", "WORD", "INT", "INT", "USINT", "UDINT", "DINT", "TIME",
-    "INT",
+    "UDINT", "BOOL", "SINT", "INT", "LINT", "REAL", "LREAL", "TIME", "DATE", "STRING", "TIME",
+    "BOOL", "INT", "WORD", "BOOL", "DINT", "UINT", "WORD", "INT", "INT", "USINT", "UDINT", "DINT",
+    "TIME", "INT",
 ]  # fmt: skip
 NAMES = [
     *(f"CONFIG.RES0.INST0.{name}" for name in (

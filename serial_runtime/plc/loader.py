@@ -177,7 +177,8 @@ class Loader:
 
     def _load(self, program: StoredProgram, path: str) -> None:
         try:
-            self.image = self._board.load(path, program.md5)  # one it refuses leaves the present one loaded
+            # One it refuses leaves the present one loaded.
+            self.image = self._board.load(path, program.md5)
         except SerialRuntimeError:
             self._store.drop_from_run(path)
             raise

@@ -31,13 +31,9 @@ def named(image: Image, path: str) -> Image:
     except OSError as error:
         raise ImageError(f"{FILE} cannot be read: {error.strerror}") from error
     rows = _rows(text)
-    types = [(kind, IecType(variable.type).name) for (_, kind), variable in zip(rows, image.variables, strict=False)]
-    paths = {path for path, _ in rows}
-    if (
-        len(rows) != len(image.variables)
-        or len(paths) != len(rows)
-        or any(kind != own for kind, own in types)
-    ):
+    types = [IecType(variable.type).name for variable in image.variables]
+    distinct = {path for path, _ in rows}
+    if [kind for _, kind in rows] != types or len(distinct) != len(rows):
         raise ImageError(
             f"{FILE} is not of this build: it names {len(rows)} variables, the program has "
             f"{len(image.variables)}, or their types differ"

@@ -248,9 +248,9 @@ REFUSED = {
     "UNSERVED": "undefined symbol: __QD1_2 .no extension of the project serves this",
 }
 NOT_HOSTED = {
-    "__run=elsewhere": "exports no __run, so the runtime cannot run its cycle: .* \"own\"",
-    "XENOMAI": "was built for Xenomai, .* \"own\"",
-    "-Wl,-Bsymbolic": "cannot be replaced .* \"own\"",
+    "__run=elsewhere": 'exports no __run, so the runtime cannot run its cycle: .* "own"',
+    "XENOMAI": 'was built for Xenomai, .* "own"',
+    "-Wl,-Bsymbolic": 'cannot be replaced .* "own"',
 }
 
 
@@ -312,9 +312,7 @@ def test_an_own_cycle_leaves_the_signal_handlers_alone(
             signal.signal(number, handler)
 
 
-def test_what_an_own_cycle_does_not_offer(
-    new_board: BoardMaker, make: Maker, until: Until
-) -> None:
+def test_what_an_own_cycle_does_not_offer(new_board: BoardMaker, make: Maker, until: Until) -> None:
     board = running(new_board(own_cycle=True), until, make())
     assert not board.real_time
     assert "without watchdog, statistics and containment" in board.scheduling
@@ -349,9 +347,7 @@ def test_orders_before_the_start_hold_after_it(
     board.stop()
 
 
-def test_own_and_hosted_in_one_process(
-    new_board: BoardMaker, make: Maker, until: Until
-) -> None:
+def test_own_and_hosted_in_one_process(new_board: BoardMaker, make: Maker, until: Until) -> None:
     for own_cycle in (False, True, False):
         board = running(new_board(own_cycle=own_cycle), until, make())
         board.stop()

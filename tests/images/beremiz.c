@@ -27,8 +27,29 @@ typedef struct {
 } string;
 
 enum { FORCED = 2, RETAIN = 4 };
-enum { REAL, LREAL, SINT, INT, DINT, LINT, USINT, UINT, UDINT, ULINT, TIME, BYTE, WORD, DWORD, LWORD,
-       BOOL, STRING, DATE, TOD, DT, TYPES };
+enum {
+    REAL,
+    LREAL,
+    SINT,
+    INT,
+    DINT,
+    LINT,
+    USINT,
+    UINT,
+    UDINT,
+    ULINT,
+    TIME,
+    BYTE,
+    WORD,
+    DWORD,
+    LWORD,
+    BOOL,
+    STRING,
+    DATE,
+    TOD,
+    DT,
+    TYPES
+};
 #define POINTER(type) (TYPES + (type))
 #define OUTPUT(type) (2 * TYPES + (type))
 
@@ -224,8 +245,25 @@ void __for_each_variable_do(void (*visit)(const struct row *row))
 
 /* ---- its runtime: debugger ----------------------------------------------------------------- */
 
-static const size_t sizes[] = {4, 8, 1, 2, 4, 8, 1, 2, 4, 8, sizeof(timespan), 1, 2, 4, 8, 1,
-                               sizeof(string), sizeof(timespan), sizeof(timespan),
+static const size_t sizes[] = {4,
+                               8,
+                               1,
+                               2,
+                               4,
+                               8,
+                               1,
+                               2,
+                               4,
+                               8,
+                               sizeof(timespan),
+                               1,
+                               2,
+                               4,
+                               8,
+                               1,
+                               sizeof(string),
+                               sizeof(timespan),
+                               sizeof(timespan),
                                sizeof(timespan)};
 
 struct held {
@@ -453,7 +491,9 @@ void PLC_SetTimer(unsigned long long next_ns, unsigned long long period_ns)
     pthread_kill(cycle, SIGUSR1);
 }
 
-void InitiateDebugTransfer(void) {}
+void InitiateDebugTransfer(void)
+{
+}
 
 /* ---- its runtime: the cycle ---------------------------------------------------------------- */
 

@@ -2,8 +2,8 @@
 """A board in Python: the same rules as the C shim, cycles run when a test says so.
 
 An image is any file whose last line holds words: `fail-load` (the shim refuses it), `unique` (one
-in a process), `fail-init` (init refuses to start), `crash-init`, `crash-fini`. It has `VARIABLES` DINT variables
-and one STRING.
+in a process), `fail-init` (init refuses to start), `crash-init`, `crash-fini`. It has `VARIABLES`
+DINT variables and one STRING.
 
 It is strict where the real one forgives: what must never happen to a tainted process, or a
 path loaded twice, is an AssertionError.

@@ -175,7 +175,8 @@ static void run_object(const char *path, bool own_cycle)
             const int64_t token = board_set_trace(traced, count, why, sizeof why);
             OK(token);
             int32_t bytes;
-            while ((bytes = board_read_trace((uint32_t)token, records, sizeof records, 2000000)) == 0)
+            while ((bytes = board_read_trace((uint32_t)token, records, sizeof records, 2000000)) ==
+                   0)
                 ;
             OK(bytes);
             for (int32_t at = 0; at < bytes; at += 8 + (int32_t)length)
