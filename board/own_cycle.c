@@ -158,9 +158,19 @@ void own_cycle_begin(void *argument)
         give_back_thread_signals(own);
 }
 
+/* Its init forgets what is forced, but leaves the flags of those variables set. */
+static void clear_list(const struct beremiz *entries)
+{
+    (void)entries->suspend_debug(0);
+    entries->reset_debug();
+    entries->resume_debug();
+    (void)entries->suspend_debug(1);
+}
+
 void own_cycle_end(void *argument)
 {
     struct own_cycle *own = argument;
+    clear_list(own->entries);
     own->entries->stop();
     give_back_thread_signals(own);
     pthread_join(own->sampler, NULL);

@@ -34,7 +34,7 @@ NAMES = [
 ]  # fmt: skip
 
 # What the variable ORDER makes it do in the next cycle.
-CRASH, LOOP, ABORT, LOG, SET_TIMER = b"\1", b"\2", b"\3", b"\4", b"\5"
+LOG, SET_TIMER, REST_5_MS = b"\4", b"\5", b"\6"
 
 
 @cache

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import beremiz_object
 import pytest
 from tls_peers import free_port, needs_stunnel
 
@@ -56,6 +57,17 @@ def test_says_where_it_is_reached(daemon: Daemon) -> None:
     assert word == "READY"
     with connect(uri) as client:
         assert client.status().status == Status.Empty
+
+
+def test_the_profile_says_who_runs_the_cycle_of_an_object(tmp_path: Path) -> None:
+    profile = tmp_path / "board.toml"
+    profile.write_text('[tcp]\nlisten = "127.0.0.1:0"\n[beremiz]\ncycle = "own"\n')
+    daemon = Daemon(tmp_path / "plc", "--profile", str(profile))
+    with connect(daemon.ready[1]) as client:
+        client.download(beremiz_object.content("__run=elsewhere"))  # cannot be hosted
+        client.start()
+        assert "runs its own cycle" in client.board_status().scheduling
+    assert daemon.end() == (0, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -224,6 +224,17 @@ def test_hosted_time_and_ticks(new_board: BoardMaker, make: Maker, until: Until)
     board.stop()
 
 
+def test_hosted_ticks_that_are_skipped_count(
+    new_board: BoardMaker, make: Maker, until: Until
+) -> None:
+    board = running(new_board(), until, make())
+    board.set_forces({object_.ORDER: object_.REST_5_MS})
+    until(lambda: board.statistics().skipped > 10)
+    board.stop()
+    tick, count = values(board, object_.TICK, object_.COUNT)
+    assert tick == count + board.statistics().skipped
+
+
 def test_hosted_process_image(new_board: BoardMaker, make: Maker, until: Until) -> None:
     name = f"beremiz-{os.getpid()}"
     board = new_board(io=f"sim:{name}")

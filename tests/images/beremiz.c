@@ -143,6 +143,9 @@ static void obey(uint8_t order)
     case 5:
         PLC_SetTimer(1, 1);
         break;
+    case 6:
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+        break;
     default:
         break;
     }
@@ -559,6 +562,7 @@ int startPLC(int argc, char **argv)
 {
     int result;
     shutting_down = full = debugging = 0;
+    traced_count = held_count = 0; /* and leaves the flags as they are */
     sem_init(&filled, 0, 0);
     if ((result = __init(argc, argv)) != 0)
         return result;
