@@ -87,9 +87,9 @@ def test_a_crash_in_the_cycle(image: ImageMaker, kind: str) -> None:
 
 
 HOSTED = {  # the variable ORDER of tests/images/beremiz.c
-    1: (11, r"segmentation fault at address 0x0 in MAIN_body__"),
-    2: (61, r"running longer than the watchdog's 30 ms in MAIN_body__"),
-    3: (6, r"abort was called by MAIN_body__"),
+    1: (11, r"segmentation fault at address 0x0 in obey"),
+    2: (61, r"running longer than the watchdog's 30 ms in obey"),
+    3: (6, r"abort was called by obey"),
 }
 
 
@@ -106,6 +106,27 @@ def test_a_crash_in_the_cycle_of_a_hosted_object(tmp_path: Path, order: int) -> 
     assert said["ticks"] == 19
     assert said["values"] == "1400000000"  # the 20th cycle, which crashed
     assert said["log"] == 2 + (order == 3)  # its last words, too
+
+
+OWN_CYCLE = {  # outside of its cycle an object is contained all the same
+    "REFUSE=*nowhere": r"segmentation fault at address 0x0 in __init \(init\)",
+    "ORDER=2": r"running longer than the watchdog's 600 ms in .* \(fini\)",
+}
+
+
+@pytest.mark.parametrize("word", OWN_CYCLE)
+def test_an_object_with_its_own_cycle(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "plc.so"
+    path.write_bytes(beremiz_object.content(word))
+    done = run("own_cycle", str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.fullmatch(rf"{OWN_CYCLE[word]}\nTrue True\n", done.stdout)
+
+
+def test_a_crash_in_an_objects_own_cycle_ends_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "plc.so"
+    path.write_bytes(beremiz_object.content("ORDER=1"))
+    assert run("own_cycle", str(path)).returncode == -11
 
 
 def test_an_endless_loop_with_the_whole_process_on_one_processor(image: ImageMaker) -> None:

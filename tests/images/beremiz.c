@@ -125,7 +125,7 @@ static int retain_calls; /* that came to the object's own functions */
 
 static volatile int *volatile nowhere;
 
-static void obey(uint8_t order)
+__attribute__((noinline)) static void obey(uint8_t order)
 {
     switch (order) {
     case 1:
@@ -151,7 +151,7 @@ static void obey(uint8_t order)
     }
 }
 
-__attribute__((noinline)) void MAIN_body__(struct program *p)
+void MAIN_body__(struct program *p)
 {
     const uint32_t n = p->count.value + 1;
     SET(p->count, n);
