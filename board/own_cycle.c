@@ -219,11 +219,26 @@ static bool is_again(const struct own_cycle *own, uint32_t position)
     return false;
 }
 
+static bool fits(const struct own_cycle *own)
+{
+    uint32_t entered = own->count;
+    uint32_t copied_bytes = 0; /* of what lies behind pointers */
+    for (uint32_t i = 0; i < own->force_count; i++) {
+        const struct forced *forced = &own->forces[i];
+        entered += is_traced(own, forced->index) ? 0 : 1;
+        if ((own->rows[forced->index].type & IEC_POINTER) != 0)
+            copied_bytes += forced->size;
+    }
+    return entered <= OWN_CYCLE_TRACED && copied_bytes <= OWN_CYCLE_COPIED_BYTES;
+}
+
 /* Give the object the whole list. What it refuses it has taken a part of. */
 static int set_list(struct own_cycle *own)
 {
     const struct beremiz *entries = own->entries;
     int error = 0;
+    if (!fits(own))
+        return -EMSGSIZE;
     if (!own->attended)
         return 0;
     if (entries->suspend_debug(0) != 0)

@@ -23,6 +23,7 @@ struct own_cycle;
 #define OWN_CYCLE_TRACED 1024u
 #define OWN_CYCLE_SAMPLE_BYTES 4095u
 #define OWN_CYCLE_FORCED 256u
+#define OWN_CYCLE_COPIED_BYTES 1024u /* forced located and external variables together */
 
 /* 0 or -ENOMEM. Samples go to `trace`, whose only producer this is. */
 int own_cycle_create(struct own_cycle **own, const struct image *image, struct trace *trace);
@@ -45,7 +46,7 @@ void own_cycle_rest(struct own_cycle *own);
 int own_cycle_trace(struct own_cycle *own, const uint32_t *indices, uint32_t count,
                     uint32_t generation);
 /* Likewise; `*bad` is the order at fault. -EINVAL, -E2BIG, -ERANGE: as iec_from_wire; -EEXIST:
- * twice; -EMSGSIZE: beyond a limit, or too many bytes together (1 KiB of pointer variables). */
+ * twice; -EMSGSIZE: beyond a limit. */
 int own_cycle_force(struct own_cycle *own, const struct force_order *orders, uint32_t count,
                     uint32_t *bad);
 

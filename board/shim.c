@@ -318,14 +318,15 @@ static int refuse_start(int result, char *why, uint32_t why_size)
 
 static int start_own_cycle(char *why, uint32_t why_size)
 {
-    board_begin_log();
     int error = contain(own_cycle_begin, board->own, "init", why, why_size);
     if (error != 0)
         return error;
     if (own_cycle_result(board->own) != 0)
         return refuse_start(own_cycle_result(board->own), why, why_size);
     set_state(BOARD_RUNNING);
-    (void)own_cycle_attend(board->own); /* what it refuses it refused before */
+    error = own_cycle_attend(board->own);
+    if (error != 0)
+        host_functions.log(SR_LOG_WARNING, "the program's own debugger refuses to trace or force");
     return 0;
 }
 

@@ -39,8 +39,9 @@ static int refuse_list(int error, const uint32_t *indices, uint32_t count, char 
     if (error == -EMSGSIZE && board->own != NULL)
         return board_refuse(-EINVAL, why, why_size,
                             "%" PRIu32 " variables are more than the program's own debugger takes: "
-                            "it traces %u in %u bytes and forces %u",
-                            count, OWN_CYCLE_TRACED, OWN_CYCLE_SAMPLE_BYTES, OWN_CYCLE_FORCED);
+                            "it traces %u in %u bytes and forces %u, %u bytes of located ones",
+                            count, OWN_CYCLE_TRACED, OWN_CYCLE_SAMPLE_BYTES, OWN_CYCLE_FORCED,
+                            OWN_CYCLE_COPIED_BYTES);
     if (error == -EMSGSIZE)
         return board_refuse(-EINVAL, why, why_size,
                             "the values of %" PRIu32 " variables are too long for "
