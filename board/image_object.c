@@ -34,7 +34,7 @@ struct entry {
 #define FUNCTION(name_, member, need_) {name_, offsetof(struct beremiz, member), need_, 0}
 #define DATA(name_, member, need_, bytes_) {name_, offsetof(struct beremiz, member), need_, bytes_}
 
-static const struct entry table[] = {
+static const struct entry entry_points[] = {
     DATA("PLC_ID", plc_id, ALWAYS, sizeof(char *)),
     FUNCTION("startPLC", start, ALWAYS),
     FUNCTION("stopPLC", stop, ALWAYS),
@@ -66,8 +66,8 @@ bool image_is_object(const struct image *image)
 
 static int resolve(struct image *image, bool own_cycle, char *why, size_t why_size)
 {
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        const struct entry *entry = &table[i];
+    for (size_t i = 0; i < sizeof entry_points / sizeof entry_points[0]; i++) {
+        const struct entry *entry = &entry_points[i];
         void *found = dlsym(image->handle, entry->name);
         /* In the object itself, not in a library it needs. */
         if (entry->bytes == 0 ? !image_is_code(image, (uintptr_t)found)

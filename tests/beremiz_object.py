@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The PLC object of tests/images/beremiz.c: built once with the same options, copied for a load."""
+"""The PLC object of tests/images/beremiz*.c, built once for the same options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-SOURCE = Path(__file__).parent / "images" / "beremiz.c"
+IMAGES = Path(__file__).parent / "images"
+SOURCES = [str(IMAGES / "beremiz.c"), str(IMAGES / "beremiz_runtime.c")]
 # As the IDE links: nothing hidden, so that a host can put functions of its own first.
 FLAGS = ["-std=gnu11", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-pthread"]
 
@@ -43,7 +44,7 @@ def content(*words: str) -> bytes:
     options = [word if word[0] == "-" else f"-D{word}" for word in words]
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / "plc.so"
-        subprocess.run(["gcc", *FLAGS, *options, str(SOURCE), "-o", str(built)], check=True)
+        subprocess.run(["gcc", *FLAGS, *options, *SOURCES, "-o", str(built)], check=True)
         return built.read_bytes()
 
 

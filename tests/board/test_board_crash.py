@@ -109,7 +109,7 @@ def test_a_crash_in_the_cycle_of_a_hosted_object(tmp_path: Path, order: int) -> 
 
 
 OWN_CYCLE = {  # outside of its cycle an object is contained all the same
-    "REFUSE=*nowhere": r"segmentation fault at address 0x0 in __init \(init\)",
+    "CRASH_IN_INIT": r"segmentation fault at address 0x0 in config_init__ \(init\)",
     "ORDER=2": r"running longer than the watchdog's 600 ms in .* \(fini\)",
 }
 

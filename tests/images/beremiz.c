@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A PLC object with the entry points of those that the Beremiz IDE builds: what of its own runtime
- * a host must not call ends the process, or is counted. */
+/* The program of a PLC object as the Beremiz IDE builds it; beremiz_runtime.c is the other half.
+ * Defines put defects in. */
 #define _GNU_SOURCE
-#include <pthread.h>
-#include <semaphore.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "beremiz.h"
+
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #ifndef PERIOD_NS
@@ -18,49 +14,12 @@
 #define TICKS 0 /* after which __tick begins anew; 0: never */
 #endif
 
-typedef struct {
-    long s, ns;
-} timespan;
-typedef struct {
-    uint8_t length;
-    uint8_t body[126];
-} string;
-
-enum { FORCED = 2, RETAIN = 4 };
-enum {
-    REAL,
-    LREAL,
-    SINT,
-    INT,
-    DINT,
-    LINT,
-    USINT,
-    UINT,
-    UDINT,
-    ULINT,
-    TIME,
-    BYTE,
-    WORD,
-    DWORD,
-    LWORD,
-    BOOL,
-    STRING,
-    DATE,
-    TOD,
-    DT,
-    TYPES
-};
-#define POINTER(type) (TYPES + (type))
-#define OUTPUT(type) (2 * TYPES + (type))
-
 /* clang-format off */
 #define V(type) struct { type value; uint8_t flags; }
 #define P(type) struct { type *value; uint8_t flags; }
 /* clang-format on */
 #define SET(v, new) ((v).flags & FORCED ? (void)0 : (void)((v).value = (new)))
 #define SET_P(v, new) ((v).flags & FORCED ? (void)0 : (void)(*(v).value = (new)))
-
-/* ---- the program --------------------------------------------------------------------------- */
 
 struct timer {
     V(timespan) et;
@@ -100,9 +59,7 @@ static uint8_t lamp_place;
 uint16_t *__IW2 = &input_place;
 uint8_t *__QX0_1 = &lamp_place;
 uint16_t *__MW3 = &memory_place;
-#ifdef UNSERVED
-extern int32_t *__QD1_2;
-#else
+#ifndef UNSERVED
 int32_t *__QD1_2;
 #endif
 uint16_t *__IW1_0 = &memory_place; /* a channel of an extension, no place in the process image */
@@ -112,16 +69,6 @@ unsigned int greatest_tick_count__ = TICKS;
 unsigned int __tick;
 timespan __CURRENT_TIME;
 char *PLC_ID;
-
-int LogMessage(uint8_t level, char *text, uint32_t size);
-void PLC_GetTime(timespan *time);
-void PLC_SetTimer(unsigned long long next_ns, unsigned long long period_ns);
-void InitRetain(void), CleanupRetain(void), InValidateRetainBuffer(void);
-void ValidateRetainBuffer(void), Retain(unsigned, unsigned, void *), InitiateDebugTransfer(void);
-void Remind(unsigned, unsigned, void *);
-int CheckRetainBuffer(void);
-
-static int retain_calls; /* that came to the object's own functions */
 
 static volatile int *volatile nowhere;
 
@@ -200,12 +147,12 @@ void config_init__(void)
     p->memory.value = __MW3;
     p->kept.value = 11;
     p->kept.flags |= RETAIN;
+#ifdef CRASH_IN_INIT
+    *nowhere = 1;
+#endif
 }
 
-static const struct row {
-    void *address;
-    unsigned int type;
-} rows[] = {
+const struct row rows[] = {
     {&RES0__INST0.count, UDINT},
     {&RES0__INST0.bit, BOOL},
     {&RES0__INST0.a_sint, SINT},
@@ -238,352 +185,22 @@ static const struct row {
     {(void *)rows, DINT},
 #endif
 };
-#define ROWS (sizeof rows / sizeof rows[0])
+const unsigned int row_count = sizeof rows / sizeof rows[0];
+
+int32_t *kept_value(void)
+{
+    return &RES0__INST0.kept.value;
+}
+
+void config_run__(void)
+{
+    MAIN_body__(&RES0__INST0);
+}
 
 void __for_each_variable_do(void (*visit)(const struct row *row))
 {
-    for (size_t i = 0; i < ROWS; i++)
+    for (unsigned int i = 0; i < row_count; i++)
         visit(&rows[i]);
-}
-
-/* ---- its runtime: debugger ----------------------------------------------------------------- */
-
-static const size_t sizes[] = {4,
-                               8,
-                               1,
-                               2,
-                               4,
-                               8,
-                               1,
-                               2,
-                               4,
-                               8,
-                               sizeof(timespan),
-                               1,
-                               2,
-                               4,
-                               8,
-                               1,
-                               sizeof(string),
-                               sizeof(timespan),
-                               sizeof(timespan),
-                               sizeof(timespan)};
-
-struct held {
-    const struct row *row;
-    void *behind;
-    uint8_t value[128] __attribute__((aligned(8)));
-};
-
-static pthread_mutex_t debugger = PTHREAD_MUTEX_INITIALIZER;
-static sem_t filled;
-static int debugging, full, shutting_down, started;
-static unsigned int traced[1024], traced_count, held_count, sample_tick, sample_size;
-static struct held held[256];
-static uint8_t samples[4096];
-
-static uint8_t *flags_of(const struct row *row)
-{
-    return (uint8_t *)row->address + (row->type < TYPES ? sizes[row->type] : sizeof(void *));
-}
-
-static void fill(void)
-{
-    sample_size = 0;
-    for (unsigned int i = 0; i < held_count; i++) {
-        if (held[i].row->type >= 2 * TYPES)
-            memcpy(held[i].behind, held[i].value, sizes[held[i].row->type % TYPES]);
-    }
-    for (unsigned int i = 0; i < traced_count; i++) {
-        const struct row *row = &rows[traced[i]];
-        const uint8_t *value = row->type < TYPES ? row->address : *(uint8_t **)row->address;
-        size_t size = sizes[row->type % TYPES];
-        if (row->type % TYPES == STRING)
-            size = (size_t)value[0] + 1;
-        if (sample_size + size >= sizeof samples)
-            break;
-        memcpy(samples + sample_size, value, size);
-        sample_size += (unsigned int)size;
-    }
-    sample_tick = __tick;
-    full = 1;
-    InitiateDebugTransfer();
-    sem_post(&filled);
-}
-
-void __publish_debug(void)
-{
-    InValidateRetainBuffer();
-    if (pthread_mutex_trylock(&debugger) == 0) {
-        if (debugging && !full)
-            fill();
-        pthread_mutex_unlock(&debugger);
-    }
-    Retain(0, 4, &RES0__INST0.kept.value);
-    ValidateRetainBuffer();
-}
-
-void ResetDebugVariables(void)
-{
-    for (unsigned int i = 0; i < held_count; i++) {
-        *flags_of(held[i].row) &= (uint8_t)~FORCED;
-        if (held[i].row->type >= TYPES)
-            *(void **)held[i].row->address = held[i].behind;
-    }
-    traced_count = held_count = 0;
-}
-
-int RegisterDebugVariable(unsigned int index, void *force, size_t size)
-{
-    if (index >= ROWS)
-        abort(); /* the real one says that all is well */
-    if (traced_count == 1024)
-        return 1;
-    traced[traced_count++] = index;
-    if (force == NULL)
-        return 0;
-    if (held_count == 256)
-        return 2;
-    if (size != sizes[rows[index].type % TYPES])
-        return 3;
-    struct held *new = &held[held_count++];
-    new->row = &rows[index];
-    memcpy(new->value, force, size);
-    if (new->row->type >= TYPES) {
-        new->behind = *(void **)new->row->address;
-        *(void **)new->row->address = new->value;
-    } else {
-        memcpy(new->row->address, force, size);
-    }
-    *flags_of(new->row) |= FORCED;
-    return 0;
-}
-
-void FreeDebugData(void)
-{
-    full = 0;
-}
-
-int GetDebugData(unsigned int *tick, unsigned int *size, void **values)
-{
-    if (!started && !shutting_down)
-        abort();
-    if (shutting_down)
-        return 1;
-    sem_wait(&filled);
-    if (shutting_down)
-        return 1;
-    *tick = sample_tick;
-    *size = sample_size;
-    *values = samples;
-    return 0;
-}
-
-int suspendDebug(int disable)
-{
-    pthread_mutex_lock(&debugger);
-    debugging = !disable;
-    if (disable)
-        pthread_mutex_unlock(&debugger);
-    return 0;
-}
-
-void resumeDebug(void)
-{
-    pthread_mutex_unlock(&debugger);
-}
-
-/* ---- its runtime: log, retain, time -------------------------------------------------------- */
-
-static struct message {
-    char text[300];
-    uint32_t size, tick;
-    timespan time;
-} messages[4][16];
-static uint32_t counts[4];
-
-int LogMessage(uint8_t level, char *text, uint32_t size)
-{
-    struct message *message = &messages[level][counts[level] % 16];
-    message->size = size;
-    message->tick = __tick;
-    memcpy(message->text, text, size < 300 ? size : 300);
-    PLC_GetTime(&message->time);
-    counts[level]++;
-    return 1;
-}
-
-void ResetLogCount(void)
-{
-    memset(counts, 0, sizeof counts);
-}
-
-uint32_t GetLogCount(uint8_t level)
-{
-    return counts[level];
-}
-
-uint32_t GetLogMessage(uint8_t level, uint32_t number, char *to, uint32_t size, uint32_t *tick,
-                       uint32_t *s, uint32_t *ns)
-{
-    if (number >= counts[level] || counts[level] - number > 16)
-        return 0;
-    const struct message *message = &messages[level][number % 16];
-    memcpy(to, message->text, message->size < size ? message->size : size);
-    *tick = message->tick;
-    *s = (uint32_t)message->time.s;
-    *ns = (uint32_t)message->time.ns;
-    return message->size;
-}
-
-unsigned int GetRetainSize(void)
-{
-    return 4;
-}
-
-void InitRetain(void)
-{
-    retain_calls++;
-}
-
-void CleanupRetain(void)
-{
-    retain_calls++;
-}
-
-int CheckRetainBuffer(void)
-{
-    retain_calls++;
-    return 1;
-}
-
-void ValidateRetainBuffer(void)
-{
-    retain_calls++;
-}
-
-void InValidateRetainBuffer(void)
-{
-    retain_calls++;
-}
-
-void Retain(unsigned int offset, unsigned int count, void *value)
-{
-    (void)offset, (void)count, (void)value;
-    retain_calls++;
-}
-
-void Remind(unsigned int offset, unsigned int count, void *value)
-{
-    (void)offset, (void)count;
-    *(int32_t *)value = 99;
-}
-
-void PLC_GetTime(timespan *time)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    *time = (timespan){now.tv_sec, now.tv_nsec};
-}
-
-static pthread_t cycle;
-
-void PLC_SetTimer(unsigned long long next_ns, unsigned long long period_ns)
-{
-    (void)next_ns, (void)period_ns;
-    pthread_kill(cycle, SIGUSR1);
-}
-
-void InitiateDebugTransfer(void)
-{
-}
-
-/* ---- its runtime: the cycle ---------------------------------------------------------------- */
-
-int __init(int argc, char **argv)
-{
-    char text[40];
-    if (argc != 0 || argv == NULL || argv[0] != NULL)
-        abort();
-#ifdef REFUSE
-    return REFUSE;
-#endif
-    __QD1_2 = malloc(sizeof *__QD1_2);
-    config_init__();
-    InitRetain();
-    if (CheckRetainBuffer())
-        Remind(0, 4, &RES0__INST0.kept.value);
-    else
-        LogMessage(1, (char *)"no retained values", 18);
-    snprintf(text, sizeof text, "id %s", PLC_ID ? PLC_ID : "none");
-    LogMessage(2, text, (uint32_t)strlen(text));
-    return 0;
-}
-
-void __run(void)
-{
-    __tick++;
-    if (greatest_tick_count__)
-        __tick %= greatest_tick_count__;
-    MAIN_body__(&RES0__INST0);
-    __publish_debug();
-}
-
-void __cleanup(void)
-{
-    char text[40];
-    snprintf(text, sizeof text, "%s", retain_calls ? "own retain" : "lent retain");
-    LogMessage(2, text, (uint32_t)strlen(text));
-    InitiateDebugTransfer();
-    CleanupRetain();
-    free(__QD1_2);
-    __QD1_2 = NULL;
-}
-
-static void on_signal(int number)
-{
-    if (number == SIGINT)
-        exit(3); /* the others interrupt the wait */
-}
-
-static void *run_cycle(void *unused)
-{
-    const struct timespec period = {PERIOD_NS / 1000000000, PERIOD_NS % 1000000000};
-    (void)unused;
-    while (!shutting_down) {
-        nanosleep(&period, NULL);
-        PLC_GetTime(&__CURRENT_TIME);
-        __run();
-    }
-    return NULL;
-}
-
-int startPLC(int argc, char **argv)
-{
-    int result;
-    shutting_down = full = debugging = 0;
-    traced_count = held_count = 0; /* and leaves the flags as they are */
-    sem_init(&filled, 0, 0);
-    if ((result = __init(argc, argv)) != 0)
-        return result;
-    signal(SIGINT, on_signal);
-    signal(SIGUSR1, on_signal);
-    signal(SIGUSR2, on_signal);
-    started = 1;
-    return pthread_create(&cycle, NULL, run_cycle, NULL);
-}
-
-int stopPLC(void)
-{
-    if (!started)
-        abort();
-    shutting_down = 1;
-    started = 0;
-    pthread_kill(cycle, SIGUSR2);
-    pthread_join(cycle, NULL);
-    __cleanup();
-    sem_post(&filled);
-    return 0;
 }
 
 #ifdef XENOMAI
