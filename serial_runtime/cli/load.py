@@ -93,9 +93,9 @@ def _extra_files(
     if signed.exists() and FILE not in dict(files):
         files.append((FILE, signed.read_bytes()))
     names = path.with_name("VARIABLES.csv")
-    if b"\0startPLC\0" in image and b"\0sr_plc_image\0" not in image and names.is_file():
-        if not {FILE, names.name} & set(dict(files)):
-            files.append((names.name, names.read_bytes()))
+    unnamed = b"\0startPLC\0" in image and b"\0sr_plc_image\0" not in image
+    if unnamed and names.is_file() and not {FILE, names.name} & set(dict(files)):
+        files.append((names.name, names.read_bytes()))
     return files
 
 
@@ -175,8 +175,8 @@ LOAD = Command(
     "image goes on from there. It is sent compressed, or as a patch of the program on the board "
     "if that was loaded from here. A running program is stopped when "
     "it is replaced; `start`, or --start, runs the new one. FILE.sig, which `sign` makes, is sent "
-    "along. FILE may be an object of the Beremiz IDE: a VARIABLES.csv beside it goes along, for the "
-    "names of its variables, unless there is a signature.",
+    "along. FILE may be an object of the Beremiz IDE: without a signature, a VARIABLES.csv beside "
+    "it is sent for the names of its variables.",
     example="  serial-runtime load ERPC:///dev/ttyUSB0:115200 tank.so --start\n",
     options=_options,
     rest="file",

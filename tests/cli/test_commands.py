@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import beremiz_object
 import pytest
 
 import serial_runtime
@@ -105,6 +106,21 @@ def test_load_as_json(board, run, image: Path) -> None:
     assert (answer["bytes_sent"], answer["coding"]) == (321, "patch")
     assert answer["started"] is False
     assert board.state == Status.Stopped
+
+
+def test_load_sends_the_names_that_an_object_does_not_hold(board, run, tmp_path: Path) -> None:
+    def sent(*words: str) -> list[str]:
+        assert run("load", str(path), *words).status == 0
+        return [name for name, _ in board.extra_files]
+
+    path, names = tmp_path / "plc.so", tmp_path / "VARIABLES.csv"
+    path.write_bytes(beremiz_object.content())
+    assert sent() == []
+    names.write_bytes(b"names")
+    assert sent() == ["VARIABLES.csv"]
+    assert sent("--extra", str(names)) == ["VARIABLES.csv"]
+    (tmp_path / "plc.so.sig").write_bytes(b"a signature of what `sign` was told")
+    assert sent() == ["serial-runtime.sig"]
 
 
 def test_load_whole_sends_no_patch(board, run, image: Path) -> None:
