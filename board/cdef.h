@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Exactly what Python may call; the manual is shim.h, stats.h, log.h, force.h and io/sim.h. Read
- * by cffi, which has the compiler compare every line with those headers. */
+/* Exactly what Python may call; the manual is shim.h, stats.h, log.h, force.h, eval.h, shared.h
+ * and io/sim.h. Read by cffi, which has the compiler compare every line with those headers. */
 
 enum board_state { BOARD_EMPTY, BOARD_STOPPED, BOARD_RUNNING, BOARD_FAULTED };
 
@@ -11,6 +11,7 @@ struct board_options {
     uint32_t trace_ring_bytes;
     int32_t cpu_latency_us;
     const char *io;
+    bool python;
     bool own_cycle;
 };
 struct board_image {
@@ -46,6 +47,12 @@ struct log_record {
     uint32_t nsec;
     uint32_t length;
     char text[256];
+};
+struct eval_request {
+    uint64_t call;
+    uint32_t run;
+    uint32_t length;
+    char code[254];
 };
 struct stats_distribution {
     uint32_t bin_ns;
@@ -92,6 +99,11 @@ int board_set_forces(const struct force_order *orders, uint32_t count, char *why
                      uint32_t why_size);
 int32_t board_read(const uint32_t *indices, uint32_t count, uint8_t *to, uint32_t size,
                    uint32_t *tick, char *why, uint32_t why_size);
+bool board_take_eval(struct eval_request *request);
+int board_answer_eval(uint64_t call, uint32_t run, const char *text, uint32_t length);
+int64_t board_share(const uint32_t *indices, uint32_t count, char *why, uint32_t why_size);
+int32_t board_read_shared(uint32_t generation, uint8_t *to, uint32_t size);
+int board_write_shared(uint32_t generation, uint32_t position, const uint8_t *wire, uint32_t size);
 bool board_take_log(struct log_record *record);
 uint32_t board_log_dropped(void);
 int board_statistics(struct stats_figures *figures, bool reset);

@@ -104,6 +104,11 @@ SR_RT static void one_cycle(struct cycle *cycle, int64_t deadline_ns, uint32_t s
 
     load_inputs(cycle);
     force_apply(parts->force);
+    if (parts->eval != NULL) {
+        /* In this order: who sees a result also sees what was written before it. */
+        eval_deliver(parts->eval);
+        shared_apply(parts->shared);
+    }
 
     const int64_t began_ns = platform_now_ns();
     run_due_tasks(cycle, deadline_ns);
@@ -115,6 +120,8 @@ SR_RT static void one_cycle(struct cycle *cycle, int64_t deadline_ns, uint32_t s
     store_outputs(cycle);
     trace_capture(parts->trace, cycle->tick);
     snapshot_capture(parts->snapshot, cycle->tick);
+    if (parts->shared != NULL)
+        shared_capture(parts->shared);
     atomic_store_explicit(&cycle->last_tick, cycle->tick, memory_order_relaxed);
     watchdog_leave(&cycle->watchdog);
 

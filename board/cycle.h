@@ -9,12 +9,14 @@
 
 #include <stdint.h>
 
+#include "eval.h"
 #include "fault.h"
 #include "force.h"
 #include "image.h"
 #include "io/io.h"
 #include "log.h"
 #include "platform.h"
+#include "shared.h"
 #include "snapshot.h"
 #include "stats.h"
 #include "trace.h"
@@ -30,6 +32,8 @@ struct cycle_parts {
     struct snapshot *snapshot;
     struct log *log;
     struct stats *stats;
+    struct eval *eval; /* this and `shared`: both NULL while Python is off */
+    struct shared *shared;
 };
 
 /* Ended: seen inside cycle_stop only. */

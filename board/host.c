@@ -2,6 +2,8 @@
 #include "host.h"
 
 static struct log *messages;
+static struct eval *evaluations;
+static bool told_off; /* that Python is off; once a run is enough */
 static struct platform_thread *running;
 static uint32_t current_tick;
 static char fault_text[LOG_TEXT_MAX + 1];
@@ -24,17 +26,32 @@ SR_RT static void on_fault(const char *text)
     platform_abandon(running);
 }
 
-const struct sr_host host_functions = {
-    .size = sizeof(struct sr_host), .log = on_log, .fault = on_fault};
+SR_RT static uint32_t on_python_post(struct sr_python_call *call, const char *code, uint32_t length)
+{
+    if (evaluations != NULL)
+        return eval_post(evaluations, call, code, length);
+    if (!told_off)
+        on_log(SR_LOG_WARNING, "the program has Python code evaluated, and Python is off here: "
+                               "profile key python.enabled");
+    told_off = true;
+    return SR_PYTHON_OFF;
+}
 
-void host_bind(struct log *log)
+const struct sr_host host_functions = {.size = sizeof(struct sr_host),
+                                       .log = on_log,
+                                       .fault = on_fault,
+                                       .python_post = on_python_post};
+
+void host_bind(struct log *log, struct eval *eval)
 {
     messages = log;
+    evaluations = eval;
 }
 
 SR_RT void host_enter(struct platform_thread *thread)
 {
     running = thread;
+    told_off = false;
     fault_text[0] = '\0';
 }
 

@@ -8,6 +8,7 @@
 #ifndef SR_HOST_H
 #define SR_HOST_H
 
+#include "eval.h"
 #include "log.h"
 #include "platform.h"
 #include "plc_abi.h"
@@ -15,8 +16,9 @@
 /* What every image's init is given. */
 extern const struct sr_host host_functions;
 
-/* Worker, while no program code runs: where messages go from now on. */
-void host_bind(struct log *log);
+/* Worker, while no program code runs: where messages and evaluations go from now on; `eval` is NULL
+ * while Python is off. */
+void host_bind(struct log *log, struct eval *eval);
 /* RT side: `thread` runs program code from now on, under platform_protect. */
 SR_RT void host_enter(struct platform_thread *thread);
 /* RT side: the tick that messages are stamped with. */

@@ -67,13 +67,15 @@ static int create_parts(char *why, uint32_t why_size)
         error = log_create(&parts->log, LOG_RING_BYTES, platform_prefault);
     if (error == 0)
         error = stats_create(&parts->stats, platform_prefault);
+    if (error == 0 && board->options.python)
+        error = board_create_python();
     if (error == 0)
         error = cycle_create(&board->cycle, parts, platform_prefault);
     if (error == 0)
         error = board_try_schedule();
     if (error != 0)
         return board_refuse(error, why, why_size, "cannot set up the board: %s", strerror(-error));
-    host_bind(parts->log);
+    host_bind(parts->log, parts->eval);
     return 0;
 }
 
@@ -86,6 +88,8 @@ static void destroy(void)
     snapshot_destroy(parts->snapshot);
     log_destroy(parts->log);
     stats_destroy(parts->stats);
+    eval_destroy(parts->eval);
+    shared_destroy(parts->shared);
     own_cycle_destroy(board->own);
     image_close(board->image);
     if (parts->io != NULL)
@@ -175,6 +179,7 @@ static void drop_image(void)
     force_forget(board->parts.force);
     trace_forget(board->parts.trace);
     snapshot_cancel(board->parts.snapshot);
+    board_forget_python();
     own_cycle_destroy(board->own);
     image_close(board->image);
     board->own = NULL;
@@ -348,6 +353,8 @@ int board_start(char *why, uint32_t why_size)
     image_reset(board->image);
     board_begin_log();
     force_apply(board->parts.force);
+    if (board->parts.eval != NULL)
+        eval_forget(board->parts.eval);
     stats_reset(board->parts.stats);
     stats_apply_reset(board->parts.stats);
     error = contain(call_init, (void *)image_table(board->image), "init", why, why_size);

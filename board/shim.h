@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "eval.h"
 #include "force.h"
 #include "log.h"
 #include "stats.h"
@@ -34,6 +35,7 @@ struct board_options {
     uint32_t trace_ring_bytes; /* a power of two */
     int32_t cpu_latency_us;    /* held while tasks run; -1: not */
     const char *io;            /* "none", "sim:NAME" */
+    bool python;               /* programs may have Python code evaluated */
     bool own_cycle;            /* objects of the Beremiz IDE run their own (own_cycle.h) */
 };
 
@@ -108,6 +110,15 @@ int board_set_forces(const struct force_order *orders, uint32_t count, char *why
  * own cycle is read as it goes on: every value for itself. */
 int32_t board_read(const uint32_t *indices, uint32_t count, uint8_t *to, uint32_t size,
                    uint32_t *tick, char *why, uint32_t why_size);
+
+/* Python thread, with `python` only: see eval.h. An answer to an earlier run is thrown away. */
+bool board_take_eval(struct eval_request *request);
+int board_answer_eval(uint64_t call, uint32_t run, const char *text, uint32_t length);
+/* Share exactly these variables with Python: the new generation, or -errno. */
+int64_t board_share(const uint32_t *indices, uint32_t count, char *why, uint32_t why_size);
+/* Python thread, with `python` only: see shared.h. */
+int32_t board_read_shared(uint32_t generation, uint8_t *to, uint32_t size);
+int board_write_shared(uint32_t generation, uint32_t position, const uint8_t *wire, uint32_t size);
 
 /* The oldest message; false: none. */
 bool board_take_log(struct log_record *record);

@@ -22,6 +22,7 @@ struct board {
     uint32_t log_next[LOG_LEVELS]; /* of a Beremiz object's own log: first not yet taken */
     uint32_t log_lost;             /* messages it overwrote before they were taken */
     uint32_t generation;
+    uint32_t shared_generation;
     struct fault fault;  /* of init or fini; the cycle keeps its own */
     _Atomic int state;   /* enum board_state, as far as the worker made it */
     bool memory_settled; /* platform_lock_memory was called; then: */
@@ -43,6 +44,11 @@ __attribute__((format(printf, 4, 5))) int board_refuse(int error, char *why, uin
 /* shim_variables.c: what a Beremiz object's own log holds now was taken, or is not the program's.
  */
 void board_begin_log(void);
+
+/* shim_python.c */
+int board_create_python(void);
+/* No list and no request holds an address of the image afterwards. */
+void board_forget_python(void);
 
 /* shim_schedule.c */
 struct platform_schedule board_schedule(void);

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import struct
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -18,10 +19,12 @@ from serial_runtime import _board
 from serial_runtime.board_types import (
     BoardState,
     Distribution,
+    Evaluation,
     Fault,
     Image,
     LogRecord,
     Options,
+    SharedValue,
     Statistics,
     Task,
     Variable,
@@ -36,8 +39,8 @@ from serial_runtime.errors import (
 )
 
 __all__ = [
-    "Board", "BoardState", "Distribution", "Fault", "Image", "LogRecord", "Options", "Plant",
-    "Statistics", "Task", "Variable",
+    "Board", "BoardState", "Distribution", "Evaluation", "Fault", "Image", "LogRecord", "Options",
+    "Plant", "SharedValue", "Statistics", "Task", "Variable",
 ]  # fmt: skip
 
 ffi, lib = _board.ffi, _board.lib
@@ -50,6 +53,7 @@ EXTENSION_FOLDERS = (
 
 _TEXT_BYTES = 512
 _READ_BYTES = 65000  # SNAPSHOT_MAX_BYTES
+_SHARED_BYTES = 16384  # SHARED_MAX_BYTES
 _EBUSY, _ENOEXEC, _EFAULT, _EINVAL, _EAGAIN, _ENOTSUP, _ESTALE = 16, 8, 14, 22, 11, 95, 116
 
 
@@ -121,6 +125,7 @@ class Board:
                 "trace_ring_bytes": options.trace_ring_bytes,
                 "cpu_latency_us": options.cpu_latency_us,
                 "io": io,
+                "python": options.python,
                 "own_cycle": options.own_cycle,
             },
         )
@@ -133,6 +138,8 @@ class Board:
         self._period_ns = 0
         self._trace_buffer: Any = None
         self._log_record = ffi.new("struct log_record *")
+        self._request = ffi.new("struct eval_request *")
+        self._shared = ffi.new("uint8_t[]", _SHARED_BYTES) if options.python else None
         atexit.register(self.close)
 
     @property
@@ -310,6 +317,55 @@ class Board:
             native, len(indices), to, _READ_BYTES, tick, why.buffer, _TEXT_BYTES
         )
         return tick[0], bytes(ffi.buffer(to, why.check(result)))
+
+    # What follows needs Options.python. "Python thread": one thread, any one, that does it all.
+
+    def take_evaluation(self) -> Evaluation | None:
+        """The oldest request of the program, or None. Python thread; does not wait."""
+        native = self._request
+        if not lib.board_take_eval(native):
+            return None
+        code = bytes(ffi.buffer(native.code, native.length)).decode("latin-1")
+        return Evaluation(native.call, native.run, code)
+
+    def answer_evaluation(self, request: Evaluation, result: str) -> bool:
+        """Hand a result to the cycle, cut at 254 characters; False: full, try again later.
+
+        An answer to a run that has ended is thrown away. Python thread.
+        """
+        text = result.encode("latin-1", "replace")
+        return bool(lib.board_answer_eval(request.call, request.run, text, len(text)) == 0)
+
+    def share(self, indices: Sequence[int]) -> int:
+        """Share exactly these variables with Python; returns the list's generation.
+
+        :class:`VariableError` for a bad index or too many, :class:`StateError` without a program.
+        """
+        self._check_open()
+        why = _Why()
+        return why.check(lib.board_share(_indices(indices), len(indices), why.buffer, _TEXT_BYTES))
+
+    def read_shared(self, generation: int) -> list[SharedValue] | None:
+        """All values of a list, of one cycle; None: not there yet, or any more. Python thread."""
+        size = lib.board_read_shared(generation, self._shared, _SHARED_BYTES)
+        if size < 0:
+            return None
+        data = bytes(ffi.buffer(self._shared, size))
+        values = []
+        at = 0
+        while at < size:
+            changes, length, room = struct.unpack_from("<IHH", data, at)
+            values.append(SharedValue(changes, data[at + 8 : at + 8 + length]))
+            at += 8 + room
+        return values
+
+    def write_shared(self, generation: int, position: int, value: bytes) -> bool:
+        """Write one variable of a list (wire form) between two cycles; False: full, try later.
+
+        A forced variable, or a list that is not in use any more, is left alone. Python thread.
+        """
+        result = lib.board_write_shared(generation, position, value, len(value))
+        return bool(result == 0)
 
     def drain_log(self) -> list[LogRecord]:
         """All messages of the program since the last call, oldest first."""

@@ -25,7 +25,8 @@ class Options(NamedTuple):
     ``priority``: SCHED_FIFO 1 to 98, 0 for not real time. ``cpu``: -1 for any. ``watchdog_ns``: how
     long one cycle may take; 0 for max(100 ms, 10 base ticks). ``trace_ring_bytes``: a power of two.
     ``cpu_latency_us``: held in /dev/cpu_dma_latency while a program runs; -1: not held. ``io``:
-    "none" or "sim:NAME". ``own_cycle``: objects of the Beremiz IDE run their own cycle.
+    "none" or "sim:NAME". ``own_cycle``: objects of the Beremiz IDE run their own cycle. ``python``:
+    programs may have Python code evaluated.
     """
 
     priority: int = 80
@@ -35,6 +36,22 @@ class Options(NamedTuple):
     cpu_latency_us: int = 0
     io: str = "none"
     own_cycle: bool = False
+    python: bool = False
+
+
+class Evaluation(NamedTuple):
+    """Python code that the program wants evaluated; ``call`` and ``run`` name the answer."""
+
+    call: int
+    run: int
+    code: str
+
+
+class SharedValue(NamedTuple):
+    """A variable shared with Python: how often it has changed (wraps), its value on the wire."""
+
+    changes: int
+    value: bytes
 
 
 class Task(NamedTuple):

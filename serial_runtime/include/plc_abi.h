@@ -112,6 +112,8 @@ typedef struct sr_cycle {
     int64_t interval_ns; /* the interval of this task */
 } sr_cycle;
 
+struct sr_python_call; /* plc_python.h */
+
 /* What the runtime offers to an image. Callable from `run` (they never block) and from `init`. */
 typedef struct sr_host {
     uint32_t size; /* of this structure; later runtimes append */
@@ -120,6 +122,9 @@ typedef struct sr_host {
     void (*log)(uint32_t level, const char *text);
     /* Stop this program with a fault whose reason is `text`. Does not return. */
     void (*fault)(const char *text);
+    /* Have the program's Python evaluate `length` characters. The call is the runtime's until its
+     * state says that the result is there. enum sr_python_post; see plc_python.h. */
+    uint32_t (*python_post)(struct sr_python_call *call, const char *code, uint32_t length);
 } sr_host;
 
 typedef struct sr_task {

@@ -14,6 +14,7 @@ ROOT = HERE.parents[2]
 MODULES = [
     *(ROOT / "board" / f"{name}.c" for name in (
         "ring", "iec", "plan", "trace", "snapshot", "force", "log", "stats", "location",
+        "eval", "shared",
     )),
     *sorted((ROOT / "board" / "io").glob("*.c")),
 ]  # fmt: skip
@@ -21,7 +22,18 @@ PROGRAMS = sorted(path.stem for path in HERE.glob("test_*.c"))
 # Those with two threads.
 STRESSED = [
     f"test_{name}"
-    for name in ("ring", "trace", "snapshot", "force", "log", "stats", "sim", "cycle")
+    for name in (
+        "ring",
+        "trace",
+        "snapshot",
+        "force",
+        "log",
+        "stats",
+        "sim",
+        "cycle",
+        "eval",
+        "shared",
+    )
 ]
 FLAGS = [
     "-std=c11", "-D_DEFAULT_SOURCE", "-O1", "-g", "-pthread", "-fno-omit-frame-pointer",
@@ -118,5 +130,5 @@ def test_sanitizers_are_at_work(address: Build, thread: Build) -> None:
 def test_every_module_has_its_program() -> None:
     tested = {name.removeprefix("test_") for name in PROGRAMS}
     modules = {path.stem for path in MODULES if path.parent.name == "board"}
-    assert tested == modules | {"sim"} | set(SCRIPTED)
+    assert tested == modules | {"sim", "plc_python"} | set(SCRIPTED)
     assert set(STRESSED) <= set(PROGRAMS)
