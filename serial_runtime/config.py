@@ -108,6 +108,14 @@ class Policy(NamedTuple):
     audit_kib: int = 256  # of the audit log on the disk; 0: none
 
 
+class Python(NamedTuple):
+    """[python]: whether programs may bring Python code, and how long it may take."""
+
+    enabled: bool = False
+    init_timeout_s: int = 10  # all runtime_*.py files and their init
+    call_timeout_s: int = 10  # an evaluation, start, stop, cleanup, a change
+
+
 class Profile(NamedTuple):
     """A whole board profile."""
 
@@ -119,6 +127,7 @@ class Profile(NamedTuple):
     beremiz: Beremiz = Beremiz()
     store: Store = Store()
     policy: Policy = Policy()
+    python: Python = Python()
 
 
 def load_profile(path: str) -> Profile:
@@ -322,5 +331,10 @@ _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
         "programs": _one_of("any", "signed"),
         "program_keys": _text,
         "audit_kib": _integer(0, 1_048_576, " KiB (0: none)"),
+    },
+    "python": {
+        "enabled": _boolean,
+        "init_timeout_s": _integer(1, 3600, " s"),
+        "call_timeout_s": _integer(1, 3600, " s"),
     },
 }

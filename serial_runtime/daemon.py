@@ -27,10 +27,14 @@ from serial_runtime.errors import ConfigError, StateError, WorkerBusy, WorkerSto
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from serial_runtime.board import LogRecord
-    from serial_runtime.config import Profile
+    from collections.abc import Callable
+
+    from serial_runtime.board import Board, LogRecord
+    from serial_runtime.config import Profile, Python
     from serial_runtime.listeners import Listeners
     from serial_runtime.plc.audit import AuditLog
+    from serial_runtime.plc.extensions import Extensions
+    from serial_runtime.plc.log import Log
     from serial_runtime.plc.plc_object import PLC
     from serial_runtime.rpc.access import Access
     from serial_runtime.rpc.server import Server
@@ -196,6 +200,7 @@ def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
             trace_ring_bytes=profile.rt.trace_ring_kib * 1024,
             cpu_latency_us=profile.rt.cpu_latency_us,
             io=profile.io.driver,
+            python=profile.python.enabled,
             own_cycle=own_cycle,
         )
     )
@@ -207,9 +212,23 @@ def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
         blob_quota_bytes=profile.store.blob_quota_kib * 1024,
         trace_buffer_bytes=profile.store.trace_buffer_kib * 1024,
         keys_path=policy.program_keys if policy.programs == "signed" else "",
+        extensions=_extensions(profile.python, board),
         trial=partial(load_on_trial, own_cycle=own_cycle),
     )
     return plc, board.backend
+
+
+def _extensions(python: Python, board: Board) -> Callable[[Log], Extensions]:
+    """What makes the Python extensions of programs, or what refuses them."""
+    if not python.enabled:
+        from serial_runtime.plc.extensions import NoExtensions
+
+        return NoExtensions
+    from serial_runtime.extensions.choice import ProgramExtensions
+    from serial_runtime.plc.extensions import Limits
+
+    limits = Limits(python.init_timeout_s, python.call_timeout_s)
+    return lambda log: ProgramExtensions(board, log, limits)
 
 
 def _server(profile: Profile, plc: PLC, backend: str, control: _Control) -> Server:

@@ -83,7 +83,7 @@ def test_every_key_can_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("[sreial]", ["sreial", "serial, tcp, tls, rt, io, beremiz, store, policy"]),
+        ("[sreial]", ["sreial", "serial, tcp, tls, rt, io, beremiz, store, policy, python"]),
         ("baud = 1", ["key 'baud'", "sections are"]),
         ("serial = 3", ["serial", "[serial]"]),
         ("[serial]\nbuad = 9600", ["serial.buad", "port, baud"]),

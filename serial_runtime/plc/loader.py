@@ -9,6 +9,7 @@ opened again: some platforms do not survive that, and a start resets its variabl
 
 from __future__ import annotations
 
+import contextlib
 from typing import NamedTuple
 
 from serial_runtime.board import BoardState
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from serial_runtime.board import Board, Image
+    from serial_runtime.plc.extensions import Extensions
     from serial_runtime.plc.program_store import ProgramStore
     from serial_runtime.plc.watch import Watch
 
@@ -43,6 +45,7 @@ class Loader:
         watch: Watch,
         log: Log,
         trial: Callable[[str], None],
+        extensions: Extensions,
         keys_path: str = "",
     ) -> None:
         """`keys_path`: a program must be signed with one of these keys, see ``signature``."""
@@ -52,6 +55,7 @@ class Loader:
         self._log = log
         self._trial = trial
         self._keys_path = keys_path
+        self._extensions = extensions
         self._run_path = ""
         self.image: Image | None = None
         self.loaded: StoredProgram | None = None
@@ -90,17 +94,17 @@ class Loader:
                 self._store.drop_from_run(path)
             self._store.leave_pending(candidate)
             return False
-        if path:
-            try:
+        try:
+            if path:
                 self._switch(candidate, path)
-            except NewProcessNeeded:
-                self._store.leave_pending(candidate)
-                return False
-        else:
-            self._watch.forget(tainted=False)
-            self._store.commit(candidate)
-            self.loaded = candidate
-            self._name_variables()
+            else:
+                self._watch.forget(tainted=False)
+                self._store.commit(candidate)
+                self._extensions.unload()
+                self._present(candidate)
+        except NewProcessNeeded:
+            self._store.leave_pending(candidate)
+            return False
         return True
 
     def load_stored(self) -> bool:
@@ -129,6 +133,8 @@ class Loader:
             except ProgramFault:  # at the last moment, or in its fini: it does not run any more
                 if not self._board.tainted:
                     raise
+            finally:
+                self._extensions.stop()
         if self._board.tainted:
             self._watch.forget(tainted=True)
         elif self.image is not None:
@@ -138,6 +144,8 @@ class Loader:
         """Take the stopped program out of the board, if there is one."""
         if self.image is None:
             return
+        with contextlib.suppress(NewProcessNeeded):  # its code may stay, nothing is loaded now
+            self._extensions.unload()
         self._watch.forget(tainted=False)
         self._board.unload()
         self.image = None
@@ -177,16 +185,25 @@ class Loader:
 
     def _load(self, program: StoredProgram, path: str) -> None:
         try:
+            self._extensions.unload()  # the image they use may be gone after the next line
             # One it refuses leaves the present one loaded.
             self.image = self._board.load(path, program.md5)
-        except SerialRuntimeError:
+        except SerialRuntimeError as error:
             self._store.drop_from_run(path)
+            if self.loaded is not None and not isinstance(error, NewProcessNeeded):
+                self._present(self.loaded)
             raise
         if self._run_path:
             self._store.drop_from_run(self._run_path)
         self._run_path = path
+        self._present(program)
+
+    def _present(self, program: StoredProgram) -> None:
+        """The image in the board is this program: its name, and what else came with it."""
         self.loaded = program
         self._name_variables()
+        assert self.image is not None
+        self._extensions.load(program, self.image, self._run_path)
 
     def _name_variables(self) -> None:
         """An object of the Beremiz IDE, if the names came with it."""

@@ -33,6 +33,7 @@ from serial_runtime.errors import (
 )
 from serial_runtime.plc.answers import BoardStatus, PlcStatus, ProgramInfo, RestartPlan, TraceBatch
 from serial_runtime.plc.blobs import Blobs
+from serial_runtime.plc.extensions import NoExtensions
 from serial_runtime.plc.loader import Loader
 from serial_runtime.plc.log import CRITICAL, INFO, WARNING, Log
 from serial_runtime.plc.program_store import check_names
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
     from serial_runtime.board import Board, Image, LogRecord, Statistics, Variable
     from serial_runtime.plc.coding import Decoding, UploadPlan
+    from serial_runtime.plc.extensions import Extensions
     from serial_runtime.plc.loader import Prepared
     from serial_runtime.plc.program_store import ProgramStore
     from serial_runtime.worker import Worker
@@ -79,6 +81,7 @@ class PLC:
         trace_buffer_bytes: int = 4 << 20,
         trial: Callable[[str], None] = load_on_trial,
         keys_path: str = "",
+        extensions: Callable[[Log], Extensions] = NoExtensions,
     ) -> None:
         """`keys_path`: only programs signed with one of these keys are taken, "": any."""
         self.worker = worker
@@ -90,7 +93,10 @@ class PLC:
         self._uploads = Uploads(store.uploads_directory, blob_quota_bytes, self._blobs, store.find)
         self._log = Log()
         self._watch = Watch(board, Trace(board, trace_buffer_bytes))
-        self._loader = Loader(board, store, self._watch, self._log, trial, keys_path)
+        self._extensions = extensions(self._log)
+        self._loader = Loader(
+            board, store, self._watch, self._log, trial, self._extensions, keys_path
+        )
         # Owners and ids of the blobs that one `new_plc` at a time has claimed: they cannot change.
         self._installing: frozenset[tuple[Hashable, bytes]] = frozenset()
         self._fault_told = False
@@ -116,11 +122,13 @@ class PLC:
         records = self._board.drain_log()
         if records:
             self._log.extend(records)
+        self._extensions.housekeeping()
         if drops != self._log_drops_told:
             self._note(WARNING, f"{drops - self._log_drops_told} messages of the program were lost")
             self._log_drops_told = drops
         if self._board.state == BoardState.FAULTED and not self._fault_told:
             self._fault_told = True
+            self._extensions.stop()
             self._note(CRITICAL, f"the program is broken: {self._board.fault().reason}")
 
     @serialized
@@ -132,6 +140,7 @@ class PLC:
             self._loader.halt()
         if not self._board.tainted:
             self._loader.unload()
+        self._extensions.close()
         self._board.close()
         self._store.close()
 
@@ -506,6 +515,7 @@ class PLC:
             raise StateError("the PLC is started already")
         self._watch.trace.restarted()
         self._board.start()
+        self._extensions.start()
         assert self._loader.image is not None
         self._log.add(INFO, f"program {self._loader.image.name} started")
         if not self._board.real_time:
