@@ -149,7 +149,9 @@ def _quoting(rows: list[list[str]]) -> Literal[0, 1]:
 class CsvFiles:
     """All files of a program. Any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str) -> None:
+        """`folder`: where relative names begin."""
+        self._folder = folder
         self._lock = threading.Lock()  # protects the tables, and each file against two writers
         self._tables: dict[str, Table] = {}
 
@@ -180,7 +182,7 @@ class CsvFiles:
     def _do(
         self, file_name: str, action: Callable[[Table], str | None], *, create: bool = False
     ) -> str:
-        path = os.path.abspath(file_name)
+        path = os.path.normpath(os.path.join(self._folder, file_name))
         with self._lock:
             try:
                 table = self._tables.get(path) or Table(path, create)
@@ -191,9 +193,9 @@ class CsvFiles:
                 return str(problem)
 
 
-def functions() -> dict[str, Callable[..., str]]:
-    """A fresh library, under the names that programs know."""
-    files = CsvFiles()
+def functions(folder: str) -> dict[str, Callable[..., str]]:
+    """A fresh library, under the names that programs know; see CsvFiles for `folder`."""
+    files = CsvFiles(folder)
     return {
         "CSVRdInt": files.read_by_number,
         "CSVRdStr": files.read_by_name,

@@ -116,7 +116,7 @@ class _ProgramThread(threading.Thread):
     # ---- the thread ----
 
     def run(self) -> None:
-        _have_a_working_directory(self._folder)
+        self._have_a_working_directory()
         names: dict[str, Any] = {}
         names.update(
             PLCGlobals=_PlcGlobals(names), OnChange=_OnChange(names), PLCBinary=self._binary
@@ -134,6 +134,13 @@ class _ProgramThread(threading.Thread):
         self._do("cleanup", lambda: files.call("cleanup"))
         names.clear()  # what holds on to the object
         _ctypes.dlclose(self._binary._handle)
+
+    def _have_a_working_directory(self) -> None:
+        """Of this thread, and of the threads it starts: the rest of the process keeps its own."""
+        if ctypes.CDLL(None).unshare(_CLONE_FS) == 0:
+            os.chdir(self._folder)
+        else:  # a container may forbid it
+            self._log.add(WARNING, "python: no working directory of its own: use WorkingDir")
 
     def _execute(self, files: Scripts) -> str:
         """Why it fails, else an empty text."""
@@ -184,15 +191,6 @@ class _ProgramThread(threading.Thread):
                 result = f"#EXCEPTION : {failed}"
             else:
                 result = self._do(code, lambda: files.evaluate(code, asker))  # noqa: B023
-
-
-def _have_a_working_directory(folder: str) -> None:
-    """Of this thread, and of the threads it starts: the rest of the process keeps its own."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_FS) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), folder)
-    os.chdir(folder)
 
 
 class InProcessExtensions:

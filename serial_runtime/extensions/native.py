@@ -25,11 +25,11 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from serial_runtime import iec
 from serial_runtime.board import Board
-from serial_runtime.board_types import Evaluation, Image, SharedValue, Variable
+from serial_runtime.board_types import Evaluation, Image, Variable
 from serial_runtime.errors import SerialRuntimeError, VariableError
 from serial_runtime.extensions.process import PythonProcess
+from serial_runtime.extensions.variables import SharedVariables
 from serial_runtime.plc.extensions import Limits, scripts
 from serial_runtime.plc.log import CRITICAL, DEBUG, INFO, Log
 from serial_runtime.plc.program_store import StoredProgram
@@ -38,8 +38,6 @@ _POLL_S = 0.01  # how long a request waits to be noticed
 _AGAIN_S = 1.0  # from the end of a process to the start of the next
 _CLOSE_S = 2.0  # for stop and cleanup together, when the runtime ends
 _QUESTIONS = 20  # of threads in the process, before anything else has its turn
-_INPUT = 1  # enum sr_direction: the next cycle would overwrite what is written
-_TIMES = (iec.IecType.TIME, iec.IecType.DATE, iec.IecType.TOD, iec.IecType.DT)
 
 
 class _Program(NamedTuple):
@@ -64,13 +62,6 @@ class _Call(NamedTuple):
     request: Evaluation | None = None
 
 
-class _Shared(NamedTuple):
-    """A list of variables that the board shares."""
-
-    generation: int
-    names: Sequence[str]
-
-
 class NativeExtensions:
     """Implements plc.extensions.Extensions for programs in C. The worker calls its methods."""
 
@@ -83,9 +74,8 @@ class NativeExtensions:
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll = select.poll()
         self._poll.register(self._wake_fd, select.POLLIN)
-        self._door = threading.Lock()  # protects the two below, which both threads change
-        self._to_share: tuple[_Program, dict[str, Variable]] | None = None
-        self._shared: _Shared | None = None
+        # Of which program, and its variables; replaced by the Python thread, whole.
+        self._shared: tuple[_Program | None, SharedVariables | None] = None, None
         # Of the Python thread.
         self._process: PythonProcess | None = None
         self._program: _Program | None = None  # that the process is for
@@ -99,9 +89,7 @@ class NativeExtensions:
         self._request: Evaluation | None = None  # taken, not begun
         self._evaluated = False  # the last turn was an evaluation's
         self._answers: deque[tuple[Evaluation, str]] = deque()
-        self._names: dict[str, Variable] = {}  # shared by the scripts
-        self._watched: dict[str, SharedValue | None] = {}  # what each callback knows
-        self._writes: dict[str, bytes] = {}  # not yet in the cycle
+        self._variables: SharedVariables | None = None  # of the process
         self._thread = threading.Thread(target=self._run, name="python", daemon=True)
         self._thread.start()
 
@@ -123,17 +111,13 @@ class NativeExtensions:
         self._want(run=0)
 
     def housekeeping(self) -> None:
-        with self._door:
-            if self._to_share is None or self._to_share[0] is not self._wanted.program:
-                return
-            _, names = self._to_share
-            self._to_share = None
-            try:
-                generation = self._board.share([variable.index for variable in names.values()])
-            except SerialRuntimeError as error:
-                self._log.add(CRITICAL, f"python: variables cannot be shared: {error}")
-                return
-            self._shared = _Shared(generation, tuple(names))
+        program, variables = self._shared
+        if variables is None or not variables.pending or program is not self._wanted.program:
+            return
+        try:
+            variables.share_with_board()
+        except SerialRuntimeError as error:
+            self._log.add(CRITICAL, f"python: variables cannot be shared: {error}")
 
     def close(self) -> None:
         self._want(run=0, closing=True)
@@ -213,11 +197,8 @@ class NativeExtensions:
         self._program = wanted.program
         self._tried_run = wanted.run
         self._not_before_s = now_s + _AGAIN_S
-        self._names.clear()
-        self._watched.clear()
-        self._writes.clear()
-        with self._door:
-            self._shared = self._to_share = None
+        self._variables = SharedVariables(self._board, wanted.program.variables)
+        self._shared = wanted.program, self._variables
         try:
             self._process = PythonProcess(wanted.program.folder, wanted.program.files)
         except OSError as error:
@@ -235,14 +216,15 @@ class NativeExtensions:
         """The process is idle: give it the next order."""
         wanted = self._wanted
         leaves = wanted.closing or wanted.program is not self._program
-        if None in self._watched.values() and self._report_changes():
+        assert self._variables is not None
+        if self._variables.unsettled and self._report_changes():
             return  # from here on changes of all count
         if self._started and (leaves or self._started != wanted.run):
             self._started = 0
             self._order("stop")
         elif leaves:
             self._order("cleanup")
-        elif self._to_share is not None:
+        elif self._variables.pending:
             return  # what the scripts share is there before anything else of them runs
         elif wanted.run and not self._started:
             self._started = wanted.run
@@ -329,16 +311,8 @@ class NativeExtensions:
         """Give the cycle what it takes, in order; writes first, so that a result implies them."""
         if not self._wanted.run:
             return
-        shared = self._shared
-        if shared is not None:
-            for name in list(self._writes):
-                if name not in shared.names:
-                    continue
-                position = shared.names.index(name)
-                value = self._writes[name]
-                if not self._board.write_shared(shared.generation, position, value):
-                    return
-                del self._writes[name]
+        if self._variables is not None and not self._variables.apply_writes():
+            return
         while self._answers and self._board.answer_evaluation(*self._answers[0]):
             self._answers.popleft()
 
@@ -358,65 +332,22 @@ class NativeExtensions:
         self._process.send(self._process.variables, *reply)
 
     def _answer_about_variables(self, what: str, arguments: Sequence[Any]) -> Sequence[object]:
+        assert self._variables is not None
         if what == "share":
-            return self._share(*arguments)
-        return self._read() if what == "read" else self._write(*arguments)
-
-    def _share(self, name: str, path: str, watched: bool) -> Sequence[object]:
-        assert self._program is not None
-        variables = self._program.variables
-        variable = variables.get(path) or variables.get(path.upper())
-        if variable is None:
-            raise VariableError(f"{path}: the program has no such variable")
-        self._names[name] = variable
-        if watched:
-            self._watched[name] = None
-        with self._door:
-            self._to_share = self._program, dict(self._names)
-        return "ok", variable.type in _TIMES
-
-    def _values(self) -> Mapping[str, SharedValue] | None:
-        """All shared variables, of one cycle; None: not yet."""
-        with self._door:
-            shared, pending = self._shared, self._to_share is not None
-        if shared is None or pending:
-            return None
-        values = self._board.read_shared(shared.generation)
-        return None if values is None else dict(zip(shared.names, values, strict=True))
-
-    def _read(self) -> Sequence[object]:
-        values = self._values() if self._names else {}
-        if values is None:
-            return ("later",)
-        return "ok", {name: self._python_value(name, value) for name, value in values.items()}
-
-    def _write(self, name: str, value: Any) -> Sequence[object]:
-        variable = self._names.get(name)
-        if variable is None:
-            raise VariableError(f"{name} is not shared: share({name!r}, PATH)")
-        if variable.direction == _INPUT:
-            raise VariableError(f"{name} is an input, which the next cycle would overwrite")
-        if not isinstance(value, (bool, int, float, str)):
-            raise VariableError(f"{value!r} does not fit {name}")
-        self._writes[name] = iec.pack(variable.type, value, variable.capacity or 254)
-        self._hand_over()
-        return "ok", None
-
-    def _python_value(self, name: str, value: SharedValue) -> bool | int | float | str:
-        return iec.unpack(self._names[name].type, value.value)[0]
+            return "ok", self._variables.share(*arguments)
+        if what == "write":
+            self._variables.write(*arguments)
+            self._hand_over()
+            return "ok", None
+        if what != "read":
+            raise ValueError(f"no question: {what!r}")
+        values = self._variables.read()
+        return ("later",) if values is None else ("ok", values)
 
     def _report_changes(self) -> bool:
         """Order the callbacks of what has changed since the last time, if there is anything."""
-        values = self._values() if self._watched else None
-        if values is None:
-            return False
-        changes = []
-        for name, before in self._watched.items():
-            now = self._watched[name] = values[name]
-            if before is not None and now.changes != before.changes:
-                count = (now.changes - before.changes) & 0xFFFFFFFF
-                first, last = self._python_value(name, before), self._python_value(name, now)
-                changes.append((name, count, first, last))
+        assert self._variables is not None
+        changes = self._variables.changes()
         if changes:
             self._order("changes", changes)
         return bool(changes)

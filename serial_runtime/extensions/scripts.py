@@ -58,7 +58,9 @@ class Scripts:
         self._log = log
         self._compiled: dict[int, tuple[str, CodeType]] = {}
         self._names = names
-        names.update(__name__="__plc__", FBID=None, WorkingDir=folder, **csv_files.functions())
+        names.update(
+            __name__="__plc__", FBID=None, WorkingDir=folder, **csv_files.functions(folder)
+        )
         names.update(PLCObject=PlcObject(log, folder), PLCGlobalsDesc=[])
 
     def execute(self) -> None:

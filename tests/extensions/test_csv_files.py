@@ -23,7 +23,7 @@ RECIPES = "Title,Flour,Water\r\nBread,500,350\r\nPizza,1000,620\r\n"
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
     monkeypatch.chdir(tmp_path)
     Path("recipes.csv").write_text(RECIPES, newline="")
-    return functions()
+    return functions("")
 
 
 def test_cells_by_number_and_by_name(library: Library) -> None:
@@ -73,7 +73,7 @@ def test_every_later_read_sees_every_write(library: Library) -> None:
         assert library["CSVRdStr"]("recipes.csv", "Bread", "Water") == str(number)
         assert library["CSVWrStr"]("recipes.csv", "Pizza", "Flour", number * 0.5) == "OK"
         assert library["CSVRdInt"]("recipes.csv", 2, 1) == str(number * 0.5)
-        assert functions()["CSVRdInt"]("recipes.csv", 2, 1) == str(number * 0.5)
+        assert functions("")["CSVRdInt"]("recipes.csv", 2, 1) == str(number * 0.5)
     assert (
         Path("recipes.csv").read_bytes()
         == b"Title,Flour,Water\r\nBread,500,19\r\nPizza,9.5,620\r\n"
@@ -140,10 +140,10 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]) -> None:
     path = str(tmp_path_factory.mktemp("csv") / "cells.csv")
     Path(path).write_text("one,two\n")
-    library = functions()
+    library = functions("")
     for number, row in enumerate(rows, 1):
         for column, text in enumerate(row):
             assert library["CSVWrInt"](path, number, column, text) == "OK"
-    again = functions()
+    again = functions("")
     for number, row in enumerate(rows, 1):
         assert [again["CSVRdInt"](path, number, column) for column in (0, 1)] == row
