@@ -25,7 +25,7 @@ COL_NOT_FOUND = "#COL_NOT_FOUND"
 FILE_NOT_WRITTEN = "#FILE_NOT_WRITTEN"
 OK = "OK"
 
-_SNIFFED = 4096  # characters that tell separator and quotes
+_SEPARATORS = ",;\t|"
 
 
 class _Problem(Exception):
@@ -47,8 +47,8 @@ class Table:
             text = ""
         except UnicodeDecodeError:
             raise _Problem(CSV_ERROR) from None
-        self._dialect = _dialect(text)
         try:
+            self._dialect = _dialect(text)
             self._rows = list(csv.reader(io.StringIO(text, newline=""), self._dialect, strict=True))
         except csv.Error:
             raise _Problem(CSV_ERROR) from None
@@ -125,16 +125,18 @@ class Table:
 
 
 def _dialect(text: str) -> type[csv.Dialect]:
-    try:
-        found = csv.Sniffer().sniff(text[:_SNIFFED], ",;\t|")
-    except csv.Error:  # one column, or a few cells only
-        found = csv.excel
+    """By the first row alone, which is the same before and after a write of any other one."""
 
-    class Dialect(found):  # type: ignore[misc,valid-type]
-        # What the sniffer found nothing about: enough to write any text and read it again.
-        quotechar = found.quotechar or '"'
-        doublequote = True
-        escapechar = None
+    def columns(separator: str) -> int:
+        return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), ()))
+
+    separator = max(_SEPARATORS, key=columns)
+    first_line = text.partition("\n")[0]
+    spaced = 0 < first_line.count(separator) == first_line.count(f"{separator} ")
+
+    class Dialect(csv.excel):
+        delimiter = separator
+        skipinitialspace = spaced
         lineterminator = "\r\n" if "\r\n" in text else "\n"
 
     return Dialect

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serial_runtime.extensions.csv_files import functions
@@ -55,6 +55,7 @@ def test_cells_by_number_and_by_name(library: Library) -> None:
         (("CSVRdInt", "empty.csv", 0, 0), "#ROW_NOT_FOUND"),
         (("CSVRdStr", "empty.csv", "a", "b"), "#ROW_NOT_FOUND"),
         (("CSVRdInt", "folder", 0, 0), "#FILE_NOT_FOUND"),
+        (("CSVRdInt", "long.csv", 0, 0), "#CSV_ERROR"),
     ],
 )
 def test_what_is_wrong_is_the_result(library: Library, call: tuple[object], result: str) -> None:
@@ -62,6 +63,7 @@ def test_what_is_wrong_is_the_result(library: Library, call: tuple[object], resu
     Path("latin.csv").write_bytes(b"a,\xe9\n")
     Path("empty.csv").write_text("")
     Path("folder").mkdir()
+    Path("long.csv").write_text("x" * 200_000)  # the csv module takes no such cell
     name, *arguments = call
     assert library[str(name)](*arguments) == result
     assert Path("recipes.csv").read_text() == RECIPES.replace("\r\n", "\n")
@@ -104,6 +106,17 @@ def test_other_peoples_changes_are_seen_after_a_reload(library: Library) -> None
     assert Path("recipes.csv").read_text() == 'a;b\nc;"e;f"\n'
 
 
+@pytest.mark.parametrize(
+    "text", ["a;b,c;d\nd;e\n", "a\tb\nd\te\n", "a|b\nd|e\n", "a, b\nd, e\n", '"a;x","b"\nd,e\n']
+)
+def test_separators_are_found_out_and_kept(library: Library, text: str) -> None:
+    Path("other.csv").write_text(text)
+    assert library["CSVRdInt"]("other.csv", 1, 1) == "e"
+    assert library["CSVWrInt"]("other.csv", 1, 1, "it's, \"so;") == "OK"
+    assert functions("")["CSVRdInt"]("other.csv", 1, 1) == "it's, \"so;"
+    assert functions("")["CSVRdInt"]("other.csv", 1, 0) == "d"
+
+
 def test_a_write_that_fails_changes_nothing(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +149,7 @@ def test_readers_of_the_file_see_the_old_or_the_new_one(library: Library) -> Non
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(CELLS, min_size=2, max_size=2), min_size=1, max_size=5))
 def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]) -> None:
     path = str(tmp_path_factory.mktemp("csv") / "cells.csv")

@@ -15,21 +15,23 @@ from python_scene import IMAGES, Scene, until
 from serial_runtime.plc.answers import PlcStatus
 
 NewScene = Callable[..., Scene]
-OBJECT = Path(__file__).parents[1] / "images" / "beremiz.c"
+OBJECT = sorted((Path(__file__).parents[1] / "images").glob("beremiz*.c"))
 
 
 @cache
 def asking_object() -> bytes:
-    """tests/images/beremiz.c, with asks.c around its cycle."""
+    """tests/images/beremiz*.c, with asks.c around its cycle."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         flags = ["-std=gnu11", "-O2", "-fPIC", "-pthread", "-Wall", "-Wextra"]
         renamed = [f"-D__{name}=renamed_{name}" for name in ("init", "run", "cleanup")]
-        plc, asks, out = (f"{folder}/{name}" for name in ("plc.o", "asks.o", "plc.so"))
-        subprocess.run(["gcc", *flags, *renamed, "-c", str(OBJECT), "-o", plc], check=True)
-        subprocess.run(["gcc", *flags, "-c", str(IMAGES / "asks.c"), "-o", asks], check=True)
-        subprocess.run(["gcc", "-shared", *flags, plc, asks, "-o", out], check=True)
+        sources = {IMAGES / "asks.c": [], **dict.fromkeys(OBJECT, renamed)}
+        parts = [f"{folder}/{source.stem}.o" for source in sources]
+        for (source, defines), part in zip(sources.items(), parts, strict=True):
+            subprocess.run(["gcc", *flags, *defines, "-c", str(source), "-o", part], check=True)
+        out = f"{folder}/plc.so"
+        subprocess.run(["gcc", "-shared", *flags, *parts, "-o", out], check=True)
         return Path(out).read_bytes()
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The part of a Beremiz object that has Python evaluated, to be linked with tests/images/beremiz.c
- * whose __init, __run and __cleanup are renamed: every tenth cycle it asks for "step(N)". Also
- * what the IDE generates for a variable that is shared with Python. */
+/* The part of a Beremiz object that has Python evaluated, to be linked with
+ * tests/images/beremiz*.c, whose __init, __run and __cleanup are renamed: every tenth cycle it asks
+ * for "step(N)". Also what the IDE generates for a variable that is shared with Python. */
 #include <semaphore.h>
 #include <stdint.h>
 #include <stdio.h>
