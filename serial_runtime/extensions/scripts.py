@@ -2,8 +2,9 @@
 """Executes the ``runtime_*.py`` files of a program, and single expressions beside them.
 
 All files share one namespace, as in the Beremiz runtime. File ``runtime_x.py`` takes part in the
-life of the program by functions ``_runtime_x_init``, ``_start``, ``_stop`` and ``_cleanup``: the
-first two are called in the order of the files' names, the others in reverse.
+life of the program by functions ``_runtime_x_init``, ``_start``, ``_stop`` and ``_cleanup``, which
+join the lists ``_runtime_init`` and so on; a script may append more to these. The first two lists
+are called in order, the others in reverse.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from serial_runtime.extensions import csv_files
 
 # MD5 of runtime_00_pyext.py as the IDE generates it: a CSV library in Python 2. Ours stands in.
 _PEER_CSV_LIBRARIES = {"9c84b1bb66494b3d260a1a39aac5b103"}
+_LIFE = ("init", "start", "stop", "cleanup")
 _REVERSED = ("stop", "cleanup")
 _LOG_CHARACTERS = 3000
 CRITICAL, WARNING, INFO = 0, 1, 2  # log levels
@@ -35,6 +37,7 @@ class PlcObject:
     def __init__(self, log: Callable[[int, str], None], folder: str) -> None:
         self._log = log
         self.workingdir = folder
+        self.PLCStatus = "Stopped"  # a name scripts know, too
 
     def LogMessage(self, *arguments: Any) -> None:  # noqa: N802  the name scripts know
         """``LogMessage(text)`` or ``LogMessage(level, text)``, level 0 (critical) to 3."""
@@ -61,7 +64,9 @@ class Scripts:
         names.update(
             __name__="__plc__", FBID=None, WorkingDir=folder, **csv_files.functions(folder)
         )
-        names.update(PLCObject=PlcObject(log, folder), PLCGlobalsDesc=[])
+        self._plc_object = PlcObject(log, folder)
+        names.update(PLCObject=self._plc_object, PLCGlobalsDesc=[])
+        names.update({f"_runtime_{what}": [] for what in _LIFE})
 
     def execute(self) -> None:
         """Execute all files; ScriptError for the first that fails."""
@@ -77,14 +82,18 @@ class Scripts:
             except BaseException as error:
                 self._log(CRITICAL, f"python: {name} failed\n{_trace(error)}")
                 raise ScriptError(f"{name}: {_summary(error)}") from error
+            for what in _LIFE:
+                function = self._names.get(f"_{name.rpartition('.')[0]}_{what}")
+                if function is not None:
+                    self._names[f"_runtime_{what}"].append(function)
 
     def call(self, what: str) -> None:
-        """Call one of the four functions of every file; exceptions are logged, and it goes on."""
-        files = reversed(self._files) if what in _REVERSED else self._files
-        for name in files:
-            function = self._names.get(f"_{name.rpartition('.')[0]}_{what}")
-            if function is not None:
-                self.guard(f"{what} of {name}", function)
+        """Call all functions of one of the four lists; exceptions are logged, and it goes on."""
+        if what in ("start", "stop"):
+            self._plc_object.PLCStatus = "Started" if what == "start" else "Stopped"
+        functions = list(self._names[f"_runtime_{what}"])
+        for function in reversed(functions) if what in _REVERSED else functions:
+            self.guard(getattr(function, "__name__", what), function)
 
     def guard(self, what: str, function: Callable[..., object], *arguments: object) -> None:
         """Call a function of the user's; an exception is logged with its traceback."""

@@ -181,13 +181,14 @@ def test_a_file_that_fails(new_scene: NewScene) -> None:
 def test_exceptions_in_the_life_are_logged_and_it_goes_on(new_scene: NewScene) -> None:
     scene = new_scene(
         runtime_0="def _runtime_0_init(): undefined\ndef _runtime_0_start(): 1 / 0",
-        runtime_1="def _runtime_1_start():\n    global started\n    started = True",
+        runtime_1="def also():\n    global started\n    started = PLCObject.PLCStatus\n"
+        "_runtime_start.append(also)",
     )
-    assert scene.evaluate("started") == "True"
+    assert scene.evaluate("started") == "Started"
     logged = scene.logged()
-    assert "critical: python: init of runtime_0.py failed" in logged
+    assert "critical: python: _runtime_0_init failed" in logged
     assert "NameError: name 'undefined' is not defined" in logged
-    assert "critical: python: start of runtime_0.py failed" in logged
+    assert "critical: python: _runtime_0_start failed" in logged
 
 
 def test_threads_and_children_of_the_scripts_end_with_it(new_scene: NewScene) -> None:
