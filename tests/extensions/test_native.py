@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -214,8 +215,6 @@ scene.force(ONCE__TRIG=False)
 scene.force(AGAIN__CODE="{ENDLESS}", AGAIN__TRIG=True)
 sys.stdin.read()
 """
-    import sys
-
     runtime = subprocess.Popen(
         [sys.executable, "-c", body], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -237,6 +236,17 @@ def test_while_python_is_off_the_program_runs_and_the_log_tells(new_scene: NewSc
     logged = scene.logged()
     assert "the program brings Python (runtime_0.py), which is off" in logged
     assert logged.count("has Python code evaluated, and Python is off") == 1
+
+
+def test_while_python_is_off_nothing_of_it_is_imported() -> None:
+    body = (
+        "import sys\n"
+        "from serial_runtime import config, daemon\n"
+        "assert daemon._extensions(config.Python(), None).__name__ == 'NoExtensions'\n"
+        "assert 'serial_runtime.extensions' not in sys.modules\n"
+        "assert 'subprocess' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", body], check=True)
 
 
 # ---- shared variables --------------------------------------------------------------------------

@@ -16,6 +16,7 @@ enum { INTERNAL, SEEN, STUBBORN, COUNTER = 8, NEGATIVE = 9 };
 static char why[512];
 static atomic_bool done;
 static _Atomic uint32_t generation;
+static _Atomic uint32_t shared_generation;
 static const char *forces_image;
 static const char *crash_image;
 static const char *hosted_object;
@@ -42,6 +43,7 @@ static void open_board(bool own_cycle)
                                           .trace_ring_bytes = 1 << 16,
                                           .cpu_latency_us = -1,
                                           .io = "none",
+                                          .python = true,
                                           .own_cycle = own_cycle};
     OK(board_open(&options, why, sizeof why));
 }
@@ -109,21 +111,55 @@ static void *observe(void *argument)
     return NULL;
 }
 
+/* The Python thread: values of one cycle, and as many changes as the counter counted. */
+static void *exchange(void *argument)
+{
+    static uint8_t shared[256];
+    static const uint8_t value[4] = {9};
+    _Atomic uint32_t *reads = argument;
+    struct eval_request request;
+    while (!atomic_load(&done)) {
+        const uint32_t wanted = atomic_load(&shared_generation);
+        const int32_t bytes = board_read_shared(wanted, shared, sizeof shared);
+        CHECK(!board_take_eval(&request));
+        (void)board_write_shared(wanted, 2, value, sizeof value); /* INTERNAL, written or forced */
+        if (bytes == -EAGAIN)
+            continue;
+        CHECK_EQ(bytes, 3 * 12);
+        int32_t words[9];
+        memcpy(words, shared, sizeof words);
+        CHECK_EQ(words[2], -words[5]);
+        CHECK_EQ(words[0], words[3]);
+        atomic_fetch_add(reads, 1);
+    }
+    return NULL;
+}
+
+static void share(void)
+{
+    const uint32_t shared[] = {COUNTER, NEGATIVE, INTERNAL};
+    const int64_t list = board_share(shared, 3, why, sizeof why);
+    OK(list);
+    atomic_store(&shared_generation, (uint32_t)list);
+}
+
 static void test_all_threads_at_once(void)
 {
     const uint32_t traced[] = {COUNTER, NEGATIVE};
     const uint32_t read[] = {COUNTER, NEGATIVE, INTERNAL, SEEN};
     struct log_record record;
     struct board_image image;
-    _Atomic uint32_t samples = 0;
+    _Atomic uint32_t samples = 0, reads = 0;
     open_board(false);
     OK(board_load(forces_image, "", &image, why, sizeof why));
+    share();
     OK(board_start(why, sizeof why));
     int64_t token = board_set_trace(traced, 2, why, sizeof why);
     OK(token);
     atomic_store(&generation, (uint32_t)token);
     const pthread_t consumer = spawn(consume, (void *)&samples);
     const pthread_t observer = spawn(observe, NULL);
+    const pthread_t exchanger = spawn(exchange, (void *)&reads);
     for (int32_t i = 0; i < 150; i++) {
         const struct force_order order = {INTERNAL, 4, (const uint8_t *)&i};
         int32_t value[4];
@@ -138,13 +174,15 @@ static void test_all_threads_at_once(void)
             token = board_set_trace(traced, 2, why, sizeof why);
             OK(token);
             atomic_store(&generation, (uint32_t)token);
+            share();
         }
     }
-    while (atomic_load(&samples) == 0)
+    while (atomic_load(&samples) == 0 || atomic_load(&reads) == 0)
         pause_ms(1);
     atomic_store(&done, true);
     join(consumer);
     join(observer);
+    join(exchanger);
     CHECK(atomic_load(&samples) > 0);
     OK(board_stop(why, sizeof why));
     OK(board_close());
