@@ -53,6 +53,7 @@ class Tcp(NamedTuple):
     """[tcp]: None: no TCP server."""
 
     listen: ListenAddress | None = None
+    announce: bool = False  # to the IDEs of the network, by Zeroconf
 
 
 class Tls(NamedTuple):
@@ -60,6 +61,7 @@ class Tls(NamedTuple):
 
     listen: ListenAddress | None = None
     by: str = "runtime"  # or "stunnel", started by the runtime
+    announce: bool = False
 
 
 class RealTime(NamedTuple):
@@ -303,8 +305,8 @@ _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
         "rs485_rts_high": _boolean,
         "rs485_turnaround_ms": _integer(0, 1000, " ms"),
     },
-    "tcp": {"listen": _listen(_DEFAULT_TCP_PORT)},
-    "tls": {"listen": _listen(_DEFAULT_TLS_PORT), "by": _tls_server},
+    "tcp": {"listen": _listen(_DEFAULT_TCP_PORT), "announce": _boolean},
+    "tls": {"listen": _listen(_DEFAULT_TLS_PORT), "by": _tls_server, "announce": _boolean},
     "rt": {
         "priority": _integer(0, 98, " (0: not real time)"),
         "cpu": _integer(-1, 1023),

@@ -174,6 +174,7 @@ def run(profile: Profile) -> int:
         server.access.audit.close()
     if control.restart:
         _execute_again(plc, listeners, control.log)
+    listeners.close()
     return 0
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from functools import partial
 
 from serial_runtime.errors import ConfigError, LinkClosed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from serial_runtime.announce import Announcement
     from serial_runtime.config import ListenAddress, Profile, Serial, Tls
     from serial_runtime.rpc.server import Server
     from serial_runtime.transport.base import Listener
@@ -45,6 +47,7 @@ class Listeners:
         self._serial: SerialListener | None = None
         self._tcp: TcpListener | None = None
         self._tls: TcpListener | None = None
+        self._announcements: list[Announcement] = []
         self._profile = profile
         try:
             if profile.serial.port:
@@ -66,9 +69,12 @@ class Listeners:
             server.listen(self._tcp, parallel=True)
         if self._profile.tls.listen is not None:
             server.listen(self._serve_tls(self._profile.tls.listen, server), parallel=True)
+        self._announce(server)
 
     def close(self) -> None:
         """Close all; idempotent. What is served the server closes."""
+        for announcement in self._announcements:
+            announcement.close()
         for listener in (self._serial, self._tcp, self._tls):
             if listener is not None:
                 listener.close()
@@ -122,8 +128,6 @@ class Listeners:
             raise ConfigError("tls.listen: stunnel needs a port, 4000 for instance")
 
     def _serve_tls(self, address: ListenAddress, server: Server) -> Listener:
-        from functools import partial
-
         from serial_runtime.plc.identity import load_all
 
         folder = self._profile.store.dir
@@ -138,6 +142,25 @@ class Listeners:
         from serial_runtime.transport.stunnel import StunnelListener
 
         return StunnelListener(f"{folder}/stunnel", *address, secrets, log)
+
+    def _announce(self, server: Server) -> None:
+        """Let the IDEs of the network find what the profile says."""
+        tcp, tls = self._profile.tcp, self._profile.tls
+        if not (tcp.announce or tls.announce):
+            return
+        from serial_runtime.announce import Announcement, ipv4_addresses
+
+        def announce(host: str, port: int, name: str, protocol: str) -> None:
+            addresses, log = partial(ipv4_addresses, host), partial(server.plc.log, _WARNING)
+            self._announcements.append(Announcement(addresses, port, name, protocol, log))
+
+        name = server.about.board_id
+        if tls.announce and tls.listen is not None:
+            host, port = tls.listen
+            announce(host, self._tls.port if self._tls else port, name, "ERPCS")
+            name += "-unencrypted"  # that of ERPCS is the identity, and no two are called alike
+        if tcp.announce and tcp.listen is not None and self._tcp is not None:
+            announce(tcp.listen.host, self._tcp.port, name, "ERPC")
 
 
 def _half_duplex(serial: Serial) -> HalfDuplex | None:

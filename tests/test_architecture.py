@@ -33,7 +33,8 @@ ALLOWED: dict[str, set[str]] = {
     "extensions": {"errors", "board", "board_types", "iec", "plc"},
     "rpc": {"__init__", "errors", "iec", "board", "worker", "protocol", "transport", "plc"},
     "bridge": {"__init__", "errors", "board_types", "iec", "protocol", "transport", "plc", "rpc"},
-    "listeners": {"errors", "config", "plc", "transport", "rpc", "connectors"},
+    "announce": {"errors", "transport"},
+    "listeners": {"announce", "errors", "config", "plc", "transport", "rpc", "connectors"},
     "daemon": {
         "__init__",
         "listeners",

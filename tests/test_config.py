@@ -33,9 +33,11 @@ rs485_rts_high = false
 rs485_turnaround_ms = 2
 [tcp]
 listen = "127.0.0.1:3000"
+announce = true
 [tls]
 listen = "0.0.0.0"
 by = "stunnel"
+announce = true
 [rt]
 priority = 70
 cpu = 1
@@ -66,8 +68,8 @@ audit_kib = 0
 def test_every_key_arrives() -> None:
     profile = parse_profile(FULL)
     assert profile.serial == ("/dev/ttyS1", 921600, "driver", False, 2)
-    assert profile.tcp.listen == ListenAddress("127.0.0.1", 3000)
-    assert profile.tls == (ListenAddress("0.0.0.0", 4000), "stunnel")
+    assert profile.tls == (ListenAddress("0.0.0.0", 4000), "stunnel", True)
+    assert profile.tcp == (ListenAddress("127.0.0.1", 3000), True)
     assert profile.rt == (70, 1, 250, 512, -1)
     assert profile.io.driver == "sim:tank-1"
     assert profile.store == ("/var/lib/plc", True, 100, 200, 300)

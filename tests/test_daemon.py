@@ -202,6 +202,17 @@ def test_an_address_in_use_is_told_and_nothing_is_left(tmp_path: Path) -> None:
         assert daemon.process.returncode != 0
 
 
+def test_a_server_for_this_computer_is_not_announced(tmp_path: Path) -> None:
+    profile = tmp_path / "board.toml"
+    profile.write_text('[tcp]\nlisten = "127.0.0.1:0"\nannounce = true')
+    daemon = Daemon(tmp_path / "plc", "--profile", str(profile))
+    with connect(daemon.ready[1]) as client:
+        while not client.log():
+            pass
+        assert client.log()[0].text == "not announced to IDEs: only this computer reaches 127.0.0.1"
+    assert daemon.end() == (0, "")
+
+
 def test_the_log_is_carried_over_a_reexecution(daemon: Daemon, tmp_path: Path) -> None:
     build([CRASH], tmp_path / "crash.so", include_dirs=[get_include()])
     with connect(daemon.ready[1]) as client:
