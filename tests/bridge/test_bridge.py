@@ -10,9 +10,10 @@ from collections.abc import Callable
 from itertools import islice, pairwise
 
 import pytest
-from bridge_scene import IMAGE, BridgeScene, md5
+from bridge_scene import IMAGE, BridgeScene
 from erpc import Reference
 from plc_scene import image
+from stock_ide import md5
 
 from serial_runtime.errors import LinkError, StateError, VariableError
 from serial_runtime.rpc.ide.common import Status

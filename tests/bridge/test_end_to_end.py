@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bridge_scene import Ide
 from erpc import Reference
+from stock_ide import Ide
 
 from serial_codegen.build import build
 from serial_runtime import get_include

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bridge_scene import Ide
 from stock_board import StockBoard, served
+from stock_ide import Ide
 
 from serial_runtime.bridge.remote_plc import RemotePLC
 from serial_runtime.bridge.server import BridgeServer
