@@ -11,19 +11,21 @@ and the URIs under which the runtime is reached.
 
 *Re-execution.* A program fault taints the process (see ``plc.plc_object``). The PLC object then
 asks for a new one: after the reply is written the runtime executes itself again with the same
-arguments. The serial descriptor stays open, so no byte waiting there is lost, and the log goes
-along in a memory file. The process id stays, so a supervisor notices nothing.
+arguments. The serial descriptor stays open, so no byte waiting there is lost, and so do the
+connections of stock clients (`Server.hand_over`); the log goes along in a memory file. The process
+id stays, so a supervisor notices nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import threading
 import time
 
-from serial_runtime.errors import ConfigError, StateError, WorkerBusy, WorkerStopped
+from serial_runtime.errors import ConfigError, LinkClosed, StateError, WorkerBusy, WorkerStopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from serial_runtime.worker import Worker
 
 _RESUME = "SERIAL_RUNTIME_RESUME"  # environment of a re-executed process: see _Resume
+_CONNECTIONS = "SERIAL_RUNTIME_CONNECTIONS"  # beside it: descriptors
 _END_S = 10.0  # how long the end may wait for a call that is executing
 _WAIT_S = 8.0  # for other clients' calls; less than a client waits, so that it is told why
 _RESTART = b"\0"  # in the control pipe, where signal numbers arrive too
@@ -52,6 +55,7 @@ class _Resume:
     def __init__(self) -> None:
         text = os.environ.pop(_RESUME, "")
         log, start, *self.listeners = (int(word) for word in (text or "-1 -1").split())
+        self.connections = [int(word) for word in os.environ.pop(_CONNECTIONS, "").split()]
         self.resumed = bool(text)
         self.start = start == 1
         self._log_fd = log
@@ -90,6 +94,7 @@ class _Control:
         self.server: Server | None = None
         self.restart = False
         self.log: list[LogRecord] = []  # what a next process shall know
+        self.connections: list[int] = []  # which it goes on with
         self._worker = worker
         self._read_fd, self._write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         os.set_blocking(self._read_fd, True)
@@ -111,7 +116,10 @@ class _Control:
     def _run(self) -> None:
         self.restart = os.read(self._read_fd, 1) == _RESTART
         if self.server is not None:
-            self.server.close(keep_line=self.restart)
+            if self.restart:
+                self.connections = self.server.hand_over()
+            else:
+                self.server.close()
         try:
             if self.plc is not None:
                 self._worker.call(self._last_job, deadline_s=time.monotonic() + _END_S)
@@ -160,6 +168,7 @@ def run(profile: Profile) -> int:
         control.start()
         control.server = server = _server(profile, plc, backend, control)
         listeners.serve(server)
+        _adopt(resume.connections, server)
     except BaseException:
         listeners.close()
         raise
@@ -173,7 +182,7 @@ def run(profile: Profile) -> int:
     if server.access.audit is not None:
         server.access.audit.close()
     if control.restart:
-        _execute_again(plc, listeners, control.log)
+        _execute_again(plc, listeners, control)
     listeners.close()
     return 0
 
@@ -261,7 +270,19 @@ def _access(profile: Profile, plc: PLC) -> Access:
     return Access(roles, directory, policy.pairing, audit)
 
 
-def _execute_again(plc: PLC, listeners: Listeners, log: list[LogRecord]) -> None:
+def _adopt(connections: list[int], server: Server) -> None:
+    if connections:
+        from serial_runtime.transport.tcp import adopt
+
+        for fd in connections:
+            with contextlib.suppress(LinkClosed):
+                server.adopt(adopt(fd))
+
+
+def _execute_again(plc: PLC, listeners: Listeners, control: _Control) -> None:
     assert plc.restart is not None
-    environment = _Resume.leave(log, plc.restart.start, *listeners.left())
+    environment = _Resume.leave(control.log, plc.restart.start, *listeners.left())
+    for fd in control.connections:
+        os.set_inheritable(fd, True)
+    environment[_CONNECTIONS] = " ".join(map(str, control.connections))
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)

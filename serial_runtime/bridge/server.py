@@ -56,9 +56,9 @@ class BridgeServer(Server):
             if not self._closing.is_set():
                 seat.close()
 
-    def close(self, *, keep_line: bool = False) -> None:
+    def close(self) -> None:
         """See :class:`Server`."""
-        super().close(keep_line=keep_line)
+        super().close()
         with self._seats_lock:
             servers = list(self._seats)
         for server in servers:

@@ -170,6 +170,11 @@ class FrameDecoder:
         return self._in_sync
 
     @property
+    def is_empty(self) -> bool:
+        """Whether all bytes were handed out in frames."""
+        return not self._buffer
+
+    @property
     def deadline_s(self) -> float | None:
         """When :meth:`tick` is due unless bytes come before, or None when it is not needed."""
         if self._failure:

@@ -21,6 +21,8 @@ is told that it is in progress, the link goes on, and takes the reply when it is
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from collections import deque
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 
 MAX_CONNECTIONS = 64  # of each listener, so that none can lock out the clients of another
 _RETRY_S = 1.0  # after an error of a listener
+_SETTLE_S = 1.0  # for a call that is being executed when the process ends
 
 _LEAST_REPLY = 300  # or nothing fits at 300 baud
 # What a long reply costs beside its data: envelope and request, and the pause before the next one.
@@ -143,17 +146,45 @@ class Server:
                 self._ended.append(ended)
                 return
 
-    def close(self, *, keep_line: bool = False) -> None:
-        """Close all listeners and links. `keep_line`: leave a serial line open for a successor."""
-        self._keep_line = keep_line
+    def adopt(self, transport: Transport) -> None:
+        """Serve a link that is open already, on a thread of its own."""
+        threading.Thread(
+            target=self.serve, args=(transport,), name=f"rpc-{transport.name}", daemon=True
+        ).start()
+
+    def close(self) -> None:
+        """Close all listeners and links."""
+        for link in self._stop():
+            link.transport.close()
+
+    def hand_over(self) -> list[int]:
+        """Close all but what the next process goes on with: serial lines, and connections.
+
+        These are the TCP connections of stock clients that wait for no reply, which would take
+        their end for an error; our own client comes back by itself. Returns their descriptors.
+        """
+        self._keep_line = True
+        kept: list[int] = []
+        for link in self._stop():
+            transport = link.transport
+            if link.is_stock and transport.kind == "tcp" and isinstance(transport, FdTransport):
+                with contextlib.suppress(LinkClosed):
+                    fd = transport.detach()
+                    if link.settled.wait(_SETTLE_S) and link.between_calls:
+                        kept.append(fd)
+                    else:
+                        os.close(fd)
+            elif transport.reliable:
+                transport.close()
+        return kept
+
+    def _stop(self) -> list[Link]:
         self._closing.set()
         with self._lock:
             links = list(self._links)
         for listener in self._listeners:
             listener.close()
-        for link in links:
-            if link.transport.reliable or not keep_line:
-                link.transport.close()
+        return links
 
     def _accept(self, listener: Listener, parallel: bool) -> None:
         told = ""
@@ -206,6 +237,11 @@ class Link:
             transport, self.decoder.counters, server.sessions, self._rate_switched
         )
         self._calls = self._new_calls()
+        self.is_stock = True  # it has sent no envelope
+        # Whether the next bytes begin a call, and none is being answered: of use once it is
+        # settled that this thread does nothing more, see `Server.hand_over`.
+        self.between_calls = True
+        self.settled = threading.Event()
         # What slow calls leave to do here; None once this link has ended.
         self._posted: deque[tuple[list[Action], bool]] | None = deque()
         self._posting = threading.Lock()  # protects the above
@@ -220,7 +256,10 @@ class Link:
             while True:
                 due_s = self.due_s
                 timeout_s = None if due_s is None else max(0.0, due_s - time.monotonic())
-                self._feed(transport.read(timeout_s))
+                self.between_calls = self.decoder.is_empty
+                data = transport.read(timeout_s)
+                self.between_calls = False
+                self._feed(data)
                 self._restart_if_due()
                 self._line.switch_if_due()
         except ProtocolError as error:
@@ -231,6 +270,7 @@ class Link:
             pass  # gone
         except Exception as error:
             log_internal(self._server.plc, error)
+        self.settled.set()
         self._end()
         if transport.reliable:
             self._server.release(self._owner)
@@ -292,13 +332,16 @@ class Link:
                 return
         decoder, now_s = self.decoder, time.monotonic()
         self._line.received_bytes += len(data)
-        for frame in decoder.feed(data, now_s) if data else decoder.tick(now_s):
+        frames = decoder.feed(data, now_s) if data else decoder.tick(now_s)
+        for frame in frames:
             if envelope.is_envelope(frame.body):
                 self._take_envelope(frame)
             elif frame.trusted and not self._line.is_away:
                 self._take_plain(frame.body)
             if self._calls.restarts:
-                return  # what follows is for the next process
+                # What follows is for the next process.
+                self.between_calls = frame is frames[-1] and decoder.is_empty
+                return
         if self._line.is_away:
             self._line.tick(now_s)
 
@@ -309,6 +352,7 @@ class Link:
     def _restart_if_due(self) -> None:
         """Our reply is written; nobody else may end the process before."""
         if self._calls.restarts:
+            self.settled.set()
             self._server.on_restart()
 
     def _write(self, body: bytes) -> None:
@@ -338,6 +382,7 @@ class Link:
                 raise
 
     def _take_envelope(self, frame: Frame) -> None:
+        self.is_stock = False
         try:
             request = envelope.decode(frame.body)
         except ProtocolError:

@@ -274,6 +274,22 @@ class FdTransport:
                 return
         self._release()
 
+    def detach(self) -> int:
+        """Give up the descriptor, which stays open; `read` and `write` end as after ``close``.
+
+        Not a byte is read from it any more when this returns. LinkClosed when it is closed.
+        """
+        with self._closing_lock:
+            if self._closing:
+                raise LinkClosed(f"{self.name} is closed")
+            self._closing = True
+            os.eventfd_write(self._wake, 1)
+        with self._reading, self._writing:
+            self._released = True
+            os.close(self._wake)
+            os.close(self._nudge)
+        return self._fd
+
     def _release(self) -> None:
         """Close in earnest, once nobody uses the descriptor."""
         with self._reading, self._writing:

@@ -119,6 +119,18 @@ class TcpListener(SocketListener):
         super().__init__(listening, place(host, self.port), "tcp")
 
 
+def adopt(fd: int) -> FdTransport:
+    """A connection that the process before this one has left open. LinkClosed: it has ended."""
+    connection = socket.socket(fileno=fd)
+    connection.set_inheritable(False)  # not by what this process starts
+    try:
+        host, port, *_ = connection.getpeername()
+    except OSError as error:
+        connection.close()
+        raise LinkClosed(f"a client has gone: {error.strerror}") from error
+    return FdTransport(connection.detach(), place(host, port), kind="tcp")
+
+
 def _tune(connection: socket.socket) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # A peer that lost its power never says goodbye: noticed after about a minute.
