@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 
-from serial_runtime.errors import ConfigError, LinkClosed, StateError, WorkerBusy, WorkerStopped
+from serial_runtime.errors import ConfigError, LinkClosed, WorkerBusy, WorkerStopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from serial_runtime.rpc.access import Access
     from serial_runtime.rpc.server import Server
     from serial_runtime.worker import Worker
+
+    SavedLog = tuple[list[LogRecord], list[int]]  # see `plc.log.Log.save`
 
 _RESUME = "SERIAL_RUNTIME_RESUME"  # environment of a re-executed process: see _Resume
 _CONNECTIONS = "SERIAL_RUNTIME_CONNECTIONS"  # beside it: descriptors
@@ -69,10 +71,11 @@ class _Resume:
         from serial_runtime.board import LogRecord
 
         with os.fdopen(self._log_fd, "rb") as file:
-            plc.restore_log([LogRecord(*record) for record in json.load(file)])
+            records, counts = json.load(file)
+        plc.restore_log([LogRecord(*record) for record in records], counts)
 
     @staticmethod
-    def leave(log: list[LogRecord], start: bool, serial_fd: int, *ports: int) -> dict[str, str]:
+    def leave(log: SavedLog, start: bool, serial_fd: int, *ports: int) -> dict[str, str]:
         """The environment for the next process; `serial_fd` and `ports`: what listeners leave."""
         import json
 
@@ -93,7 +96,7 @@ class _Control:
         self.plc: PLC | None = None
         self.server: Server | None = None
         self.restart = False
-        self.log: list[LogRecord] = []  # what a next process shall know
+        self.log: SavedLog = ([], [])  # what a next process shall know
         self.connections: list[int] = []  # which it goes on with
         self._worker = worker
         self._read_fd, self._write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -139,13 +142,7 @@ class _Control:
             self.plc.close()
             return
         # The process is tainted: nothing of it is closed, only the log is taken along.
-        for level, count in enumerate(self.plc.status()[1]):
-            for number in range(count - 1, -1, -1):
-                try:
-                    self.log.append(self.plc.log_message(level, number))
-                except StateError:
-                    break
-        self.log.sort(key=lambda record: (record.sec, record.nsec))
+        self.log = self.plc.save_log()
 
 
 def run(profile: Profile) -> int:

@@ -17,7 +17,7 @@ from serial_runtime.errors import StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 CRITICAL, WARNING, INFO, DEBUG = range(4)
 LEVELS = ("critical", "warning", "info", "debug")
@@ -74,6 +74,20 @@ class Log:
                 have = f"{first} to {count - 1}" if history else "none"
                 raise StateError(f"no {LEVELS[level]} message {number}: there are {have}")
             return history[number - first]
+
+    def save(self) -> tuple[list[LogRecord], list[int]]:
+        """The messages that are there, by their time, and the counts."""
+        with self._lock:
+            records = [record for history in self._history for record in history]
+            counts = list(self._counts)
+        return sorted(records, key=lambda record: (record.sec, record.nsec)), counts
+
+    def restore(self, records: Sequence[LogRecord], counts: Sequence[int]) -> None:
+        """Go on with what `save` gave: the numbers of the messages stay."""
+        self.extend(records)
+        with self._lock:
+            for level, count in enumerate(counts):
+                self._counts[level] += count - sum(record.level == level for record in records)
 
     def reset(self) -> None:
         """Forget everything; numbers begin at 0 again."""

@@ -148,9 +148,15 @@ class PLC:
         """A message about a client, level 0 (critical) to 3 (debug). Any thread, at once."""
         self._log.add(level, text)
 
-    def restore_log(self, records: Sequence[LogRecord]) -> None:
-        """Put messages of the process before this one in, with their times. Any thread."""
-        self._log.extend(records)
+    @serialized
+    def save_log(self) -> tuple[list[LogRecord], list[int]]:
+        """What `restore_log` of the next process takes."""
+        self.housekeeping()
+        return self._log.save()
+
+    def restore_log(self, records: Sequence[LogRecord], counts: Sequence[int]) -> None:
+        """Go on with the log of the process before this one. Any thread."""
+        self._log.restore(records, counts)
 
     # ---- service 1 ---------------------------------------------------------------------------
 

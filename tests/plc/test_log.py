@@ -75,3 +75,17 @@ def test_a_level_that_does_not_exist_is_kept_as_the_nearest() -> None:
     log = Log()
     log.extend([LogRecord(9, 0, 0, 0, "loud")])
     assert log.message(DEBUG, 0).text == "loud"
+
+
+def test_a_log_goes_on_in_the_next_process() -> None:
+    before, after = Log(level_bytes=200), Log(level_bytes=200)
+    for number in range(30):
+        before.add(INFO, f"message {number}")
+    before.add(DEBUG, "one")
+    after.restore(*before.save())
+    after.add(INFO, "the next")
+    assert after.counts() == (0, 0, 31, 1)
+    assert after.message(INFO, 29).text == "message 29"
+    assert after.message(INFO, 30).text == "the next"
+    with pytest.raises(StateError):
+        after.message(INFO, 0)
