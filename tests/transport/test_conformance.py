@@ -19,6 +19,7 @@ import pytest
 from reading import LONG_S, read
 from tls_peers import SECRETS, free_port, keep_secrets, needs_stunnel, stunnel
 
+from serial_runtime.connectors.tunnel import MESSAGE_BYTES, Tunnel, TunnelListener
 from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout
 from serial_runtime.transport import Listener, Transport, connect
 from serial_runtime.transport.loop import LoopListener, LoopTransport, loop_pair
@@ -65,6 +66,28 @@ class TransportFar(Far):
 
     def hang_up(self) -> None:
         self.transport.close()
+
+
+class Carrier(Far):
+    """What moves a tunnel's bytes."""
+
+    def __init__(self, tunnel: Tunnel) -> None:
+        self.tunnel = tunnel
+
+    def send(self, data: bytes) -> None:
+        for first in range(0, len(data), MESSAGE_BYTES):
+            assert self.tunnel.feed(data[first : first + MESSAGE_BYTES], LONG_S)
+
+    def receive(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            more = self.tunnel.collect(LONG_S)
+            assert more, f"only {data!r} arrived"
+            data += more
+        return data
+
+    def hang_up(self) -> None:
+        self.tunnel.hang_up()
 
 
 @pytest.fixture
@@ -340,6 +363,14 @@ class TestLoop(TransportSuite):
         near.close()
 
 
+class TestTunnel(TransportSuite):
+    @pytest.fixture
+    def ends(self) -> Iterator[tuple[Transport, Far]]:
+        near = Tunnel("tunnel", "pyro")
+        yield near, Carrier(near)
+        near.close()
+
+
 class ListenerSuite:
     """What holds for each; a subclass gives ``listener`` and ``dial``."""
 
@@ -466,6 +497,18 @@ class TestLoopListener(ListenerSuite):
     def test_nobody_listens(self) -> None:
         with pytest.raises(LinkError, match="nobody listens on loop://elsewhere"):
             connect("loop://elsewhere")
+
+
+class TestTunnelListener(ListenerSuite):
+    @pytest.fixture
+    def listener(self) -> Iterator[TunnelListener]:
+        listener = TunnelListener("a carrier", "pyro")
+        yield listener
+        listener.close()
+
+    @pytest.fixture
+    def dial(self, listener: TunnelListener) -> Callable[[], Far]:
+        return lambda: Carrier(listener.open("somebody")[1])
 
 
 class TestSerialListener(ListenerSuite):
