@@ -36,10 +36,22 @@ def _gather(board: Client, uri: str) -> dict[str, Any]:
         answer["board"] = asdict(board.capabilities())
         answer["program"] = asdict(board.program())
         answer["plc"] = asdict(board.board_status())
+        answer["connections"] = _connections(board)
         answer["forced"] = board.forced() if answer["plc"]["forced"] else []
     else:
         answer["board"] = {"id": board.plc_id() or "(no name)"}
     return answer
+
+
+def _connections(board: Client) -> list[dict[str, str]]:
+    from dataclasses import asdict
+
+    from serial_runtime.errors import CallUnsupported
+
+    try:
+        return [asdict(one) for one in board.connections()]
+    except CallUnsupported:  # an older runtime
+        return []
 
 
 def _lines(answer: dict[str, Any]) -> list[tuple[str, str]]:
@@ -77,6 +89,7 @@ def _lines(answer: dict[str, Any]) -> list[tuple[str, str]]:
         ("forced", ", ".join(answer["forced"]) or "nothing"),
         ("traced", f"{plc['traced']} variables, {plc['trace_lost']} ticks lost"),
         ("log", log),
+        *(("way in", f"{one['uri']}: {one['state']}") for one in answer["connections"]),
         ("link", f"{link}, window {board['window']}, frames up to {board['max_frame']} bytes"),
     ]
 

@@ -30,6 +30,7 @@ from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.board.common import (
     BoardStatus,
     Capabilities,
+    Connection,
     CycleStatistics,
     Force,
     LinkStatistics,
@@ -272,6 +273,13 @@ class Client:
         info = Reference()
         self._board.GetProgram(info)
         found: ProgramInfo = info.value
+        return found
+
+    def connections(self) -> list[Connection]:
+        """The ways in that somebody else must open for the board, and how they stand."""
+        connections = Reference()
+        self._board.GetConnections(connections)
+        found: list[Connection] = connections.value
         return found
 
     # The program.

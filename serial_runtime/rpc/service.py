@@ -10,7 +10,7 @@ used by that link's thread only.
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from struct import Struct, pack
 from typing import NamedTuple
 
@@ -115,6 +115,8 @@ class About(NamedTuple):
     backend: str
     max_program: int  # bytes
     machine: str = os.uname().machine
+    connections: Callable[[], list[tuple[str, str]]] = list
+    """Of each way in that somebody else must open for it: its URI and how that stands."""
 
 
 def encode_status(plc: PLC) -> bytes:
@@ -390,6 +392,11 @@ class BoardHandler(IBoardService):
 
     def SetBaud(self, baud: int) -> None:
         self._line.set_baud(baud, self.owner)
+
+    def GetConnections(self, connections: Reference) -> None:
+        connections.value = [
+            board_types.Connection(uri, state) for uri, state in self._about.connections()
+        ]
 
     def Echo(self, data: bytes, same: Reference) -> None:
         same.value = bytes(data[: self._limits.reply_bytes - _REPLY_OVERHEAD])

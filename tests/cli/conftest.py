@@ -19,6 +19,7 @@ from serial_runtime.rpc import client
 from serial_runtime.rpc.board.common import (
     BoardStatus,
     Capabilities,
+    Connection,
     CycleStatistics,
     Distribution,
     LinkStatistics,
@@ -99,6 +100,7 @@ class FakeBoard:
     def __init__(self) -> None:
         self.link = FakeLink()
         self.ours = True
+        self.is_old = False
         self.state = Status.Stopped
         self.table: list[Variable] = []
         self.values: dict[str, bytes] = {}
@@ -159,6 +161,11 @@ class FakeBoard:
 
     def capabilities(self) -> Capabilities:
         return Capabilities("FAKE", "0.1.0", self.machine, "posix", 4096, 8)
+
+    def connections(self) -> list[Connection]:
+        if self.is_old:
+            raise CallUnsupported("the board's runtime is older")
+        return [Connection("WAMP://router#realm#FAKE", "connected, anonymously")]
 
     def board_status(self) -> BoardStatus:
         return BoardStatus(

@@ -34,6 +34,7 @@ def test_status(board, run) -> None:
         "TANK, 4 variables, MAIN every 10 ms",
         "forced     TANK.LEVEL",
         "0 critical, 0 warning, 0 info, 0 debug",
+        "way in     WAMP://router#realm#FAKE: connected, anonymously",
     ):
         assert part in out
     answer = json.loads(run("status", "--json").out)
@@ -44,6 +45,11 @@ def test_status(board, run) -> None:
 def test_status_says_why_a_program_is_broken(board, run) -> None:
     board.state, board.fault = Status.Broken, "segmentation fault at address 0x0 in RUN"
     assert "state      Broken: segmentation fault" in run("status").out
+
+
+def test_status_of_an_older_runtime(board, run) -> None:
+    board.is_old = True
+    assert json.loads(run("status", "--json").out)["connections"] == []
 
 
 def test_status_of_a_stock_server(board, run) -> None:

@@ -184,3 +184,12 @@ class BoardServiceClient(interface.IBoardService):
             _codec.write_uint32(_item1)
         self._clientManager.perform_request(_request)
         types.value = bytes(_codec.read_binary())
+
+    def GetConnections(self, connections: Reference) -> None:
+        """Call GetConnections."""
+        _request = self._begin(self.GETCONNECTIONS_ID)
+        _codec = _request.codec
+        self._clientManager.perform_request(_request)
+        connections.value = [
+            common.Connection()._read(_codec) for _ in range(_codec.start_read_list())
+        ]

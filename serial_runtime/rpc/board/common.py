@@ -504,3 +504,21 @@ class LinkStatistics:
         codec.start_write_list(len(self.driver))
         for _item1 in self.driver:
             codec.write_uint32(_item1)
+
+
+@dataclass(slots=True)
+class Connection:
+    """A way in that somebody else must open for the board: a router's, for instance."""
+
+    uri: str = ""
+    #: in words
+    state: str = ""
+
+    def _read(self, codec: Codec) -> Self:
+        self.uri = codec.read_string()
+        self.state = codec.read_string()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_string(self.uri)
+        codec.write_string(self.state)

@@ -34,6 +34,7 @@ class IBoardService(ABC):
     SETBAUD_ID = 26
     ECHO_ID = 27
     GETTYPES_ID = 30
+    GETCONNECTIONS_ID = 60
 
     @abstractmethod
     def GetCapabilities(self, capabilities: Reference) -> None:
@@ -163,4 +164,11 @@ class IBoardService(ABC):
         them, and the whole table is long.
 
         types: out bytes
+        """
+
+    @abstractmethod
+    def GetConnections(self, connections: Reference) -> None:
+        """Method 60 of the service.
+
+        connections: out list[common.Connection]
         """

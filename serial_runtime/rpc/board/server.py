@@ -45,6 +45,7 @@ class BoardServiceService(Service):  # type: ignore[misc]
             self._ids.SETBAUD_ID: self._handle_SetBaud,
             self._ids.ECHO_ID: self._handle_Echo,
             self._ids.GETTYPES_ID: self._handle_GetTypes,
+            self._ids.GETCONNECTIONS_ID: self._handle_GetConnections,
         }
 
     def dispatch(self, method_id: int, sequence: int, codec: Codec) -> None:
@@ -227,3 +228,13 @@ class BoardServiceService(Service):  # type: ignore[misc]
         if types.value is None:
             raise ValueError("GetTypes did not set types")
         _codec.write_binary(types.value)
+
+    def _handle_GetConnections(self, _sequence: int, _codec: Codec) -> None:
+        connections = Reference()
+        self._handler.GetConnections(connections)
+        self._reply(self._ids.GETCONNECTIONS_ID, _sequence, _codec)
+        if connections.value is None:
+            raise ValueError("GetConnections did not set connections")
+        _codec.start_write_list(len(connections.value))
+        for _item1 in connections.value:
+            _item1._write(_codec)
