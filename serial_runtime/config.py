@@ -64,6 +64,13 @@ class Tls(NamedTuple):
     announce: bool = False
 
 
+class Wamp(NamedTuple):
+    """[wamp]: the realm to join, WAMP[S]://host[:port][/path]#realm. An empty router: no WAMP."""
+
+    router: str = ""
+    ca: str = ""  # file of the authorities that certify a WAMPS router; "": the system's
+
+
 class RealTime(NamedTuple):
     """[rt]: how the scan cycle is scheduled."""
 
@@ -124,6 +131,7 @@ class Profile(NamedTuple):
     serial: Serial = Serial()
     tcp: Tcp = Tcp()
     tls: Tls = Tls()
+    wamp: Wamp = Wamp()
     rt: RealTime = RealTime()
     io: Io = Io()
     beremiz: Beremiz = Beremiz()
@@ -307,6 +315,7 @@ _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
     },
     "tcp": {"listen": _listen(_DEFAULT_TCP_PORT), "announce": _boolean},
     "tls": {"listen": _listen(_DEFAULT_TLS_PORT), "by": _tls_server, "announce": _boolean},
+    "wamp": {"router": _text, "ca": _text},
     "rt": {
         "priority": _integer(0, 98, " (0: not real time)"),
         "cpu": _integer(-1, 1023),

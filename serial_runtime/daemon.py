@@ -163,7 +163,7 @@ def run(profile: Profile) -> int:
         control.plc = plc
         resume.take_log(plc)
         control.start()
-        control.server = server = _server(profile, plc, backend, control)
+        control.server = server = _server(profile, plc, backend, control, listeners)
         listeners.serve(server)
         _adopt(resume.connections, server)
     except BaseException:
@@ -238,7 +238,9 @@ def _extensions(python: Python, board: Board) -> Callable[[Log], Extensions]:
     return lambda log: ProgramExtensions(board, log, limits)
 
 
-def _server(profile: Profile, plc: PLC, backend: str, control: _Control) -> Server:
+def _server(
+    profile: Profile, plc: PLC, backend: str, control: _Control, listeners: Listeners
+) -> Server:
     from serial_runtime.plc.identity import load_or_create
     from serial_runtime.protocol.session import ServerSessions
     from serial_runtime.rpc.server import Server
@@ -247,7 +249,7 @@ def _server(profile: Profile, plc: PLC, backend: str, control: _Control) -> Serv
     sessions = ServerSessions(int.from_bytes(os.urandom(4), "little"))
     own = load_or_create(profile.store.dir, os.uname().nodename)
     kib = min(profile.store.max_program_kib, profile.store.blob_quota_kib)
-    about = About(own.id, plc.version, backend, kib * 1024)
+    about = About(own.id, plc.version, backend, kib * 1024, connections=listeners.connections)
     access = _access(profile, plc)
     return Server(plc, sessions, about, control.request_restart, plc.worker, access)
 

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.announce import Announcement
     from serial_runtime.config import ListenAddress, Profile, Serial, Tls
+    from serial_runtime.connectors.wamp_board import WampListener
     from serial_runtime.rpc.server import Server
     from serial_runtime.transport.base import Listener
     from serial_runtime.transport.serial import HalfDuplex, SerialListener
@@ -48,6 +49,7 @@ class Listeners:
         self._tcp: TcpListener | None = None
         self._tls: TcpListener | None = None
         self._announcements: list[Announcement] = []
+        self._wamp: WampListener | None = None
         self._profile = profile
         try:
             if profile.serial.port:
@@ -69,13 +71,21 @@ class Listeners:
             server.listen(self._tcp, parallel=True)
         if self._profile.tls.listen is not None:
             server.listen(self._serve_tls(self._profile.tls.listen, server), parallel=True)
+        if self._profile.wamp.router:
+            self._wamp = self._open_wamp(server.about.board_id)
+            server.listen(self._wamp, parallel=True)
+            self._wamp.start(server.plc.log)
         self._announce(server)
+
+    def connections(self) -> list[tuple[str, str]]:
+        """Of each way in that somebody else must open for it: its URI and how that stands."""
+        return [(self._wamp.uri, self._wamp.state)] if self._wamp is not None else []
 
     def close(self) -> None:
         """Close all; idempotent. What is served the server closes."""
         for announcement in self._announcements:
             announcement.close()
-        for listener in (self._serial, self._tcp, self._tls):
+        for listener in (self._serial, self._tcp, self._tls, self._wamp):
             if listener is not None:
                 listener.close()
 
@@ -161,6 +171,29 @@ class Listeners:
             name += "-unencrypted"  # that of ERPCS is the identity, and no two are called alike
         if tcp.announce and tcp.listen is not None and self._tcp is not None:
             announce(tcp.listen.host, self._tcp.port, name, "ERPC")
+
+    def _open_wamp(self, board: str) -> WampListener:
+        from serial_runtime.plc.identity import load_all
+        from serial_runtime.transport.optional import need
+        from serial_runtime.transport.uri import WampEndpoint, parse
+
+        wamp, folder = self._profile.wamp, self._profile.store.dir
+        uri = f"{wamp.router}#{board}"
+        try:
+            endpoint = parse(uri)
+        except ConfigError as error:
+            raise ConfigError(f"wamp.router = {wamp.router!r}: {error}") from error
+        if not isinstance(endpoint, WampEndpoint):
+            raise ConfigError(
+                f"wamp.router = {wamp.router!r}: expected WAMP[S]://host[:port][/path]#realm"
+            )
+        need("autobahn", "wamp", "the profile's [wamp]")
+        from serial_runtime.connectors.wamp_board import WampListener
+        from serial_runtime.connectors.wamp_session import Router
+
+        self.uris.append(uri)
+        router = Router.of(endpoint, wamp.ca)
+        return WampListener(uri, router, board, lambda: load_all(folder).get(board, b""))
 
 
 def _half_duplex(serial: Serial) -> HalfDuplex | None:

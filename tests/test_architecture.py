@@ -64,6 +64,7 @@ ALLOWED: dict[str, set[str]] = {
         "doctor",
         "line",
         "bridge",
+        "connectors",
     },
 }
 # The hand-made interfaces of PLC source building and IDL live in serial_codegen, a leaf.

@@ -38,6 +38,9 @@ announce = true
 listen = "0.0.0.0"
 by = "stunnel"
 announce = true
+[wamp]
+router = "WAMPS://router.example#Automation"
+ca = "/etc/plc/ca.pem"
 [rt]
 priority = 70
 cpu = 1
@@ -70,6 +73,7 @@ def test_every_key_arrives() -> None:
     assert profile.serial == ("/dev/ttyS1", 921600, "driver", False, 2)
     assert profile.tls == (ListenAddress("0.0.0.0", 4000), "stunnel", True)
     assert profile.tcp == (ListenAddress("127.0.0.1", 3000), True)
+    assert profile.wamp == ("WAMPS://router.example#Automation", "/etc/plc/ca.pem")
     assert profile.rt == (70, 1, 250, 512, -1)
     assert profile.io.driver == "sim:tank-1"
     assert profile.store == ("/var/lib/plc", True, 100, 200, 300)
@@ -85,7 +89,7 @@ def test_every_key_can_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("[sreial]", ["sreial", "serial, tcp, tls, rt, io, beremiz, store, policy, python"]),
+        ("[sreial]", ["sreial", "serial, tcp, tls, wamp, rt, io, beremiz, store, policy, python"]),
         ("baud = 1", ["key 'baud'", "sections are"]),
         ("serial = 3", ["serial", "[serial]"]),
         ("[serial]\nbuad = 9600", ["serial.buad", "port, baud"]),

@@ -13,6 +13,7 @@ _OVERRIDES = {
     "baud": "serial.baud",
     "tcp": "tcp.listen",
     "tls": "tls.listen",
+    "wamp": "wamp.router",
     "io": "io.driver",
     "dir": "store.dir",
     "autostart": "store.autostart",
@@ -27,9 +28,10 @@ def _run(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, option)
         if value is not None:
             profile = config.override(profile, key, value)
-    if not profile.serial.port and profile.tcp.listen is None and profile.tls.listen is None:
+    ways_in = (profile.serial.port, profile.tcp.listen, profile.tls.listen, profile.wamp.router)
+    if not any(ways_in):
         raise UsageError(
-            "nobody could reach it: give --port, --tcp, --tls, or a --profile that does"
+            "nobody could reach it: give --port, --tcp, --tls, --wamp, or a --profile that does"
         )
     from serial_runtime.daemon import run
 
@@ -41,6 +43,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baud", type=int, metavar="N", help="its rate (default: 115200)")
     parser.add_argument("--tcp", metavar="HOST:PORT", help="TCP address to serve")
     parser.add_argument("--tls", metavar="HOST:PORT", help="address for clients of ERPCS")
+    parser.add_argument(
+        "--wamp", metavar="URI", help="realm of a WAMP router to join: WAMPS://host[:port]#realm"
+    )
     parser.add_argument(
         "--dir",
         metavar="DIR",

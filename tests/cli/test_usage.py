@@ -149,7 +149,7 @@ def test_without_a_uri_every_command_says_how_to_give_it(
         (("trace", "A", "-o", "x.csv", "--ticks", "1", "--duration", "1"), "not allowed with"),
         (("log", "--level", "loud"), "'loud' is none of critical, warning, info, debug"),
         (("build", "-o", "x.so"), "which program?"),
-        (("serve",), "give --port, --tcp, --tls, or a --profile"),
+        (("serve",), "give --port, --tcp, --tls, --wamp, or a --profile"),
         (("status", "--jso"), "unrecognized arguments"),
     ],
 )
