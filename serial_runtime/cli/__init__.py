@@ -29,6 +29,7 @@ COMMANDS = {
     "doctor": ("doctor", "check a serial port of this machine"),
     "line": ("line", "a virtual serial cable, as bad as wanted"),
     "bridge": ("bridge", "offer a board on a serial line to IDEs on TCP"),
+    "fleet": ("fleet", "the boards at a WAMP router, and a TCP port for each"),
     "pair": ("pair", "ask a board for its ID and secret, and keep them"),
     "identity": ("identity", "IDs and secrets, of this board or of the boards this host knows"),
     "sign": ("sign", "sign a program, for boards that take no other"),
