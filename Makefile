@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ROUTER := .router
 C_SOURCES := $(shell find board serial_runtime/include -name '*.[ch]')
 PY_DIRS := serial_runtime codegen tests benchmarks hil setup.py board/ffi_build.py
 
@@ -13,10 +14,17 @@ $(VENV)/ready: pyproject.toml setup.py setup.cfg board/ffi_build.py $(C_SOURCES)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
+# The WAMP router that tests talk to. Its packages change what the client's library imports, so it
+# is kept apart from ours.
+$(ROUTER)/ready:
+	test -x $(ROUTER)/bin/python || $(PYTHON) -m venv $(ROUTER)
+	$(ROUTER)/bin/python -m pip install --quiet crossbar "numpy<2; python_version < '3.13'"
+	touch $@
+
 demo: $(VENV)/ready
 	$(BIN)/serial-runtime demo
 
-test: lint
+test: lint $(ROUTER)/ready
 	$(BIN)/python -m pytest -q
 
 lint: $(VENV)/ready
