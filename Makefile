@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROUTER := .router
 C_SOURCES := $(shell find board serial_runtime/include -name '*.[ch]')
-PY_DIRS := serial_runtime codegen tests benchmarks hil setup.py board/ffi_build.py
+PY_DIRS := serial_runtime codegen tests benchmarks hil examples setup.py board/ffi_build.py
 
 .PHONY: demo test lint format stubs bench wheel clean
 
