@@ -191,6 +191,7 @@ class WampListener:
             self._task.cancel()
         if self._session is not None:
             await leave(self._session)
+            self._session = None
 
     # The procedures of a tunnel.
 

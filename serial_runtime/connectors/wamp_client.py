@@ -113,6 +113,8 @@ async def _carry(session: Session, name: str, prefix: str, channel: str) -> Tunn
 
 async def leave(session: Session) -> None:
     """Leave the realm, if the router still answers."""
+    if session.left.done():
+        return
     with contextlib.suppress(Exception):
         session.leave()
         async with asyncio.timeout(_LEAVE_S):

@@ -38,7 +38,8 @@ __all__ = ["ApplicationError", "AsyncTunnel", "Login", "Router", "Session", "Tra
 T = TypeVar("T")
 
 # What it would print of routers that do not say goodbye is told by our own errors.
-logging.getLogger("autobahn").addHandler(logging.NullHandler())
+for _name in ("autobahn", __name__):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 _LONGEST_MESSAGE = 1 << 22  # bytes
 _PING_S = 10.0  # a router is asked for a sign of life so often, and given half of it to answer
