@@ -92,13 +92,15 @@ class _Resume:
 class _Control:
     """Ends the process: for a signal, or to execute it again."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, folder: str) -> None:
+        """`folder`: to be removed at the end, which then is that of the standard input too."""
         self.plc: PLC | None = None
         self.server: Server | None = None
         self.restart = False
         self.log: SavedLog = ([], [])  # what a next process shall know
         self.connections: list[int] = []  # which it goes on with
         self._worker = worker
+        self._folder = folder
         self._read_fd, self._write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         os.set_blocking(self._read_fd, True)
 
@@ -108,13 +110,23 @@ class _Control:
         # while the main thread executes a call.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
+        # Who starts this process may have them blocked.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
         threading.Thread(target=self._run, name="control", daemon=True).start()
+        if self._folder:
+            threading.Thread(target=self._watch_input, name="input", daemon=True).start()
 
     def request_restart(self) -> None:
         """Execute the process again; never returns, so that nothing more is read from a line."""
         os.write(self._write_fd, _RESTART)
         threading.Event().wait()
+
+    def _watch_input(self) -> None:
+        with contextlib.suppress(OSError):  # there is none
+            while os.read(0, 4096):
+                pass
+        os.write(self._write_fd, bytes([signal.SIGTERM]))
 
     def _run(self) -> None:
         self.restart = os.read(self._read_fd, 1) == _RESTART
@@ -128,6 +140,8 @@ class _Control:
                 self._worker.call(self._last_job, deadline_s=time.monotonic() + _END_S)
         except WorkerBusy:
             print("serial-runtime: a call does not end; leaving all the same", file=sys.stderr)
+            if self._folder:
+                _remove(self._folder)
             os._exit(1)
         except WorkerStopped:
             return
@@ -145,12 +159,26 @@ class _Control:
         self.log = self.plc.save_log()
 
 
-def run(profile: Profile) -> int:
+def run(profile: Profile, *, temporary: bool = False) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status. Main thread.
 
+    `temporary`: also until the end of the standard input, which is that of the program that started
+    this one; the store is made here and removed at the end.
     Raises what keeps it from starting: ConfigError, LinkError, StoreError, BoardError.
     """
     resume = _Resume()
+    if not temporary:
+        return _run(profile, resume, "")
+    folder = os.path.abspath(profile.store.dir)
+    if not resume.resumed:
+        _make(folder)
+    try:
+        return _run(profile, resume, folder)
+    finally:
+        _remove(folder)
+
+
+def _run(profile: Profile, resume: _Resume, folder: str) -> int:
     from serial_runtime.listeners import Listeners
 
     listeners = Listeners(profile, *resume.listeners)
@@ -159,7 +187,7 @@ def run(profile: Profile) -> int:
 
         worker = Worker(wait_s=_WAIT_S)
         plc, backend = _plc(profile, worker)
-        control = _Control(worker)
+        control = _Control(worker, folder)
         control.plc = plc
         resume.take_log(plc)
         control.start()
@@ -182,6 +210,23 @@ def run(profile: Profile) -> int:
         _execute_again(plc, listeners, control)
     listeners.close()
     return 0
+
+
+def _make(folder: str) -> None:
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError as error:
+        raise ConfigError(
+            f"{folder} exists, and --temporary removes its folder at the end: name a new one"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made: {error.strerror}") from error
+
+
+def _remove(folder: str) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:

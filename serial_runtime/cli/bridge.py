@@ -11,7 +11,7 @@ from serial_runtime.cli.command import Command, UsageError
 def _run(arguments: argparse.Namespace) -> int:
     from serial_runtime.config import parse_listen
     from serial_runtime.errors import ConfigError
-    from serial_runtime.transport.uri import SerialEndpoint, parse
+    from serial_runtime.transport.uri import TcpEndpoint, parse
 
     try:
         host, port = parse_listen(arguments.listen)
@@ -19,10 +19,8 @@ def _run(arguments: argparse.Namespace) -> int:
         host, port = "", 0
     if not host:
         raise UsageError(f"--listen {arguments.listen}: give HOST:PORT, such as 127.0.0.1:3000")
-    if not isinstance(parse(arguments.uri), SerialEndpoint):
-        raise UsageError(
-            f"{arguments.uri} is no serial line, and needs no bridge: connect to it directly"
-        )
+    if isinstance(parse(arguments.uri), TcpEndpoint):
+        raise UsageError(f"{arguments.uri} is reached over TCP already, and needs no bridge")
     from serial_runtime.bridge.server import run
 
     return run(arguments.uri, host, port)

@@ -35,7 +35,7 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     from serial_runtime.daemon import run
 
-    return run(profile)
+    return run(profile, temporary=arguments.temporary)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +55,12 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--io", metavar="DRIVER", help="process I/O: none, or sim:NAME")
     parser.add_argument(
         "--autostart", action="store_const", const=True, help="start the stored program"
+    )
+    parser.add_argument(
+        "--temporary",
+        action="store_true",
+        help="for a program that starts this one: end when standard input does, and remove DIR, "
+        "which must not exist before",
     )
 
 

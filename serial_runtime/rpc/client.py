@@ -49,7 +49,7 @@ from serial_runtime.rpc.trace import Capture, Snapshot, Trace, Trigger
 from serial_runtime.rpc.upload import Sent, Target, Upload
 from serial_runtime.transport import Transport
 from serial_runtime.transport import connect as open_transport
-from serial_runtime.transport.base import RatedTransport
+from serial_runtime.transport.base import RatedTransport, StartedTransport
 from serial_runtime.transport.uri import AUTO_BAUD, Endpoint, SerialEndpoint, parse
 
 __all__ = [
@@ -100,7 +100,13 @@ def connect(
     endpoint = parse(uri)
     fast_baud = endpoint.fast if isinstance(endpoint, SerialEndpoint) else 0
     opener = _Opener(uri, endpoint, timeout_s, on_trouble)
-    return Client(opener.open, timeout_s, reconnect_s, on_trouble, bridged, recent, fast_baud)
+    try:
+        client = Client(opener.open, timeout_s, reconnect_s, on_trouble, bridged, recent, fast_baud)
+    except BaseException:
+        opener.close()
+        raise
+    client.on_close = opener.close
+    return client
 
 
 class _Opener:
@@ -114,9 +120,15 @@ class _Opener:
         self._tell = tell
         self._search = isinstance(endpoint, SerialEndpoint) and endpoint.baud == AUTO_BAUD
         self._baud = 0  # that was found
+        self._started: StartedTransport | None = None  # keeps the peer alive
 
     def open(self) -> Transport:
+        if self._started is not None:
+            return self._started.another(self._timeout_s)
         transport = open_transport(self._uri, self._timeout_s)
+        if isinstance(transport, StartedTransport):
+            self._started = transport
+            return transport.another(self._timeout_s)
         if self._search and isinstance(transport, RatedTransport):
             try:
                 self._set_rate(transport)
@@ -124,6 +136,11 @@ class _Opener:
                 transport.close()
                 raise
         return transport
+
+    def close(self) -> None:
+        """End the peer if it was started here. Idempotent."""
+        if self._started is not None:
+            self._started.close()
 
     def _set_rate(self, transport: RatedTransport) -> None:
         if self._baud:
@@ -182,6 +199,7 @@ class Client:
         fast_baud: int = 0,
     ) -> None:
         """`open_transport` opens the link, and opens it again when it was lost."""
+        self.on_close: Callable[[], object] = lambda: None  # called behind the link's end
         self.link = Link(
             open_transport, timeout_s, reconnect_s, on_trouble, bridged, recent, fast_baud
         )
@@ -207,7 +225,10 @@ class Client:
 
     def close(self) -> None:
         """Close the session and the link; idempotent."""
-        self.link.close()
+        try:
+            self.link.close()
+        finally:
+            self.on_close()
 
     def __enter__(self) -> Client:
         return self

@@ -97,6 +97,17 @@ class RatedTransport(Transport, Protocol):
         """
 
 
+@runtime_checkable
+class StartedTransport(Transport, Protocol):
+    """A connection to a peer that was started for it: the peer ends when it is closed."""
+
+    def another(self, timeout_s: float) -> Transport:
+        """Connect to the same peer once more, for instance when this connection was lost.
+
+        Raises LinkError when that is not possible yet, SerialRuntimeError when the peer has ended.
+        """
+
+
 class Listener(Protocol):
     """Where peers come from: a device or a listening socket."""
 

@@ -12,7 +12,7 @@ from serial_runtime.cli import main
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["127.0.0.1:3000"], "is no serial line, and needs no bridge"),
+        (["127.0.0.1:3000"], "is reached over TCP already, and needs no bridge"),
         (["/dev/ttyX", "--listen", "host:port"], "give HOST:PORT, such as 127.0.0.1:3000"),
         (["/dev/ttyX", "--listen", ":0"], "give HOST:PORT"),
         (["/dev/ttyX:1"], "unknown baud rate 1"),

@@ -207,7 +207,7 @@ def test_serve_hands_its_options_to_the_daemon(
     profile.write_text('[serial]\nport = "/dev/ttyS1"\nbaud = 9600\n[rt]\ncpu = 1\n')
     from serial_runtime import daemon
 
-    monkeypatch.setattr(daemon, "run", lambda profile: profiles.append(profile) or 0)
+    monkeypatch.setattr(daemon, "run", lambda profile, **_: profiles.append(profile) or 0)
     words = ("--baud", "57600", "--tcp", "127.0.0.1:0", "--dir", "plc", "--autostart")
     assert run("serve", "--profile", str(profile), *words).status == 0
     (given,) = profiles
