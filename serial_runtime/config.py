@@ -71,6 +71,12 @@ class Wamp(NamedTuple):
     ca: str = ""  # file of the authorities that certify a WAMPS router; "": the system's
 
 
+class Pyro(NamedTuple):
+    """[pyro]: None: no Pyro daemon."""
+
+    listen: ListenAddress | None = None
+
+
 class RealTime(NamedTuple):
     """[rt]: how the scan cycle is scheduled."""
 
@@ -132,6 +138,7 @@ class Profile(NamedTuple):
     tcp: Tcp = Tcp()
     tls: Tls = Tls()
     wamp: Wamp = Wamp()
+    pyro: Pyro = Pyro()
     rt: RealTime = RealTime()
     io: Io = Io()
     beremiz: Beremiz = Beremiz()
@@ -316,6 +323,7 @@ _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
     "tcp": {"listen": _listen(_DEFAULT_TCP_PORT), "announce": _boolean},
     "tls": {"listen": _listen(_DEFAULT_TLS_PORT), "by": _tls_server, "announce": _boolean},
     "wamp": {"router": _text, "ca": _text},
+    "pyro": {"listen": _listen(_DEFAULT_TCP_PORT)},
     "rt": {
         "priority": _integer(0, 98, " (0: not real time)"),
         "cpu": _integer(-1, 1023),

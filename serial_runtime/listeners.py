@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.announce import Announcement
     from serial_runtime.config import ListenAddress, Profile, Serial, Tls
+    from serial_runtime.connectors.pyro_board import PyroListener
     from serial_runtime.connectors.wamp_board import WampListener
     from serial_runtime.rpc.server import Server
     from serial_runtime.transport.base import Listener
@@ -37,7 +38,12 @@ class Listeners:
     """The open listeners of one runtime. The main thread's."""
 
     def __init__(
-        self, profile: Profile, serial_fd: int = -1, tcp_port: int = 0, tls_port: int = 0
+        self,
+        profile: Profile,
+        serial_fd: int = -1,
+        tcp_port: int = 0,
+        tls_port: int = 0,
+        pyro_port: int = 0,
     ) -> None:
         """`serial_fd` and the ports: of the process before this one, see `left`; -1 and 0: none.
 
@@ -49,6 +55,7 @@ class Listeners:
         self._tcp: TcpListener | None = None
         self._tls: TcpListener | None = None
         self._announcements: list[Announcement] = []
+        self._pyro: PyroListener | None = None
         self._wamp: WampListener | None = None
         self._profile = profile
         try:
@@ -59,6 +66,9 @@ class Listeners:
                 self._open_tcp(host, port or tcp_port, profile.policy.tcp)
             if profile.tls.listen is not None:
                 self._open_tls(profile.tls, tls_port)
+            if profile.pyro.listen is not None:
+                host, port = profile.pyro.listen
+                self._open_pyro(host, port or pyro_port, profile.policy.pyro)
         except BaseException:
             self.close()
             raise
@@ -71,6 +81,8 @@ class Listeners:
             server.listen(self._tcp, parallel=True)
         if self._profile.tls.listen is not None:
             server.listen(self._serve_tls(self._profile.tls.listen, server), parallel=True)
+        if self._pyro is not None:
+            server.listen(self._pyro, parallel=True)
         if self._profile.wamp.router:
             self._wamp = self._open_wamp(server.about.board_id)
             server.listen(self._wamp, parallel=True)
@@ -85,12 +97,12 @@ class Listeners:
         """Close all; idempotent. What is served the server closes."""
         for announcement in self._announcements:
             announcement.close()
-        for listener in (self._serial, self._tcp, self._tls, self._wamp):
+        for listener in (self._serial, self._tcp, self._tls, self._pyro, self._wamp):
             if listener is not None:
                 listener.close()
 
-    def left(self) -> tuple[int, int, int]:
-        """What the next process takes over: the serial descriptor, the TCP and the TLS port.
+    def left(self) -> tuple[int, ...]:
+        """What the next process takes over, as `__init__` has it.
 
         A port that the kernel chose is known to clients by now.
         """
@@ -98,7 +110,8 @@ class Listeners:
         if self._serial is not None:
             with contextlib.suppress(LinkClosed):
                 serial_fd = self._serial.fd
-        return serial_fd, self._tcp.port if self._tcp else 0, self._tls.port if self._tls else 0
+        ports = (one.port if one else 0 for one in (self._tcp, self._tls, self._pyro))
+        return serial_fd, *ports
 
     def _open_serial(self, serial: Serial, fd: int) -> None:
         from serial_runtime.transport.serial import SerialListener
@@ -115,18 +128,11 @@ class Listeners:
         self.uris.append(f"ERPC://{device}:{serial.baud}")
 
     def _open_tcp(self, host: str, port: int, role: str) -> None:
-        from serial_runtime.transport.tcp import TcpListener, is_local
+        from serial_runtime.transport.tcp import TcpListener
 
         self._tcp = TcpListener(host, port)
         self.uris.append(f"ERPC://{self._tcp.name}")
-        if not is_local(host):
-            print(
-                f"serial-runtime: warning: everybody who reaches {self._tcp.name} over the network "
-                f"can {_ROLES[role]} this PLC, without a password and unencrypted (profile keys "
-                "tcp.listen, policy.tcp)",
-                file=sys.stderr,
-                flush=True,
-            )
+        _warn_of_address(host, self._tcp.name, "tcp", role)
 
     def _open_tls(self, tls: Tls, port: int) -> None:
         from serial_runtime.transport.tcp import TcpListener
@@ -194,6 +200,30 @@ class Listeners:
         self.uris.append(uri)
         router = Router.of(endpoint, wamp.ca)
         return WampListener(uri, router, board, lambda: load_all(folder).get(board, b""))
+
+    def _open_pyro(self, host: str, port: int, role: str) -> None:
+        from serial_runtime.transport.optional import need
+
+        need("msgpack", "pyro", "[pyro]")
+        need("Pyro5", "pyro", "[pyro]")
+        from serial_runtime.connectors.pyro_board import PyroListener
+
+        self._pyro = PyroListener(host, port)
+        self.uris.append(f"PYRO://{self._pyro.name}")
+        _warn_of_address(host, self._pyro.name, "pyro", role)
+
+
+def _warn_of_address(host: str, name: str, way: str, role: str) -> None:
+    from serial_runtime.transport.tcp import is_local
+
+    if not is_local(host):
+        print(
+            f"serial-runtime: warning: everybody who reaches {name} over the network can "
+            f"{_ROLES[role]} this PLC, without a password and unencrypted (profile keys "
+            f"{way}.listen, policy.{way})",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _half_duplex(serial: Serial) -> HalfDuplex | None:

@@ -89,7 +89,10 @@ def test_every_key_can_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("[sreial]", ["sreial", "serial, tcp, tls, wamp, rt, io, beremiz, store, policy, python"]),
+        (
+            "[sreial]",
+            ["sreial", "serial, tcp, tls, pyro, wamp, rt, io, beremiz, store, policy, python"],
+        ),
         ("baud = 1", ["key 'baud'", "sections are"]),
         ("serial = 3", ["serial", "[serial]"]),
         ("[serial]\nbuad = 9600", ["serial.buad", "port, baud"]),
@@ -102,6 +105,7 @@ def test_every_key_can_be_left_out() -> None:
         ("[tcp]\nlisten = 3000", ["tcp.listen", "HOST:PORT"]),
         ("[tcp]\nlisten = 'host:99999'", ["tcp.listen", "65535"]),
         ("[tls]\nby = 'openssl'", ["tls.by", '"runtime" or "stunnel"']),
+        ("[pyro]\nlisten = 'host:99999'", ["pyro.listen", "65535"]),
         ("[rt]\npriority = 100", ["rt.priority", "0 to 98"]),
         ("[rt]\ntrace_ring_kib = 100", ["rt.trace_ring_kib", "64 or 128"]),
         ("[rt]\ntrace_ring_kib = 8", ["rt.trace_ring_kib", "16 to", "power of two"]),

@@ -13,6 +13,7 @@ _OVERRIDES = {
     "baud": "serial.baud",
     "tcp": "tcp.listen",
     "tls": "tls.listen",
+    "pyro": "pyro.listen",
     "wamp": "wamp.router",
     "io": "io.driver",
     "dir": "store.dir",
@@ -28,10 +29,17 @@ def _run(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, option)
         if value is not None:
             profile = config.override(profile, key, value)
-    ways_in = (profile.serial.port, profile.tcp.listen, profile.tls.listen, profile.wamp.router)
+    ways_in = (
+        profile.serial.port,
+        profile.tcp.listen,
+        profile.tls.listen,
+        profile.pyro.listen,
+        profile.wamp.router,
+    )
     if not any(ways_in):
         raise UsageError(
-            "nobody could reach it: give --port, --tcp, --tls, --wamp, or a --profile that does"
+            "nobody could reach it: give --port, --tcp, --tls, --pyro, --wamp, "
+            "or a --profile that does"
         )
     from serial_runtime.daemon import run
 
@@ -43,6 +51,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baud", type=int, metavar="N", help="its rate (default: 115200)")
     parser.add_argument("--tcp", metavar="HOST:PORT", help="TCP address to serve")
     parser.add_argument("--tls", metavar="HOST:PORT", help="address for clients of ERPCS")
+    parser.add_argument("--pyro", metavar="HOST:PORT", help="address of a Pyro daemon to serve")
     parser.add_argument(
         "--wamp", metavar="URI", help="realm of a WAMP router to join: WAMPS://host[:port]#realm"
     )

@@ -149,7 +149,7 @@ def test_without_a_uri_every_command_says_how_to_give_it(
         (("trace", "A", "-o", "x.csv", "--ticks", "1", "--duration", "1"), "not allowed with"),
         (("log", "--level", "loud"), "'loud' is none of critical, warning, info, debug"),
         (("build", "-o", "x.so"), "which program?"),
-        (("serve",), "give --port, --tcp, --tls, --wamp, or a --profile"),
+        (("serve",), "give --port, --tcp, --tls, --pyro, --wamp, or a --profile"),
         (("status", "--jso"), "unrecognized arguments"),
     ],
 )
@@ -209,10 +209,12 @@ def test_serve_hands_its_options_to_the_daemon(
 
     monkeypatch.setattr(daemon, "run", lambda profile, **_: profiles.append(profile) or 0)
     words = ("--baud", "57600", "--tcp", "127.0.0.1:0", "--dir", "plc", "--autostart")
+    words += ("--pyro", "127.0.0.1:1")
     assert run("serve", "--profile", str(profile), *words).status == 0
     (given,) = profiles
     assert given.serial[:2] == ("/dev/ttyS1", 57600)
     assert given.tcp.listen == ("127.0.0.1", 0)
+    assert given.pyro.listen == ("127.0.0.1", 1)
     assert (given.rt.cpu, given.store.dir, given.store.autostart) == (1, "plc", True)
     profile.write_text("[serial]\nbaut = 9600\n")
     result = run("serve", "--profile", str(profile), "--port", "/dev/ttyS1")

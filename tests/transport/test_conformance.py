@@ -19,6 +19,7 @@ import pytest
 from reading import LONG_S, read
 from tls_peers import SECRETS, free_port, keep_secrets, needs_stunnel, stunnel
 
+from serial_runtime.connectors.pyro_board import PyroListener
 from serial_runtime.connectors.tunnel import MESSAGE_BYTES, Tunnel, TunnelListener
 from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout
 from serial_runtime.transport import Listener, Transport, connect
@@ -371,6 +372,33 @@ class TestTunnel(TransportSuite):
         near.close()
 
 
+@pytest.fixture
+def pyro() -> Iterator[PyroListener]:
+    listener = PyroListener("127.0.0.1", 0)
+    yield listener
+    listener.close()
+
+
+class TestPyroConnected(TransportSuite):
+    """The client's end of a tunnel through a Pyro daemon."""
+
+    @pytest.fixture
+    def ends(self, pyro: PyroListener) -> Iterator[tuple[Transport, Far]]:
+        near = connect(f"PYRO://{pyro.name}")
+        yield near, TransportFar(pyro.accept(LONG_S))
+        near.close()
+
+
+class TestPyroAccepted(TransportSuite):
+    """The board's end."""
+
+    @pytest.fixture
+    def ends(self, pyro: PyroListener) -> Iterator[tuple[Transport, Far]]:
+        far = TransportFar(connect(f"PYRO://{pyro.name}"))
+        yield pyro.accept(LONG_S), far
+        far.hang_up()
+
+
 class ListenerSuite:
     """What holds for each; a subclass gives ``listener`` and ``dial``."""
 
@@ -509,6 +537,16 @@ class TestTunnelListener(ListenerSuite):
     @pytest.fixture
     def dial(self, listener: TunnelListener) -> Callable[[], Far]:
         return lambda: Carrier(listener.open("somebody")[1])
+
+
+class TestPyroListener(ListenerSuite):
+    @pytest.fixture
+    def listener(self, pyro: PyroListener) -> PyroListener:
+        return pyro
+
+    @pytest.fixture
+    def dial(self, pyro: PyroListener) -> Callable[[], Far]:
+        return lambda: TransportFar(connect(f"PYRO://{pyro.name}"))
 
 
 class TestSerialListener(ListenerSuite):
