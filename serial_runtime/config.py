@@ -322,8 +322,8 @@ _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
     },
     "tcp": {"listen": _listen(_DEFAULT_TCP_PORT), "announce": _boolean},
     "tls": {"listen": _listen(_DEFAULT_TLS_PORT), "by": _tls_server, "announce": _boolean},
-    "wamp": {"router": _text, "ca": _text},
     "pyro": {"listen": _listen(_DEFAULT_TCP_PORT)},
+    "wamp": {"router": _text, "ca": _text},
     "rt": {
         "priority": _integer(0, 98, " (0: not real time)"),
         "cpu": _integer(-1, 1023),

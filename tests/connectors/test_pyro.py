@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import socket
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
+from tls_peers import free_port, keep_secrets, needs_stunnel, stunnel
 
 import serial_runtime
 from serial_codegen.build import build
@@ -33,7 +33,7 @@ MARSHAL, MSGPACK = 2, 4
 EXCEPTION = 1  # flags
 COMPRESSED, ONEWAY, BATCH, KEEP_SERIALIZED = 2, 4, 8, 32
 LONG_S = 20.0
-SECRET = "the-secret-of-the-bench-board"
+PSK = "ciphers = PSK\nsslVersion = TLSv1.2"
 Answer = tuple[int, bool, Any]  # kind, whether an exception, content
 Runtime = tuple[str, str, str]  # PYRO URI, host:port of it, ERPC URI
 
@@ -377,90 +377,49 @@ def test_connections_that_say_nothing(runtime: Runtime, image: bytes) -> None:
 
 # PYROS: the real stunnel at the board's end, and at both.
 
-needs_stunnel = pytest.mark.skipif(not shutil.which("stunnel4"), reason="stunnel4 is not installed")
-SERVICE = """
-foreground = yes
-pid =
-socket = l:TCP_NODELAY=1
-socket = r:TCP_NODELAY=1
-[pyro]
-{client}accept = 127.0.0.1:{accept}
-connect = {connect}
-ciphers = PSK
-sslVersion = TLSv1.2
-PSKsecrets = {secrets}
-"""
-Tunnel = Callable[..., str]
-
 
 @pytest.fixture
-def stunnel(tmp_path: Path) -> Iterator[Tunnel]:
-    """Start one: stunnel("127.0.0.1:3000") or stunnel("127.0.0.1:4000", client=True)."""
-    with contextlib.ExitStack() as stack:
-
-        def start(connect: str, *, client: bool = False) -> str:
-            with socket.create_server(("127.0.0.1", 0)) as server:
-                port = server.getsockname()[1]
-            secrets = tmp_path / "psk.txt"
-            secrets.write_text(f"bench:{SECRET}\n")
-            secrets.chmod(0o600)
-            text = "client = yes\n" * client
-            file = tmp_path / f"stunnel-{port}.conf"
-            file.write_text(
-                SERVICE.format(client=text, accept=port, connect=connect, secrets=secrets)
-            )
-            process = stack.enter_context(
-                subprocess.Popen(["stunnel4", str(file)], stderr=subprocess.DEVNULL)
-            )
-            stack.callback(process.terminate)
-            deadline = time.monotonic() + LONG_S
-            while True:
-                with contextlib.suppress(ConnectionRefusedError):
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    return f"127.0.0.1:{port}"
-                assert time.monotonic() < deadline
-                assert process.poll() is None
-
-        yield start
-
-
-@pytest.fixture
-def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The secrets this computer knows."""
-    folder = tmp_path / "psk"
-    folder.mkdir()
-    (folder / "bench.secret").write_text(f"bench:{SECRET}")
-    (folder / "other.secret").write_text("other:another-secret-of-the-bench")
-    monkeypatch.setenv("SERIAL_RUNTIME_PSK", str(folder))
-    return folder
+def tls(runtime: Runtime, tmp_path: Path) -> Iterator[str]:
+    """Host and port of an stunnel in front of the daemon."""
+    port = free_port()
+    service = f"accept = 127.0.0.1:{port}\nconnect = {runtime[1]}\n{PSK}"
+    (tmp_path / "board").mkdir()
+    with stunnel(tmp_path / "board", service):
+        yield f"127.0.0.1:{port}"
 
 
 @needs_stunnel
-def test_through_stunnel(runtime: Runtime, stunnel: Tunnel, known: Path, image: bytes) -> None:
-    place = stunnel(runtime[1])
-    with connect(f"PYROS://{place}#bench") as client:
+def test_through_stunnel(
+    tls: str, image: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_secrets(tmp_path / "psk", monkeypatch)
+    with connect(f"PYROS://{tls}#guest") as client:
         run_to_the_crash(client, image)
         client.repair()
         assert client.status().status == Status.Empty
-    with pytest.raises(LinkError, match="identity other is not known there"):
-        connect(f"PYROS://{place}#other")
-    (known / "bench.secret").write_text("bench:no-longer-the-secret-there")
-    with pytest.raises(LinkError, match="the secret of bench is another one there"):
-        connect(f"PYROS://{place}#bench")
-    with pytest.raises(ConfigError, match="the secret of nobody is not in"):
-        connect(f"PYROS://{place}#nobody")
+    secret = tmp_path / "psk" / "guest.secret"
+    secret.write_text("guest:no longer the secret there")
+    with pytest.raises(LinkError, match="the secret of guest is another one there"):
+        connect(f"PYROS://{tls}#guest")
+    secret.rename(tmp_path / "psk" / "nobody.secret")
+    (tmp_path / "psk" / "nobody.secret").write_text("nobody:somebody's secret")
+    with pytest.raises(LinkError, match="the identity nobody is not known there"):
+        connect(f"PYROS://{tls}#nobody")
+    with pytest.raises(ConfigError, match="the secret of guest is not in"):
+        connect(f"PYROS://{tls}#guest")
     with pytest.raises(LinkError, match="no Pyro daemon"):
-        connect(f"PYRO://{place}")
+        connect(f"PYRO://{tls}")
 
 
 @needs_stunnel
-def test_through_stunnel_at_both_ends(runtime: Runtime, stunnel: Tunnel) -> None:
-    place = stunnel(stunnel(runtime[1]), client=True)
-    with connect(f"PYRO://{place}") as client:
+def test_through_stunnel_at_both_ends(tls: str, tmp_path: Path) -> None:
+    port = free_port()
+    service = f"client = yes\naccept = 127.0.0.1:{port}\nconnect = {tls}\n{PSK}"
+    with stunnel(tmp_path, service), connect(f"PYRO://127.0.0.1:{port}") as client:
         assert client.capabilities().backend == "posix"
 
 
-@needs_stunnel
-def test_no_tls_answers(runtime: Runtime, known: Path) -> None:
+def test_no_tls_answers(runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_secrets(tmp_path, monkeypatch)
     with pytest.raises(LinkError, match="TLS"):
-        connect(f"PYROS://{runtime[1]}#bench")
+        connect(f"PYROS://{runtime[1]}#guest")
