@@ -82,6 +82,7 @@ class Listeners:
         if self._profile.tls.listen is not None:
             server.listen(self._serve_tls(self._profile.tls.listen, server), parallel=True)
         if self._pyro is not None:
+            self._pyro.log = partial(server.plc.log, _WARNING)
             server.listen(self._pyro, parallel=True)
         if self._profile.wamp.router:
             self._wamp = self._open_wamp(server.about.board_id)

@@ -40,13 +40,15 @@ COMMANDS = {
 OVERVIEW = """\
 usage: serial-runtime COMMAND [URI] ...
 
-An IEC 61131-3 PLC runtime, reached over a serial line or TCP.
+An IEC 61131-3 PLC runtime, reached over a serial line or the network.
 
 commands (each with --help):
 {commands}
 
-A board's URI: ERPC:///dev/ttyUSB0:115200 (serial), ERPC://host:3000 (TCP) or ERPCS://host:4000#ID
-(TLS). It is the first argument of a command, or the environment variable SERIAL_RUNTIME_URI.
+A board's URI: ERPC:///dev/ttyUSB0:115200 (serial), ERPC://host:3000 (TCP), ERPCS://host:4000#ID
+(TLS), WAMP[S]://host/path#realm#ID, PYRO://host:3000, PYROS://host:3000#ID, or LOCAL:// (a runtime
+of this computer, for one command). It is the first argument of a command, or the environment
+variable SERIAL_RUNTIME_URI.
 
 example:
   serial-runtime build tank.c -o tank.so

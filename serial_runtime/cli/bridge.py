@@ -39,9 +39,11 @@ BRIDGE = Command(
     _run,
     description="Own a serial port and offer its board on TCP until SIGTERM or Ctrl-C: to an "
     "unmodified Beremiz IDE (URI ERPC://127.0.0.1:3000), to several at once, and to the other "
-    "commands. The bridge repeats what the line damages, goes on when the cable was unplugged or "
-    "the board restarted, and answers status and trace polls from memory.",
+    "commands. Any other URI but plain TCP can stand for the serial port, such as LOCAL://, which "
+    "starts a runtime of this computer. The bridge repeats what the line damages, goes on when the "
+    "cable was unplugged or the board restarted, and answers status and trace polls from memory.",
     example="  serial-runtime bridge ERPC:///dev/ttyUSB0:115200\n"
-    "  serial-runtime status ERPC://127.0.0.1:3000\n",
+    "  serial-runtime status ERPC://127.0.0.1:3000\n"
+    "  serial-runtime bridge LOCAL://\n",
     options=_options,
 )

@@ -59,6 +59,8 @@ class PyroListener:
         self.port = self._listener.port
         self.name = self._listener.name
         self.tunnels = TunnelListener(f"PYRO://{self.name}", "pyro")
+        self.log: Callable[[str], object] = lambda text: None
+        """Is told why a call in native forms was refused; any thread."""
         self._lock = threading.Lock()  # protects _connections
         self._connections: set[_Connection] = set()
         self._closing = threading.Event()
@@ -95,7 +97,7 @@ class PyroListener:
             except LinkError:  # no more descriptors
                 self._closing.wait(_RETRY_S)
                 continue
-            connection = _Connection(self.tunnels, name, accepted)
+            connection = _Connection(self, name, accepted)
             with self._lock:
                 welcome = len(self._connections) < _MOST_CONNECTIONS and not self._closing.is_set()
                 if welcome:
@@ -119,11 +121,12 @@ class PyroListener:
 class _Connection:
     """One connection, with objects of its own."""
 
-    def __init__(self, tunnels: TunnelListener, peer: str, accepted: socket.socket) -> None:
+    def __init__(self, listener: PyroListener, peer: str, accepted: socket.socket) -> None:
         self.peer = peer
-        self.tunnels = tunnels
+        self.tunnels = listener.tunnels
         self.used: list[Tunnel] = []
         """Tunnels that end with this connection."""
+        self._listener = listener
         self._client: Client | None = None
         self._socket = ScreenedSocket(fileno=accepted.detach())
 
@@ -154,7 +157,7 @@ class _Connection:
         """Call the IDE's service in native forms."""
         if self._client is None:
             self._client = Client(self._link, reconnect_s=0.0)
-        return call_natively(self._client, name, arguments)
+        return call_natively(self._client, name, arguments, self._listener.log)
 
     def hang_up(self) -> None:
         """End `run`."""

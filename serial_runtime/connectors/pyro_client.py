@@ -116,7 +116,9 @@ class PyroTunnel(Tunnel):
 
 def _explained(name: str, error: Exception, timeout_s: float) -> LinkError:
     if isinstance(error, errors.TimeoutError):
-        return LinkTimeout(f"{name}: no answer within {timeout_s:g} s")
+        return LinkTimeout(
+            f"{name}: no answer within {timeout_s:g} s; is a runtime's Pyro daemon running there?"
+        )
     if isinstance(error, CallRefused):
         return LinkError(f"{name}: {error}")
     if isinstance(error, errors.ConnectionClosedError):

@@ -429,7 +429,8 @@ class Link:
             if self.transport.kind != "tcp":
                 raise
             raise LinkClosed(
-                f"{error} before it answered (a TLS port has the URI ERPCS://host:port#ID)"
+                f"{error} before it answered (a TLS port has the URI ERPCS://host:port#ID, "
+                "a Pyro port PYRO://host:port)"
             ) from error
         if isinstance(request.error, LinkTimeout):
             hint = ""

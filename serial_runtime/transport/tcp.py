@@ -39,7 +39,9 @@ def connect_socket(host: str, port: int, timeout_s: float) -> socket.socket:
     except TimeoutError as error:
         raise LinkTimeout(f"{place(host, port)}: no answer within {timeout_s:g} s") from error
     except OSError as error:
-        reason = error.strerror or error
+        reason = error.strerror or str(error)
+        if isinstance(error, ConnectionRefusedError):
+            reason += "; is a runtime running there, and is that its port?"
         raise LinkError(f"cannot connect to {place(host, port)}: {reason}") from error
     _tune(connection)
     return connection

@@ -184,13 +184,13 @@ def test_the_documented_object(runtime: Runtime, tmp_path: Path) -> None:
     said, refusal = done.stdout.splitlines()
     found = json.loads(said)
     assert len(found.pop("methods")) == 14
-    assert found.pop("start").startswith("RuntimeError: no program is loaded")
     assert found.pop("line")
-    assert "no upload has the id" in found.pop("wrong blob")
     assert found.pop("wrong type").startswith("RuntimeError: SeedBlob: ")
     assert found.pop("private").startswith("TypeError")
     assert found == {
         "empty": "Empty",
+        "start": None,
+        "wrong blob": None,
         "new": True,
         "match": [True, False],
         "started": [None, "Started"],
