@@ -15,8 +15,10 @@ from pathlib import Path
 
 import beremiz_object
 import pytest
+from tls_peers import keep_secrets
 
 ROOT = Path(__file__).parents[2]
+FORMS = ("ERPC://{}", "ERPCS://{}#guest", "PYRO://{}", "PYROS://{}#guest", "WAMP://{}#realm#guest")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
@@ -121,10 +123,28 @@ def test_names_are_matched_in_any_case_and_suggested(uri: str, run, tmp_path: Pa
     assert "TANK.LEVEL" in result.err
 
 
-def test_a_board_that_is_not_there(run) -> None:
-    result = run("status", "ERPC://127.0.0.1:1")
+@pytest.mark.parametrize("form", FORMS)
+def test_a_board_that_is_not_there(
+    form: str, run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_secrets(tmp_path, monkeypatch)
+    result = run("status", form.format("127.0.0.1:1"))
     assert result.status == 3
     assert len(result.err.splitlines()) == 1
+    assert "cannot connect" in result.err
+    assert "Connection refused" in result.err
+
+
+@pytest.mark.parametrize("form", FORMS[1:])
+def test_a_port_of_something_else(
+    form: str, uri: str, run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here that of plain TCP."""
+    keep_secrets(tmp_path, monkeypatch)
+    result = run("status", form.format(uri.removeprefix("ERPC://")))
+    assert result.status == 3
+    assert len(result.err.splitlines()) == 1
+    assert re.search("Without TLS|no Pyro daemon|no WAMP session", result.err)
 
 
 def children(parent: int) -> list[int]:
