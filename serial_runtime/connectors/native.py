@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The IDE's service as WAMP procedures, in the forms its documentation and connector use.
+"""The IDE's service as procedures of WAMP and Pyro, in the forms of its WAMP connector.
 
 Arguments are positional, tuples arrive as lists, an enumeration is its name, a log line that is
 not there is nil (interop: "WAMP exposes"). There is no RemoteExec.
@@ -31,7 +31,7 @@ Ide = BeremizPLCObjectServiceClient
 def call_natively(
     client: Client, name: str, arguments: tuple[Any, ...], note: Callable[[str], object]
 ) -> Any:
-    """Make a call and return its result in WAMP's form.
+    """Make a call and return its result in native form.
 
     `note` takes a line for the log, why a call was refused. ProtocolError for wrong arguments.
     """
