@@ -373,6 +373,8 @@ class Client:
         found = self._table
         if not indices.value or table.value != found.id:
             return []  # the program was replaced meanwhile, and its forces went with it
+        if max(indices.value) >= len(found.rows):
+            raise ProtocolError(f"the board forces variables beyond its {len(found.rows)}")
         return [found.rows[index].path for index in indices.value]
 
     def _known_table(self) -> _Table:
