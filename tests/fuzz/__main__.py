@@ -9,6 +9,7 @@ corpus it stays tested.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--input", type=Path, help="run this one only")
     parser.add_argument("--engine", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    os.environ["XDG_CACHE_HOME"] = tempfile.gettempdir()  # not the user's
     if options.engine is not None:
         return _engine(options.target, options.engine)
     if options.input is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Calls as the server executes them, and replies as the client takes them.
+"""Calls as the server executes them.
 
 The PLC object is the real one, on the fake board of ``tests/plc``. An error of no class of ours in
 a call is a bug; the server answers it as an internal error, here it ends the target.
@@ -8,11 +8,9 @@ a call is a bug; the server answers it as an internal error, here it ends the ta
 from __future__ import annotations
 
 import contextlib
-import inspect
 import tempfile
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
-from typing import Any, get_type_hints
+from typing import Any
 
 from fuzz.link_targets import STATUS
 from fuzz.program_targets import SCRATCH
@@ -20,20 +18,16 @@ from fuzz.script import Script
 from plc_scene import Scene
 
 from serial_runtime.board_types import BoardState
-from serial_runtime.errors import LinkClosed, ProtocolError, SerialRuntimeError
+from serial_runtime.errors import ProtocolError, SerialRuntimeError
 from serial_runtime.protocol import envelope
 from serial_runtime.protocol.envelope import Envelope
 from serial_runtime.protocol.frame import FrameDecoder, encode_frame
 from serial_runtime.protocol.session import ServerSessions
 from serial_runtime.rpc import calls as calls_module
 from serial_runtime.rpc import server as server_module
-from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.calls import Calls
-from serial_runtime.rpc.client import _NO_TABLE, Client
-from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.server import Link, Server
 from serial_runtime.rpc.service import About
-from serial_runtime.rpc.stub_manager import StubManager
 
 ABOUT = About("fuzz-1", "0.0", "fake", 1 << 18, "armv7l")
 FIRST_TOKEN, BOOT, SESSION = 7, 0x1000, 5
@@ -189,97 +183,3 @@ def damaged(frame: bytes, really: bool) -> bytes:
     """A frame, or one with a bit flipped near its middle."""
     at = len(frame) // 2 if really else 0
     return frame[:at] + bytes([frame[at] ^ 4]) + frame[at + 1 :] if really else frame
-
-
-# ---- the client's end ----------------------------------------------------------------------------
-
-
-class Answers:
-    """Stands for a Link: what it is asked is answered by the pieces of a script."""
-
-    boot, chunk, transport = 1, 4096, SimpleNamespace(line_rate_Bps=None)
-
-    def __init__(self, script: Script, ours: bool) -> None:
-        self.ours = ours
-        self._script = script
-        window, size = script.number() % 32 + 1, 256 + script.number(2)
-        self.session = SimpleNamespace(hello=envelope.Hello(1, window, 16384, size))
-
-    def call(self, service: int, method: int, arguments: bytes = b"") -> bytes:
-        return self.wait(self.submit(service, method, arguments))
-
-    def submit(self, service: int, method: int, arguments: bytes, **how: bool) -> Any:
-        return SimpleNamespace(arguments=arguments, transmissions=1)
-
-    def wait(self, request: Any) -> bytes:
-        if not self._script:
-            raise LinkClosed("the script is over")
-        return self._script.piece()
-
-    def drop(self, requests: list[Any]) -> None:
-        """Nothing is under way."""
-
-
-def client_at(link: Answers) -> Client:
-    client = Client.__new__(Client)
-    manager = StubManager(link)  # type: ignore[arg-type]
-    client.link = link  # type: ignore[assignment]
-    client._ide = BeremizPLCObjectServiceClient(manager)
-    client._board = BoardServiceClient(manager)
-    client._table = _NO_TABLE
-    return client
-
-
-def _methods(stub: type) -> list[str]:
-    return [name for name in sorted(vars(stub)) if name[0].isupper()]
-
-
-def _argument(kind: Any) -> Any:
-    """Something a stub takes."""
-    return [] if str(kind).startswith("list[") else kind()
-
-
-STUBS = [
-    (stub, name)
-    for stub in (BeremizPLCObjectServiceClient, BoardServiceClient)
-    for name in _methods(stub)
-]
-
-
-def replies(data: bytes) -> None:
-    """Outputs of every method, as the stubs take them."""
-    script = Script(data)
-    stub, name = STUBS[script.number() % len(STUBS)]
-    link = Answers(script, True)
-    method = getattr(stub(StubManager(link)), name)  # type: ignore[arg-type]
-    hints = get_type_hints(getattr(stub, name), globalns=vars(inspect.getmodule(stub)))
-    hints.pop("return")
-    with contextlib.suppress(SerialRuntimeError):
-        method(*map(_argument, hints.values()))
-
-
-def _trace(client: Client) -> None:
-    with client.trace(["A", "B"], poll_s=0.0) as trace:
-        for _ in range(20):
-            trace.poll()
-
-
-USES: list[Callable[[Client], object]] = [
-    Client.status, Client.plc_id, Client.variables, Client.forced, Client.log, Client.start,
-    Client.stop, Client.repair, Client.reset_log, Client.statistics, _trace,
-    lambda client: client.match_md5("0" * 32),
-    lambda client: client.read(["A"]),
-    lambda client: client.force({"A": b"\1"}),
-    lambda client: client.download(b"\x7fELF" + bytes(range(200)) * 3, extra_files=[("e", b"")]),
-    lambda client: client.download(b"", whole=True),
-]  # fmt: skip
-
-
-def client(data: bytes) -> None:
-    """What a peer answers to the calls of `Client`: it ends, with an error of ours if with any."""
-    script = Script(data)
-    ours = script.number() != 1
-    user = client_at(Answers(script, ours))
-    while script:
-        with contextlib.suppress(SerialRuntimeError):
-            USES[script.number() % len(USES)](user)

@@ -10,7 +10,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "plc"), str(TESTS / "bridge")]
 
-from fuzz import link_targets, program_targets, service_targets, value_targets  # noqa: E402
+from fuzz import link_targets, peer_targets, program_targets, service_targets, value_targets  # noqa: E402
 
 Target = Callable[[bytes], None]
 
@@ -32,6 +32,7 @@ TARGETS: dict[str, Target] = {
     "upload": program_targets.upload,
     "calls": service_targets.calls,
     "server-line": service_targets.server_line,
-    "replies": service_targets.replies,
-    "client": service_targets.client,
+    "replies": peer_targets.replies,
+    "client": peer_targets.client,
+    "bridge": peer_targets.bridge,
 }
