@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import itertools
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -18,10 +20,11 @@ from serial_runtime.plc.elf import check_bytes, check_file
 
 BASE = bytes(itertools.islice(itertools.cycle(range(251)), 1000))
 MOST = 4096  # bytes announced
-SCRATCH = tempfile.TemporaryDirectory(
+SCRATCH = tempfile.mkdtemp(
     prefix="fuzz-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 )
-_STREAM, _BASE, _TARGET = (str(Path(SCRATCH.name, name)) for name in ("stream", "base", "target"))
+atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
+_STREAM, _BASE, _TARGET = (str(Path(SCRATCH, name)) for name in ("stream", "base", "target"))
 Path(_BASE).write_bytes(BASE)
 
 

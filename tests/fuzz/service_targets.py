@@ -51,7 +51,7 @@ def bugs_raise() -> Iterator[None]:
 @contextlib.contextmanager
 def board() -> Iterator[Scene]:
     """A PLC object in a directory of its own."""
-    with tempfile.TemporaryDirectory(dir=SCRATCH.name) as folder, bugs_raise():
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder, bugs_raise():
         scene = Scene(folder)
         scene.plc._watch.trace._next_token = FIRST_TOKEN
         try:
@@ -63,7 +63,8 @@ def board() -> Iterator[Scene]:
 class Line:
     """The server's end of a link whose other end is a script."""
 
-    name, line_rate_Bps, turnaround_s, fd = "script", None, None, -1
+    name, kind, identity = "script", "tcp", ""
+    line_rate_Bps, turnaround_s, fd = None, None, -1
 
     def __init__(self, reliable: bool) -> None:
         self.reliable = reliable
