@@ -45,6 +45,8 @@ def test_all_that_a_user_does(way: Way, image: bytes, wait_for: WaitFor) -> None
         assert client.status().status == Status.Stopped
         client.start()
         assert client.status().status == Status.Started
+        with pytest.raises(StateError):
+            client.start()
 
         first = client.read(["TANK.STATE"]).tick
         wait_for(lambda: client.read(["TANK.STATE"]).tick > first + 3)
@@ -65,6 +67,8 @@ def test_all_that_a_user_does(way: Way, image: bytes, wait_for: WaitFor) -> None
         assert client.link.reconnects == 1
         client.stop()
         assert client.status().status == Status.Stopped
+        with pytest.raises(StateError):
+            client.stop()
 
     with way.connect() as client:
         assert client.program().name == "TANK"
