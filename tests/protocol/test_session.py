@@ -613,3 +613,12 @@ def test_a_hello_that_leaves_nothing_to_do_ends_the_calls(payload: bytes) -> Non
     assert not client.opened
     with pytest.raises(errors.ProtocolError, match="hello|no call can be made"):
         request.result()
+
+
+@pytest.mark.parametrize(("session", "boot"), [(8, BOOT), (7, BOOT + 1)])
+def test_a_goodbye_of_nobody_is_not_answered(
+    server: ServerSessions, session: int, boot: int
+) -> None:
+    bye = Envelope(envelope.ONEWAY, 1, session, boot, envelope.SERVICE, envelope.BYE, 0, b"")
+    assert server.receive(bye, MAX_FRAME) == []
+    assert server.count == 1
