@@ -129,17 +129,18 @@ def bridge(data: bytes) -> None:
     ours = script.number() != 1
     plc = RemotePLC(lambda: client_at(Answers(script, ours)), lambda text: None)
     plc.traces._next_token = FIRST_TOKEN
-    seat = Seat(plc, "script")
+    seats = [Seat(plc, "one"), Seat(plc, "other")]
 
     def meanwhile(what: int) -> None:
         with contextlib.suppress(SerialRuntimeError):
             plc.traces._turn() if what else plc.mirror.poll()
 
-    link, _ = link_to(seat, True)
+    clients = [link_to(seat, True)[0]._calls for seat in seats]
     try:
         with bugs_raise():
             meanwhile(0)
-            execute(link._calls, script, meanwhile)
-            seat.close()
+            execute(clients, script, meanwhile)
+            for seat in seats:
+                seat.close()
     finally:
         plc.close()

@@ -8,8 +8,10 @@ a call is a bug; the server answers it as an internal error, here it ends the ta
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from fuzz.link_targets import STATUS
@@ -53,11 +55,22 @@ def board() -> Iterator[Scene]:
     """A PLC object in a directory of its own."""
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder, bugs_raise():
         scene = Scene(folder)
-        scene.plc._watch.trace._next_token = FIRST_TOKEN
+        trace = scene.plc._watch.trace
+        trace._next_token = FIRST_TOKEN
+        trace._ensure_thread = lambda: None  # see `run_cycles`
         try:
             yield scene
         finally:
             scene.end()
+
+
+def run_cycles(scene: Scene, count: int) -> None:
+    """So many cycles of the program if it runs, and what the runtime does then; 255: a crash."""
+    if scene.board.state == BoardState.RUNNING:
+        scene.board.crash() if count == 255 else scene.board.run_cycles(count)
+    while scene.board._ring and scene.plc._watch.trace._step():
+        pass
+    scene.plc.housekeeping()
 
 
 class Line:
@@ -96,20 +109,21 @@ def link_to(plc: Any, reliable: bool) -> tuple[ScriptedLink, Line]:
     return ScriptedLink(server, line), line  # type: ignore[arg-type]
 
 
-def execute(calls: Calls, script: Script, meanwhile: Callable[[int], None]) -> None:
+def execute(clients: Sequence[Calls], script: Script, meanwhile: Callable[[int], object]) -> None:
     """Calls of a script, plain ones of service 1 and those in envelopes, and what is between."""
-    while script and not calls.restarts:
-        service, method, arguments = script.number(), script.number(), script.piece()
-        if service % 4 == 3:
+    while script and not any(client.restarts for client in clients):
+        op, method, arguments = script.number(), script.number(), script.piece()
+        service, client = op % 4, clients[op // 4 % len(clients)]
+        if service == 3:
             meanwhile(method)
-        elif service % 4 == 0:
-            head = bytes([service >> 4 & 1, method, 1, 1]) + bytes(4)
-            reply = calls.execute_plain(head + arguments)
+        elif service == 0:
+            head = bytes([op >> 7, method, 1, 1]) + bytes(4)
+            reply = client.execute_plain(head + arguments)
             assert reply[:8] == (b"" if head[0] else bytes([2]) + head[1:])
             assert len(reply) <= 65535
         else:
-            call = Envelope(envelope.CALL, 1, SESSION, BOOT, service % 4, method, 0, arguments)
-            status, payload = calls.execute(call)
+            call = Envelope(envelope.CALL, 1, SESSION, BOOT, service, method, 0, arguments)
+            status, payload = client.execute(call)
             assert status & envelope.STATUS in (
                 envelope.DONE,
                 envelope.REFUSED,
@@ -121,14 +135,8 @@ def execute(calls: Calls, script: Script, meanwhile: Callable[[int], None]) -> N
 def calls(data: bytes) -> None:
     """Arguments of every method, from the stub to the PLC object."""
     with board() as scene:
-
-        def meanwhile(cycles: int) -> None:
-            if scene.board.state == BoardState.RUNNING:
-                scene.board.crash() if cycles == 255 else scene.board.run_cycles(cycles)
-            scene.plc.housekeeping()
-
         link, _ = link_to(scene.plc, True)
-        execute(link._calls, Script(data), meanwhile)
+        execute([link._calls], Script(data), partial(run_cycles, scene))
 
 
 def server_line(data: bytes) -> None:
@@ -141,8 +149,8 @@ def server_line(data: bytes) -> None:
         hello = envelope.encode(envelope.CALL, 0, SESSION, 0, 2, 0, 0, envelope.encode_hello_call())
         link._feed(encode_frame(hello))
         try:
-            for number, part in enumerate(parts(script), 1):
-                link._feed(part(number))
+            for part in parts(script):
+                link._feed(part)
                 if link._calls.restarts:
                     return
             link._feed(b"")
@@ -156,31 +164,26 @@ def server_line(data: bytes) -> None:
         assert reliable or bodies == [b"\2" + STATUS[7:14]]
 
 
-def parts(script: Script) -> Iterator[Callable[[int], bytes]]:
-    """What a script puts on the line, given the number of the next request."""
-    while script:
-        op = script.number()
-        service, method, flags = op >> 4, script.number(), 0
-        if op & 8:
-            flags = script.number(2)
+def parts(script: Script) -> Iterator[bytes]:
+    """What a script puts on the line."""
+    for number in itertools.count(1):
+        if not script:
+            return
+        op, method = script.number(), script.number()
+        service, kind = op >> 4 & 3, op % 8
+        flags = script.number(2) if op & 8 else 0
         body = script.piece()
-        if op % 8 == 0:
-            yield lambda number, body=body: body
-        elif op % 8 == 1:
-            yield lambda number, body=body: encode_frame(body)
-        elif op % 8 == 2:
-            yield lambda number: b""
-        elif op % 8 == 3:
-            head = bytes([0, method, service or 1, 1]) + b"\x07\0\0\0"
-            yield lambda number, head=head, body=body: encode_frame(head + body)
+        if kind == 0:
+            yield body
+        elif kind == 1:
+            yield encode_frame(body)
+        elif kind == 2:
+            yield b""  # silence
+        elif kind == 3:
+            yield encode_frame(bytes([op >> 7, method, service, 1]) + bytes(4) + body)
         else:
-            yield lambda number, inner=(service % 4, method, flags, body), op=op: damaged(
-                encode_frame(envelope.encode(envelope.CALL, number, SESSION, BOOT, *inner)),
-                op % 8 == 5,
-            )
-
-
-def damaged(frame: bytes, really: bool) -> bytes:
-    """A frame, or one with a bit flipped near its middle."""
-    at = len(frame) // 2 if really else 0
-    return frame[:at] + bytes([frame[at] ^ 4]) + frame[at + 1 :] if really else frame
+            call = envelope.CALL, number, SESSION, BOOT, service, method, flags, body
+            frame = bytearray(encode_frame(envelope.encode(*call)))
+            if kind == 5:
+                frame[len(frame) // 2] ^= 4
+            yield bytes(frame)
