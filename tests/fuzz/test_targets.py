@@ -15,7 +15,7 @@ from fuzz.mutations import mutated  # noqa: E402
 from fuzz.targets import TARGETS  # noqa: E402
 
 # Of inputs per target; those that make a PLC object take a thousand times as long as an URI.
-_COUNT, _FEW = 3000, 400
+_COUNT, _FEW = 1500, 200
 _SLOW = {"calls", "server-line", "client-session", "bridge"}
 
 
