@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -62,6 +63,7 @@ def board() -> Iterator[Scene]:
             yield scene
         finally:
             scene.end()
+            os.close(scene.worker._queue.fd)  # else it lives as long as the process
 
 
 def run_cycles(scene: Scene, count: int) -> None:
