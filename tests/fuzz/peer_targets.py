@@ -51,21 +51,22 @@ class Answers:
             raise decode_refusal(answer[len(REFUSED) :])
         return answer
 
-    def close(self) -> None:
-        """Nothing is open."""
-
     def drop(self, requests: list[Any]) -> None:
         """Nothing is under way."""
 
 
-def client_at(link: Answers) -> Client:
-    client = Client.__new__(Client)
-    manager = StubManager(link)  # type: ignore[arg-type]
-    client.link = link  # type: ignore[assignment]
-    client._ide = BeremizPLCObjectServiceClient(manager)
-    client._board = BoardServiceClient(manager)
-    client._table = _NO_TABLE
-    return client
+class ScriptedClient(Client):
+    """A client whose link is a script."""
+
+    def __init__(self, link: Answers) -> None:
+        manager = StubManager(link)  # type: ignore[arg-type]
+        self.link = link  # type: ignore[assignment]
+        self._ide = BeremizPLCObjectServiceClient(manager)
+        self._board = BoardServiceClient(manager)
+        self._table = _NO_TABLE
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def _methods(stub: type) -> list[str]:
@@ -117,7 +118,7 @@ def client(data: bytes) -> None:
     """What a peer answers to the calls of `Client`: it ends, with an error of ours if with any."""
     script = Script(data)
     ours = script.number() != 1
-    user = client_at(Answers(script, ours))
+    user = ScriptedClient(Answers(script, ours))
     while script:
         with contextlib.suppress(SerialRuntimeError):
             USES[script.number() % len(USES)](user)
@@ -127,7 +128,7 @@ def bridge(data: bytes) -> None:
     """What clients of a bridge call, and what the board behind it answers."""
     script = Script(data)
     ours = script.number() != 1
-    plc = RemotePLC(lambda: client_at(Answers(script, ours)), lambda text: None)
+    plc = RemotePLC(lambda: ScriptedClient(Answers(script, ours)), lambda text: None)
     plc.traces._next_token = FIRST_TOKEN
     seats = [Seat(plc, "one"), Seat(plc, "other")]
 
