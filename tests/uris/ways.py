@@ -7,15 +7,21 @@ A new one is a function that yields a `Way` while its board runs, and a line of 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+from tls_peers import free_port
+
+from serial_runtime.identities import VARIABLE
 from serial_runtime.line import VirtualCable
+from serial_runtime.plc.identity import load_all
 from serial_runtime.rpc.client import Client, connect
 from serial_runtime.transport import Transport
 from serial_runtime.transport import connect as open_transport
@@ -88,10 +94,47 @@ def bridge(folder: Path) -> Iterator[Way]:
         yield Way(uri)
 
 
+@contextmanager
+def known(secrets: Mapping[str, bytes], folder: Path) -> Iterator[None]:
+    """This process is a client that knows these secrets."""
+    folder.mkdir(exist_ok=True)
+    for identity, secret in secrets.items():
+        (folder / f"{identity}.secret").write_bytes(identity.encode() + b":" + secret)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(VARIABLE, str(folder))
+        yield
+
+
+@contextmanager
+def tls(folder: Path) -> Iterator[Way]:
+    board = str(folder / "plc")
+    with (
+        process("serve", "--tls", "127.0.0.1:0", "--dir", board) as uri,
+        known(load_all(board), folder / "psk"),
+    ):
+        yield Way(uri)
+
+
+@contextmanager
+def stunnel(folder: Path) -> Iterator[Way]:
+    if shutil.which("stunnel") is None:
+        pytest.skip("stunnel is not installed (Debian: stunnel4)")
+    board, profile = folder / "plc", folder / "board.toml"
+    listen = f'[tls]\nlisten = "127.0.0.1:{free_port()}"\nby = "stunnel"\n'
+    profile.write_text(f'{listen}[store]\ndir = "{board}"\n')
+    with (
+        process("serve", "--profile", str(profile)) as uri,
+        known(load_all(str(board)), folder / "psk"),
+    ):
+        yield Way(uri)
+
+
 WAYS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Way]]] = {
     "ERPC://host": tcp,
     "host:port": short,
     "socket://host": pyserial,
     "ERPC:///dev/tty": serial,
     "ERPC://bridge": bridge,
+    "ERPCS://host#ID": tls,
+    "ERPCS://stunnel#ID": stunnel,
 }
