@@ -10,7 +10,14 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "plc"), str(TESTS / "bridge")]
 
-from fuzz import link_targets, peer_targets, program_targets, service_targets, value_targets  # noqa: E402
+from fuzz import (  # noqa: E402
+    identity_targets,
+    link_targets,
+    peer_targets,
+    program_targets,
+    service_targets,
+    value_targets,
+)
 
 Target = Callable[[bytes], None]
 
@@ -30,6 +37,9 @@ TARGETS: dict[str, Target] = {
     "trace-batch": value_targets.trace_batch,
     "elf": program_targets.elf,
     "upload": program_targets.upload,
+    "identity-export": identity_targets.identity_export,
+    "identity-files": identity_targets.identity_files,
+    "signature": identity_targets.program_signature,
     "calls": service_targets.calls,
     "server-line": service_targets.server_line,
     "replies": peer_targets.replies,
