@@ -68,7 +68,7 @@ BROKEN = {
     "a TLS client": bytes.fromhex("16030100f4010000f00303") + bytes(200),
     **{
         f"a flipped bit at {at}": START[:at] + bytes([START[at] ^ 0x10]) + START[at + 1 :]
-        for at in range(len(START))
+        for at in (0, 3, 5, 6, 9, 13)
     },
     **{f"without byte {at}": START[:at] + START[at + 1 :] + bytes(3) for at in (0, 3, 5, 8, 10)},
     "a length that is a lie": b"\xff\xff\xff\xff\xff\xff" + bytes(20),
