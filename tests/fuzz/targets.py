@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(TESTS), str(TESTS / "plc"), str(TESTS / "bridge")]
+sys.path[:0] = [str(TESTS), str(TESTS / "plc")]
 
 from fuzz import (  # noqa: E402
     identity_targets,
