@@ -38,7 +38,7 @@ from serial_runtime.rpc.board.common import (
     Variable,
 )
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
-from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus
+from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus, Status
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.image_cache import ImageCache
 from serial_runtime.rpc.link import Link
@@ -66,6 +66,7 @@ __all__ = [
 
 T = TypeVar("T")
 _STATUS = struct.Struct("<i4II")  # state, messages per level, return value
+_STATES = frozenset(Status)
 _UNSUPPORTED = 2  # as a return value of service 1
 
 
@@ -224,7 +225,7 @@ class Client:
             raise ProtocolError(f"GetPLCstatus answered with {len(outputs)} bytes")
         state, *counts, value = _STATUS.unpack(outputs)
         _check("GetPLCstatus", value)
-        return PlcStatus(state, counts)
+        return PlcStatus(_known(state), counts)
 
     def plc_id(self) -> str:
         """The board's name; "" when it does not tell."""
@@ -265,6 +266,7 @@ class Client:
         status = Reference()
         self._board.GetBoardStatus(status)
         found: BoardStatus = status.value
+        _known(found.plc)
         return found
 
     def program(self) -> ProgramInfo:
@@ -487,3 +489,12 @@ def _check(method: str, value: int) -> None:
     """Raise for a return value of a stock server that tells of an error."""
     if value:
         raise CallRefused(f"{method} was refused (error {value}); the runtime's log may tell why")
+
+
+def _known(state: int) -> int:
+    """A state of the PLC. ProtocolError for one that does not exist."""
+    if state not in _STATES:
+        raise ProtocolError(
+            f"the board tells {state} as the state of the PLC, which does not exist"
+        )
+    return state

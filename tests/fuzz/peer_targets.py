@@ -20,6 +20,7 @@ from serial_runtime.protocol.refusal import decode_refusal
 from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.client import _NO_TABLE, Client
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
+from serial_runtime.rpc.ide.common import Status
 from serial_runtime.rpc.stub_manager import StubManager
 
 FIRST_TOKEN = 7
@@ -104,13 +105,15 @@ def _trace(client: Client) -> None:
 
 
 USES: list[Callable[[Client], object]] = [
-    Client.status, Client.plc_id, Client.variables, Client.forced, Client.log, Client.start,
+    lambda client: Status(client.status().status),
+    Client.plc_id, Client.variables, Client.forced, Client.log, Client.start,
     Client.stop, Client.repair, Client.reset_log, Client.statistics, _trace,
     lambda client: client.match_md5("0" * 32),
     lambda client: client.read(["A"]),
     lambda client: client.force({"A": b"\1"}),
     lambda client: client.download(b"\x7fELF" + bytes(range(200)) * 3, extra_files=[("e", b"")]),
     lambda client: client.download(b"", whole=True),
+    lambda client: Status(client.board_status().plc),
 ]  # fmt: skip
 
 

@@ -92,6 +92,13 @@ def test_forces(client: Any, plc: Any) -> None:
     assert plc.forces == {}
 
 
+def test_a_board_in_a_state_that_does_not_exist(client: Any, plc: Any) -> None:
+    plc.state = 77
+    for ask in (client.status, client.board_status):
+        with pytest.raises(ProtocolError, match="tells 77 as the state"):
+            ask()
+
+
 def test_a_board_that_forces_what_it_does_not_have(client: Any, plc: Any) -> None:
     plc.forced = lambda: (plc.table(), [0, len(plc.names)])
     with pytest.raises(ProtocolError, match="beyond its 300"):
