@@ -15,7 +15,10 @@ _FLAGS = [
     "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
     *(f"-I{ROOT / folder}" for folder in ("board", "serial_runtime/include", "tests/fuzz/c")),
 ]  # fmt: skip
-_TESTED = ("image", "image_check", "image_file", "image_segments", "iec", "location")
+_TESTED = (
+    "image", "image_check", "image_file", "image_object", "image_segments", "hosted", "iec",
+    "location",
+)  # fmt: skip
 # All that a file may be damaged in, and little else.
 _GOOD = "int visible(void) { return 1; } static int hidden(int x) { return x; } int y(void);"
 _GOOD += " int y(void) { return hidden(2); }"

@@ -14,10 +14,14 @@ from pathlib import Path
 import zstandard
 from fuzz.script import Script
 
+from serial_runtime.board_types import Image, Variable
 from serial_runtime.errors import BlobError, ImageError, StoreError
+from serial_runtime.iec import IecType
 from serial_runtime.plc.coding import PATCH, PLAIN, RECORD, ZSTD, Decoding, UploadPlan
 from serial_runtime.plc.elf import check_bytes, check_file
+from serial_runtime.plc.variable_names import named
 
+KINDS = list(IecType)
 BASE = bytes(itertools.islice(itertools.cycle(range(251)), 1000))
 MOST = 4096  # bytes announced
 SCRATCH = tempfile.mkdtemp(
@@ -88,3 +92,18 @@ def patched(records: bytes) -> bytes:
         place += summed
         at += summed + added
     return bytes(made)
+
+
+def variable_names(data: bytes) -> None:
+    """The VARIABLES.csv that comes with an object of the IDE."""
+    script = Script(data)
+    kinds = [KINDS[number % len(KINDS)] for number in script.piece()]
+    rows = tuple(Variable(index, "", kind, 0, "", 0, 0) for index, kind in enumerate(kinds))
+    unnamed = Image("object", "1", (), rows)
+    Path(_STREAM).write_bytes(script.rest())
+    try:
+        image = named(unnamed, _STREAM)
+    except ImageError:
+        return
+    assert len({row.path for row in image.variables}) == len(rows)
+    assert [row.type for row in image.variables] == kinds

@@ -36,6 +36,7 @@ TARGETS: dict[str, Target] = {
     "value": value_targets.value,
     "trace-batch": value_targets.trace_batch,
     "elf": program_targets.elf,
+    "variable-names": program_targets.variable_names,
     "upload": program_targets.upload,
     "identity-export": identity_targets.identity_export,
     "identity-files": identity_targets.identity_files,
