@@ -101,6 +101,9 @@ static int check_variable(const struct image *image, const struct sr_variable *r
                             "variable %s has a direction without a location or the "
                             "reverse",
                             row->path);
+    if (row->location != NULL && !image_is_text(image, row->location))
+        return image_refuse(why, why_size, "the location of variable %s is not inside the image",
+                            row->path);
     return 0;
 }
 

@@ -145,9 +145,11 @@ static bool find_symbols(const char *file, size_t size, unsigned type, struct sy
             !fits(size, table->sh_offset, count, sizeof(ElfW(Sym))))
             continue;
         const ElfW(Shdr) *names = &sections[table->sh_link];
+        if (!fits(size, names->sh_offset, names->sh_size, 1))
+            return false;
         *found = (struct symbols){(const void *)(file + table->sh_offset), count,
                                   file + names->sh_offset, names->sh_size, header->e_machine};
-        return fits(size, names->sh_offset, names->sh_size, 1);
+        return true;
     }
     return false;
 }

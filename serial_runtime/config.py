@@ -165,7 +165,7 @@ def parse_profile(text: str, name: str = "profile") -> Profile:
 
     try:
         sections = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of numbers too long, arrays too deep
         raise ConfigError(f"{name}: not a TOML file: {error}") from error
     profile = Profile()
     for section, content in sections.items():
@@ -181,6 +181,8 @@ def parse_profile(text: str, name: str = "profile") -> Profile:
                 profile = override(profile, f"{section}.{key}", value)
             except ConfigError as error:
                 raise ConfigError(f"{name}: {error}") from error
+            except ValueError as error:  # an integer of more digits than Python writes
+                raise ConfigError(f"{name}: {section}.{key}: {error}") from error
     return profile
 
 

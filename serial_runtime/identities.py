@@ -131,20 +131,25 @@ def import_from(path: Path, *, replace: bool) -> tuple[list[str], list[str]]:
     """
     import json
     import zipfile
+    import zlib
 
     secrets: dict[str, str] = {}
     try:
         with zipfile.ZipFile(path) as archive:
             members = {entry.filename: entry for entry in archive.infolist()}
-            if any(entry.file_size > _MOST_BYTES for entry in members.values()):
+            usual = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+            if any(
+                entry.file_size > _MOST_BYTES or entry.compress_type not in usual
+                for entry in members.values()
+            ):
                 raise ConfigError(f"{path}: it holds more than secrets")
             for name, entry in members.items():
                 if name.endswith(".secret"):
-                    text = archive.read(entry).decode("ascii", "replace")
+                    text = archive.read(entry).decode("ascii")
                     place = f"{path}: {name[:80]}"
                     secrets[name[:-7]] = _secret_in(text, check_id(name[:-7]), place)
             listed = json.loads(archive.read(_ROWS)) if _ROWS in members else []
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise ConfigError(f"{path}: not an export of identities: {error}") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -182,7 +187,7 @@ def _read_rows() -> dict[str, Row]:
         return {}
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: damaged: {error}; delete it, the secrets stay") from error
 
 

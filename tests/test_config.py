@@ -119,6 +119,9 @@ def test_every_key_can_be_left_out() -> None:
         ("[policy]\ntcp = 'admin'", ["policy.tcp", '"view", "operate" or "program"']),
         ("[policy]\ntcp = ['view']", ["policy.tcp", '"view", "operate" or "program"']),
         ("[serial", ["TOML"]),
+        ("a = " + "[" * 10_000, ["TOML"]),
+        ("[rt]\ncpu = " + "9" * 5000, ["TOML", "digits"]),
+        ("[rt]\ncpu = 0x" + "f" * 5000, ["rt.cpu", "digits"]),
     ],
 )
 def test_a_refusal_names_the_key_and_what_is_accepted(text: str, named: list[str]) -> None:

@@ -156,6 +156,35 @@ def test_an_export_of_the_ide_without_rows_and_one_that_is_not(folder: Path) -> 
     assert [row[0] for row in identities.rows()] == ["press-1"]
 
 
+@pytest.mark.parametrize(
+    ("compression", "content", "flip"),
+    [
+        (zipfile.ZIP_LZMA, f"press-1:{SECRET}", 0),
+        (zipfile.ZIP_DEFLATED, f"press-1:{SECRET}", 45),
+        (zipfile.ZIP_STORED, f"press-1:{SECRET}\xe9", 0),
+    ],
+    ids=["another compression", "damaged", "no ASCII"],
+)
+def test_an_export_that_cannot_be_read(
+    folder: Path, compression: int, content: str, flip: int
+) -> None:
+    path = folder / "export.zip"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("press-1.secret", content)
+    data = bytearray(path.read_bytes())
+    data[flip] ^= 0xFF if flip else 0
+    path.write_bytes(data)
+    with pytest.raises(ConfigError, match=r"export\.zip: "):
+        identities.import_from(path, replace=True)
+    assert list(folder.glob("*.secret")) == []
+
+
+def test_a_list_of_the_ide_that_is_too_deep(folder: Path) -> None:
+    (folder / "management.json").write_text("[" * 100_000)
+    with pytest.raises(ConfigError, match=r"management\.json: damaged"):
+        identities.rows()
+
+
 def test_nothing_to_export(folder: Path) -> None:
     with pytest.raises(ConfigError, match="nothing to export"):
         identities.export_to(folder / "all.zip")

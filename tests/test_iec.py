@@ -199,6 +199,12 @@ def test_unpack_refuses_a_time_outside_its_form(pair: tuple[int, int]) -> None:
         iec.unpack(IecType.TIME, struct.pack("<qq", *pair))
 
 
+def test_unpack_refuses_a_string_longer_than_there_are() -> None:
+    assert iec.unpack(IecType.STRING, b"\xfe" + bytes(254))[1] == 255
+    with pytest.raises(ProtocolError, match="too long"):
+        iec.unpack(IecType.STRING, b"\xff" + bytes(255))
+
+
 def test_the_largest_real_can_be_shown() -> None:
     assert iec.format(IecType.REAL, FLT_MAX) == "3.4028235E+38"
     assert iec.format(IecType.REAL, -FLT_MAX) == "-3.4028235E+38"

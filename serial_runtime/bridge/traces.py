@@ -32,6 +32,7 @@ from serial_runtime.bridge.stock_trace import Orders, StockTrace
 from serial_runtime.errors import (
     CallRefused,
     LinkError,
+    ProtocolError,
     SerialRuntimeError,
     TraceError,
 )
@@ -228,6 +229,10 @@ class Traces:
         if unknown:
             reference = Reference()
             self._line.call(lambda client: client.board.GetTypes(table, unknown, reference))
+            if len(reference.value) != len(unknown):
+                raise ProtocolError(
+                    f"the board told {len(reference.value)} types of {len(unknown)} variables"
+                )
             types = {**types, **dict(zip(unknown, reference.value, strict=True))}
         if table != self._table:  # another program: whoever traced the one before must ask anew
             with self._changed:

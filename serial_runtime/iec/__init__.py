@@ -113,8 +113,8 @@ def unpack(kind: int, data: bytes | memoryview, offset: int = 0) -> tuple[Value,
         return data[offset] != 0, end
     if kind == IecType.STRING:
         end += data[offset]
-        if end > len(data):
-            raise ProtocolError(f"a STRING of {data[offset]} characters is cut")
+        if end > len(data) or data[offset] > MAX_CAPACITY:
+            raise ProtocolError(f"a STRING of {data[offset]} characters is cut, or too long")
         return bytes(data[offset + 1 : end]).decode("latin-1"), end
     if kind in _TIMES:
         seconds, nanoseconds = struct.unpack_from("<qq", data, offset)

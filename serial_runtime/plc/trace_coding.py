@@ -108,7 +108,7 @@ class TraceCoding:
         if not packed.coding & COLUMNS:
             return _split(data, packed.records)
         size, rest = divmod(len(data), packed.records)
-        if rest or size < 8 or (packed.coding & FOLLOWS and len(before) != size):
+        if rest or size < sum(self._widths) or (packed.coding & FOLLOWS and len(before) != size):
             raise ProtocolError("a trace batch is cut")
         joined = self._summed(data, size, before if packed.coding & FOLLOWS else bytes(size))
         return [joined[at : at + size] for at in range(0, len(joined), size)]

@@ -464,15 +464,21 @@ class ClientSession:
         if self.opened:
             return True
         status = reply.status & envelope.STATUS
-        if status == envelope.DONE:
-            self.hello = envelope.decode_hello_reply(reply.payload)
-            self._boot_id = reply.boot_id
-            self.opened = True
-            self.sessions += 1
-            self._next = 1 if self._next > _LAST_NUMBER else self._next
-        elif status == envelope.REFUSED:
-            for request in self.waiting:
-                self.give_up(request, decode_refusal(reply.payload))
+        error: SerialRuntimeError
+        try:
+            if status == envelope.DONE:
+                self.hello = envelope.decode_hello_reply(reply.payload)
+                self._boot_id = reply.boot_id
+                self.opened = True
+                self.sessions += 1
+                self._next = 1 if self._next > _LAST_NUMBER else self._next
+            if status != envelope.REFUSED:
+                return True
+            error = decode_refusal(reply.payload)
+        except ProtocolError as problem:
+            error = problem
+        for request in self.waiting:
+            self.give_up(request, error)
         return True
 
 

@@ -28,6 +28,7 @@ from serial_runtime.errors import ProtocolError
 
 SERVICE = 2  # of the envelope itself, and of our own calls inside it
 OVERHEAD = 24
+LEAST_FRAME = 256  # body that every board takes
 
 CALL = 0x01020000
 ONEWAY = 0x01020001
@@ -84,7 +85,7 @@ class Hello(NamedTuple):
     version: int  # of the envelope: 1
     window: int  # requests it accepts in flight
     window_bytes: int  # and their bytes, frames included
-    max_frame: int  # longest frame body
+    max_frame: int  # longest frame body, at least LEAST_FRAME
 
 
 _HELLO_CALL = Struct("<HH")
@@ -151,7 +152,13 @@ def encode_hello_reply(hello: Hello) -> bytes:
 
 
 def decode_hello_reply(payload: bytes) -> Hello:
-    """The outputs of HELLO; what a later version appends is passed over."""
+    """The outputs of HELLO; what a later version appends is passed over. ProtocolError."""
     if len(payload) < _HELLO_REPLY.size:
         raise ProtocolError(f"a hello of {len(payload)} bytes, the least is {_HELLO_REPLY.size}")
-    return Hello(*_HELLO_REPLY.unpack_from(payload))
+    hello = Hello(*_HELLO_REPLY.unpack_from(payload))
+    if hello.window == 0 or hello.max_frame < LEAST_FRAME:
+        raise ProtocolError(
+            f"the board takes {hello.window} requests of up to {hello.max_frame} bytes; "
+            f"no call can be made with less than one of {LEAST_FRAME}"
+        )
+    return hello

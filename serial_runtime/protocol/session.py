@@ -165,14 +165,15 @@ class ServerSessions:
         with self._lock:
             if request.service == envelope.SERVICE and request.method == envelope.HELLO:
                 return [self._hello(request, max_frame, window)]
+            if request.service == envelope.SERVICE and request.method == envelope.BYE:
+                if self.knows(request):
+                    self._forget(request.session)
+                return []
             if request.boot_id != self.boot_id:
                 return [self._status(request, envelope.OTHER_BOOT)]
             session = self._sessions.get(request.session)
             if session is None:
                 return [self._status(request, envelope.UNKNOWN_SESSION)]
-            if request.service == envelope.SERVICE and request.method == envelope.BYE:
-                self._forget(request.session)
-                return []
             self._sessions.move_to_end(request.session)
             return self._request(session, request)
 

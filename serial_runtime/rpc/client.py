@@ -39,7 +39,7 @@ from serial_runtime.rpc.board.common import (
     Variable,
 )
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
-from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus
+from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus, Status
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.image_cache import ImageCache
 from serial_runtime.rpc.link import Link
@@ -67,6 +67,7 @@ __all__ = [
 
 T = TypeVar("T")
 _STATUS = struct.Struct("<i4II")  # state, messages per level, return value
+_STATES = frozenset(Status)
 _UNSUPPORTED = 2  # as a return value of service 1
 
 
@@ -246,7 +247,7 @@ class Client:
             raise ProtocolError(f"GetPLCstatus answered with {len(outputs)} bytes")
         state, *counts, value = _STATUS.unpack(outputs)
         _check("GetPLCstatus", value)
-        return PlcStatus(state, counts)
+        return PlcStatus(_known(state), counts)
 
     def plc_id(self) -> str:
         """The board's name; "" when it does not tell."""
@@ -287,6 +288,7 @@ class Client:
         status = Reference()
         self._board.GetBoardStatus(status)
         found: BoardStatus = status.value
+        _known(found.plc)
         return found
 
     def program(self) -> ProgramInfo:
@@ -402,6 +404,8 @@ class Client:
         found = self._table
         if not indices.value or table.value != found.id:
             return []  # the program was replaced meanwhile, and its forces went with it
+        if max(indices.value) >= len(found.rows):
+            raise ProtocolError(f"the board forces variables beyond its {len(found.rows)}")
         return [found.rows[index].path for index in indices.value]
 
     def _known_table(self) -> _Table:
@@ -514,3 +518,12 @@ def _check(method: str, value: int) -> None:
     """Raise for a return value of a stock server that tells of an error."""
     if value:
         raise CallRefused(f"{method} was refused (error {value}); the runtime's log may tell why")
+
+
+def _known(state: int) -> int:
+    """A state of the PLC. ProtocolError for one that does not exist."""
+    if state not in _STATES:
+        raise ProtocolError(
+            f"the board tells {state} as the state of the PLC, which does not exist"
+        )
+    return state

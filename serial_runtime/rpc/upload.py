@@ -157,7 +157,7 @@ class Upload:
         reference, held = Reference(), Reference()
         self._board.OpenUpload(plan, reference, held)
         offset = reference.value
-        if _md5(stream[:offset]).digest() != held.value:
+        if offset > len(stream) or _md5(stream[:offset]).digest() != held.value:
             offset = 0  # the end of it went with a power cut
         if offset:
             if not self._sent:

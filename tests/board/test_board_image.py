@@ -59,6 +59,7 @@ REFUSED = {
     'LOCATION="%QD1"': "a INT does not fit %QD1",
     'LOCATION="%QX1.1"': "a INT does not fit",
     'LOCATION="%QW512"': "beyond the process image of 1024 bytes",
+    "WILD_LOCATION": "the location of variable X is not inside the image",
     "LOCATED_TEXT": "a STRING does not fit %QB0",
     "NO_DIRECTION": "variable X has a direction without a location or the reverse",
     "NO_LOCATION": "variable X has a direction without a location or the reverse",

@@ -213,6 +213,14 @@ def test_a_damaged_batch_is_refused(batch: Packed) -> None:
         TraceCoding([IecType.BOOL]).unpack(batch, b"")
 
 
+def test_records_shorter_than_the_values_they_should_hold_are_refused() -> None:
+    good = TraceCoding([IecType.BOOL], 1 << ZLIB).pack(
+        [record(tick, b"\1") for tick in range(50)], b"", BIG
+    )
+    with pytest.raises(ProtocolError, match="trace batch"):
+        TraceCoding([IecType.DINT]).unpack(good, b"")
+
+
 def test_without_zstandard_there_is_zlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zstandard", None)
     monkeypatch.setattr(trace_coding, "supported", supported.__wrapped__)

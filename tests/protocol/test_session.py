@@ -593,3 +593,32 @@ class TestPlain:
         plain.link_lost(1.0)
         with pytest.raises(errors.OutcomeUnknown):
             request.result()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        envelope.encode_hello_reply(envelope.Hello(1, 0, 16384, 4200)),
+        envelope.encode_hello_reply(envelope.Hello(1, 16, 16384, 32)),
+    ],
+    ids=["cut", "no window", "no room"],
+)
+def test_a_hello_that_leaves_nothing_to_do_ends_the_calls(payload: bytes) -> None:
+    client = ClientSession(Line(None, 0.25), lambda: 7)
+    request = client.submit(1, 1, b"")
+    client.send(10.0)
+    reply = encode(envelope.REPLY, 0, 7, BOOT, envelope.SERVICE, envelope.HELLO, 0, payload)
+    client.receive(reply, 10.1)
+    assert not client.opened
+    with pytest.raises(errors.ProtocolError, match="hello|no call can be made"):
+        request.result()
+
+
+@pytest.mark.parametrize(("session", "boot"), [(8, BOOT), (7, BOOT + 1)])
+def test_a_goodbye_of_nobody_is_not_answered(
+    server: ServerSessions, session: int, boot: int
+) -> None:
+    bye = Envelope(envelope.ONEWAY, 1, session, boot, envelope.SERVICE, envelope.BYE, 0, b"")
+    assert server.receive(bye, MAX_FRAME) == []
+    assert server.count == 1

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What other runtimes exit, crash or go deaf on: here the next good call is served."""
+"""Bad input and the server: nothing of it is executed, the log says why, and others are served.
+
+The table of bad inputs over every way in is in ``tests/uris``.
+"""
 
 from __future__ import annotations
 
-import random
 import socket
 import struct
 import threading
@@ -23,7 +25,7 @@ from serial_runtime.transport.loop import LoopTransport
 from serial_runtime.transport.tcp import TcpListener, open_tcp
 
 STATUS = bytes.fromhex("278a0800dadf0004010101000000")
-QUIET_S = 0.3
+QUIET_S = 0.15
 
 
 def message(
@@ -61,15 +63,6 @@ def end(bench: Any) -> LoopTransport:
     return bench.open()  # type: ignore[no-any-return]
 
 
-# A line: errors are skipped.
-
-
-def test_random_bytes(end: LoopTransport) -> None:
-    end.write(random.Random(1).randbytes(3000))
-    assert end.read(QUIET_S) == b""  # the line is quiet; now frames are trusted again
-    serves(end)
-
-
 @pytest.mark.parametrize("at", range(14))
 def test_a_flipped_byte(end: LoopTransport, plc: Any, at: int) -> None:
     end.damage.flip(at, 0x10)
@@ -85,11 +78,6 @@ def test_a_dropped_byte(end: LoopTransport, plc: Any, at: int) -> None:
     end.write(encode_frame(message(Ide.STARTPLC_ID)))
     assert end.read(QUIET_S) == b""
     assert plc.calls == []
-    serves(end)
-
-
-def test_empty_body(end: LoopTransport) -> None:
-    end.write(encode_frame(b""))
     serves(end)
 
 
@@ -112,68 +100,23 @@ def test_a_oneway_call_is_executed_without_a_reply(end: LoopTransport, plc: Any)
     assert plc.calls == ["start"]
 
 
-@pytest.mark.parametrize(("service", "method"), [(1, 0), (1, 15), (1, 255), (3, 4), (0, 1)])
-def test_unknown_method_or_service(end: LoopTransport, plc: Any, service: int, method: int) -> None:
-    end.write(encode_frame(message(method, service=service)))
-    assert answer(end) == message(method, struct.pack("<I", 2), service=service, kind=2)
+def test_an_unknown_method_is_logged(end: LoopTransport, plc: Any) -> None:
+    end.write(encode_frame(message(255)))
+    assert answer(end) == message(255, struct.pack("<I", 2), kind=2)
     assert "what is not there" in plc.logged[-1]
-    serves(end)
 
 
-# Outputs a client decodes, then the return value.
-SHAPES = {
-    Ide.APPENDCHUNKTOBLOB_ID: bytes(4),
-    Ide.GETLOGMESSAGE_ID: bytes(16),
-    Ide.GETTRACEVARIABLES_ID: bytes.fromhex("0300000000000000"),
-    Ide.MATCHMD5_ID: b"\0",
-    Ide.NEWPLC_ID: b"\0",
-    Ide.SEEDBLOB_ID: bytes(4),
-    Ide.SETTRACEVARIABLESLIST_ID: bytes.fromhex("fcffffff"),
-}
-
-
-@pytest.mark.parametrize("method", SHAPES)
-@pytest.mark.parametrize(
-    "arguments", [b"", b"\1", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7fabc"], ids=repr
-)
-def test_missing_arguments_and_huge_lengths(
-    end: LoopTransport, plc: Any, method: int, arguments: bytes
-) -> None:
-    if method in (Ide.GETTRACEVARIABLES_ID, Ide.GETLOGMESSAGE_ID):
-        arguments = arguments[:3]  # more would be enough
-    end.write(encode_frame(message(method, arguments)))
-    reply = answer(end)
-    assert reply == message(method, SHAPES[method] + struct.pack("<I", 22), kind=2)
+def test_wrong_arguments_are_logged(end: LoopTransport, plc: Any) -> None:
+    end.write(encode_frame(message(Ide.SEEDBLOB_ID, b"\1")))
+    assert answer(end)[8:] == bytes(4) + struct.pack("<I", 22)
     assert "wrong arguments" in plc.logged[-1]
     assert plc.calls == []
-    serves(end)
 
 
-def test_text_that_is_no_utf8(end: LoopTransport, plc: Any) -> None:
-    end.write(encode_frame(message(Ide.MATCHMD5_ID, b"\2\0\0\0\xff\xfe")))
-    assert answer(end)[8:] == b"\0" + struct.pack("<I", 22)
-    serves(end)
-
-
-@pytest.mark.parametrize(
-    ("method", "arguments", "outputs"),
-    [
-        (Ide.STARTPLC_ID, b"", bytes.fromhex("01000000")),
-        (Ide.STOPPLC_ID, b"", bytes.fromhex("0000000000")),
-        (Ide.APPENDCHUNKTOBLOB_ID, bytes(8), bytes(8)),
-        (Ide.GETTRACEVARIABLES_ID, b"\7\0\0\0", bytes.fromhex("030000000000000000000000")),
-        (Ide.GETLOGMESSAGE_ID, b"\1\xff\0\0\0", bytes(16) + b"\2\0\0\0"),
-        (Ide.NEWPLC_ID, bytes(12), bytes.fromhex("0000000000")),
-        (Ide.GETPLCID_ID, b"", bytes(8) + b"\2\0\0\0"),
-        (Ide.SETTRACEVARIABLESLIST_ID, bytes(4), bytes.fromhex("fbffffff00000000")),
-    ],
-)
-def test_refusals_are_those_of_the_interop_document(
-    end: LoopTransport, method: int, arguments: bytes, outputs: bytes
-) -> None:
-    end.write(encode_frame(message(method, arguments)))
-    assert answer(end) == message(method, outputs, kind=2)
-    serves(end)
+def test_the_identity_is_withheld(end: LoopTransport) -> None:
+    """By a value that keeps the connection of an IDE, and the secret it has."""
+    end.write(encode_frame(message(Ide.GETPLCID_ID)))
+    assert answer(end)[8:] == bytes(8) + b"\2\0\0\0"
 
 
 def test_start_and_stop_twice(end: LoopTransport, plc: Any) -> None:
@@ -189,12 +132,6 @@ def test_start_and_stop_twice(end: LoopTransport, plc: Any) -> None:
     serves(end)
 
 
-def test_a_bad_trace_index(end: LoopTransport, plc: Any) -> None:
-    orders = struct.pack("<III", 1, 4000, 0)
-    end.write(encode_frame(message(Ide.SETTRACEVARIABLESLIST_ID, orders)))
-    assert answer(end)[8:] == struct.pack("<iI", -4, 0)
-
-
 def test_an_error_that_should_not_be(end: LoopTransport, plc: Any, client: Client) -> None:
     def bug() -> None:
         raise ZeroDivisionError("oops")
@@ -208,19 +145,7 @@ def test_an_error_that_should_not_be(end: LoopTransport, plc: Any, client: Clien
     serves(end)
 
 
-def test_envelopes_that_are_damaged_or_of_nobody(end: LoopTransport, plc: Any) -> None:
-    end.write(encode_frame(message(4, bytes(16), service=2)))
-    end.write(encode_frame(message(0, b"", service=2)))
-    serves(end)
-
-
-def test_a_client_that_vanishes(bench: Any, end: LoopTransport) -> None:
-    end.write(STATUS[:9])
-    end.close()
-    serves(bench.open())
-
-
-# TCP: no noise there, so an error ends that connection only.
+# TCP: many connections.
 
 
 @pytest.fixture
@@ -238,47 +163,6 @@ def dial(listener: TcpListener) -> socket.socket:
 def ask(connection: socket.socket) -> bytes:
     connection.sendall(STATUS)
     return connection.recv(100)
-
-
-def test_a_wrong_frame_closes_that_connection_only(listener: TcpListener) -> None:
-    with dial(listener) as bad, dial(listener) as good:
-        bad.sendall(bytes([STATUS[0] ^ 1]) + STATUS[1:])
-        assert bad.recv(100) == b""
-        assert len(ask(good)) == 38
-
-
-def test_a_bad_body_crc(listener: TcpListener) -> None:
-    with dial(listener) as bad, dial(listener) as good:
-        bad.sendall(STATUS[:-1] + b"\1")
-        assert bad.recv(100) == b""
-        assert len(ask(good)) == 38
-
-
-def test_64_kib_message(listener: TcpListener, plc: Any) -> None:
-    with dial(listener) as connection:
-        plc.seed_blob("x", b"")
-        data = bytes(65535 - 16)
-        arguments = struct.pack("<I", len(data)) + data + bytes(4)
-        connection.sendall(encode_frame(message(Ide.APPENDCHUNKTOBLOB_ID, arguments)))
-        assert connection.recv(100)[6 + 8 :] == bytes(8)  # refused: an unknown blob
-        assert len(ask(connection)) == 38
-
-
-def test_50_clients_at_once(listener: TcpListener) -> None:
-    found: list[int] = []
-
-    def one() -> None:
-        with dial(listener) as connection:
-            started.wait(10)
-            found.extend(len(ask(connection)) for _ in range(20))
-
-    started = threading.Barrier(50)
-    threads = [threading.Thread(target=one) for _ in range(50)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert found == [38] * 1000
 
 
 def test_more_connections_than_there_may_be(

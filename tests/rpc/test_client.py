@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from serial_runtime.errors import StateError, VariableError, WorkerBusy
+from serial_runtime.errors import ProtocolError, StateError, VariableError, WorkerBusy
 from serial_runtime.rpc.ide.common import Status
 
 IMAGE = bytes(range(256)) * 90
@@ -90,6 +90,19 @@ def test_forces(client: Any, plc: Any) -> None:
     assert plc.forces == {2: b"\2\0\0\0"}
     client.unforce()
     assert plc.forces == {}
+
+
+def test_a_board_in_a_state_that_does_not_exist(client: Any, plc: Any) -> None:
+    plc.state = 77
+    for ask in (client.status, client.board_status):
+        with pytest.raises(ProtocolError, match="tells 77 as the state"):
+            ask()
+
+
+def test_a_board_that_forces_what_it_does_not_have(client: Any, plc: Any) -> None:
+    plc.forced = lambda: (plc.table(), [0, len(plc.names)])
+    with pytest.raises(ProtocolError, match="beyond its 300"):
+        client.forced()
 
 
 def test_log_from_the_newest_back_to_the_first_wanted(client: Any, plc: Any) -> None:

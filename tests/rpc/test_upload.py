@@ -223,6 +223,19 @@ def test_two_extra_files_with_one_content(client: Any, plc: Any) -> None:
     assert plc.extra == {"a": b"same", "b": b"same", "c": BASE}
 
 
+def test_a_board_that_holds_more_than_there_is_gets_all_of_it(client: Any, plc: Any) -> None:
+    opened = plc.open_upload
+
+    def more(owner: Any, plan: Any) -> tuple[int, bytes]:
+        opened(owner, plan)
+        return 1000, hashlib.md5(b"").digest()
+
+    plc.open_upload = more
+    client.download(b"program", extra_files=[("empty", b"")])
+    assert plc.image == b"program"
+    assert plc.extra == {"empty": b""}
+
+
 def test_the_chunk_is_asked_for_again_each_time(
     client: Any, plc: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

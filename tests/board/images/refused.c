@@ -91,6 +91,8 @@ static const sr_variable variables[] = {
     ROW("X", 0, SR_TYPE_DINT, N, SR_LOCAL, 4),
 #elif defined(LOCATION)
     ROW("X", LOCATION, SR_TYPE_INT, &all.word.value, &all.word.flags, SR_OUTPUT, 0),
+#elif defined(WILD_LOCATION)
+    ROW("X", (const char *)8, SR_TYPE_INT, &all.word.value, &all.word.flags, SR_OUTPUT, 0),
 #elif defined(LOCATED_TEXT)
     ROW("X", "%QB0", SR_TYPE_STRING, &all.text.value, &all.text.flags, SR_OUTPUT, 10),
 #elif defined(NO_DIRECTION)

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* The program table of an image in memory. Arguments: how many inputs, the seed.
+ *
+ * An input is the image's memory. A word there whose upper half is DATA or CODE is a pointer: its
+ * lower half is an offset, maybe beyond the end. Linked with --wrap=dlsym. */
+#include "image_parts.h"
+
+#include "guided.h"
+
+#include <errno.h>
+#include <link.h>
+
+#include "../../board/c/harness.h"
+
+#define DATA UINT64_C(0x5eed0000)
+#define CODE UINT64_C(0x5eed0001)
+#define CODE_BYTES 64u
+
+_Static_assert(sizeof(void *) == 8, "the upper half of a word tells what it points to");
+
+static char *memory;
+static char code[CODE_BYTES];
+
+void *__wrap_dlsym(void *handle, const char *name);
+
+void *__wrap_dlsym(void *handle, const char *name)
+{
+    (void)handle;
+    (void)name;
+    return memory;
+}
+
+static void relocate(size_t size)
+{
+    for (size_t at = 0; at + 8 <= size; at += 8) {
+        uint64_t word;
+        memcpy(&word, memory + at, 8);
+        const uint64_t kind = word >> 32;
+        if (kind != DATA && kind != CODE)
+            continue;
+        word = (uint64_t)(uintptr_t)(kind == DATA ? memory : code) + (uint32_t)word;
+        memcpy(memory + at, &word, 8);
+    }
+}
+
+/* What the cycle relies on: that all it will touch can be touched. */
+static void use(const struct image *image)
+{
+    volatile uint64_t sum = 0;
+    const struct sr_plc_table *table = image_table(image);
+    sum += strlen(table->name) + strlen(table->build_id);
+    for (uint32_t i = 0; i < table->task_count; i++)
+        sum += strlen(image_task(image, i)->name) + image_task(image, i)->interval_ns;
+    for (uint32_t i = 0; i < table->variable_count; i++) {
+        const struct sr_variable *row = &image_variables(image)[i];
+        sum += strlen(row->path) + *(uint8_t *)row->address + *row->flags;
+    }
+    CHECK(image_inputs(image).count + image_outputs(image).count <= table->variable_count);
+}
+
+static void check(const uint8_t *data, size_t size)
+{
+    char why[256] = "";
+    memory = malloc(size);
+    CHECK(memory != NULL || size == 0);
+    if (size > 0)
+        memcpy(memory, data, size);
+    relocate(size);
+    struct image image = {
+        .segments = {{.start = memory, .size = size, .access = PF_R | PF_W},
+                     {.start = code, .size = CODE_BYTES, .access = PF_R | PF_X}},
+        .segment_count = 2,
+    };
+    const int error = image_check(&image, why, sizeof why);
+    CHECK(error == 0 || (error == -ENOEXEC && why[0] != '\0'));
+    if (error == 0)
+        use(&image);
+    free(image.located);
+    free(image.own_rows);
+    free(memory);
+}
+
+static void *at(uint64_t kind, size_t offset)
+{
+    return (void *)(uintptr_t)(kind << 32 | offset);
+}
+
+/* A good image of one task and four variables, with rows of a length that is ours or longer. */
+static void add(size_t longer)
+{
+    struct good {
+        struct sr_plc_table table;
+        struct sr_task task;
+        char texts[64];
+        uint8_t flags[8];
+        uint64_t values[8];
+    } *good;
+    const size_t row_size = sizeof(struct sr_variable) + longer;
+    uint8_t *bytes = guided_add(sizeof *good + 4 * row_size);
+    good = (void *)bytes;
+    strcpy(good->texts, "name");
+    strcpy(good->texts + 8, "A.B");
+    strcpy(good->texts + 16, "%IX0.0");
+    strcpy(good->texts + 24, "%QW2");
+    strcpy(good->texts + 32, "C");
+    strcpy(good->texts + 40, "D");
+    const size_t texts = offsetof(struct good, texts);
+    good->table = (struct sr_plc_table){
+        .magic = SR_ABI_MAGIC,
+        .abi_version = SR_ABI_VERSION,
+        .table_size = sizeof good->table,
+        .variable_size = (uint32_t)row_size,
+        .task_size = sizeof good->task,
+        .name = at(DATA, texts),
+        .build_id = at(DATA, texts),
+        .variables = at(DATA, sizeof *good),
+        .variable_count = 4,
+        .tasks = at(DATA, offsetof(struct good, task)),
+        .task_count = 1,
+    };
+    uint64_t pointer = CODE << 32;
+    memcpy(&good->table.init, &pointer, 8);
+    pointer += 8;
+    good->task = (struct sr_task){.name = at(DATA, texts), .interval_ns = 1000000};
+    memcpy(&good->task.run, &pointer, 8);
+    static const struct {
+        uint8_t path, location, type, direction, capacity;
+    } rows[] = {{8, 16, SR_TYPE_BOOL, SR_INPUT, 0},
+                {32, 24, SR_TYPE_INT, SR_OUTPUT, 0},
+                {40, 0, SR_TYPE_STRING, SR_LOCAL, 20},
+                {0, 0, SR_TYPE_LREAL, SR_LOCAL, 0}};
+    for (size_t i = 0; i < 4; i++) {
+        const struct sr_variable row = {
+            .path = at(DATA, texts + rows[i].path),
+            .location = rows[i].location != 0 ? at(DATA, texts + rows[i].location) : NULL,
+            .address = at(DATA, offsetof(struct good, values) + 8 * i),
+            .flags = at(DATA, offsetof(struct good, flags) + i),
+            .type = rows[i].type,
+            .direction = rows[i].direction,
+            .capacity = rows[i].capacity,
+        };
+        memcpy(bytes + sizeof *good + i * row_size, &row, sizeof row);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    CHECK_EQ(argc, 3);
+    add(0);
+    add(8);
+    guided_run(check, (uint32_t)strtoul(argv[1], NULL, 10), (uint32_t)strtoul(argv[2], NULL, 10));
+    return 0;
+}
