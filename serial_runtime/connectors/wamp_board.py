@@ -79,7 +79,8 @@ class WampListener:
         self._secret = secret
         self._tunnels = TunnelListener(self.name, "wamp")
         self._channels: dict[str, AsyncTunnel] = {}
-        self._clients: dict[str, Client] = {}  # of the IDE's procedures, by caller
+        # Of the IDE's procedures, by session and ID of the caller, the one used last at the end.
+        self._clients: dict[tuple[int, str], Client] = {}
         self._clients_lock = threading.Lock()
         self._native = ThreadPoolExecutor(_NATIVE_THREADS, "wamp-call")
         self._calls = 0  # of the IDE's procedures under way
@@ -243,7 +244,7 @@ class WampListener:
             self._calls += 1
             try:
                 return await event_loop().run_in_executor(
-                    self._native, self._call, _who(details), name, arguments
+                    self._native, self._call, details.caller or 0, _who(details), name, arguments
                 )
             except ProtocolError as error:
                 raise ApplicationError(_INVALID, str(error)) from error
@@ -256,17 +257,19 @@ class WampListener:
 
     # What follows runs on threads of its own, for calls wait.
 
-    def _call(self, caller: str, name: str, arguments: tuple[Any, ...]) -> Any:
-        return call_natively(self._client(caller), name, arguments, partial(self._log, _WARNING))
+    def _call(self, session: int, caller: str, name: str, arguments: tuple[Any, ...]) -> Any:
+        client = self._client(session, caller)
+        return call_natively(client, name, arguments, partial(self._log, _WARNING))
 
-    def _client(self, caller: str) -> Client:
-        """In the name of a caller; its uploads are its own."""
+    def _client(self, session: int, caller: str) -> Client:
+        """For one session of a caller: IDEs are all nobody, and each has its own uploads."""
         with self._clients_lock:
-            client = self._clients.get(caller)
+            client = self._clients.pop((session, caller), None)
             if client is None:
                 while len(self._clients) >= _NATIVE_CLIENTS:
                     self._clients.pop(next(iter(self._clients))).close()
-                client = self._clients[caller] = Client(lambda: self._link(caller))
+                client = Client(lambda: self._link(caller))
+            self._clients[session, caller] = client
             return client
 
     def _link(self, caller: str) -> Transport:

@@ -158,6 +158,17 @@ BAD: tuple[tuple[str, tuple[Any, ...], str], ...] = (
 )
 
 
+def test_two_ides_are_told_apart_though_both_are_nobody(call: Call, router, board: str) -> None:
+    program = upload(call, b"the first one's", b"program")
+    other, end = caller(board.replace(router.secure, router.plain))
+    try:
+        assert other("PurgeBlobs") is None
+        assert other("AppendChunkToBlob", b"!", program) is None
+    finally:
+        end()
+    assert len(call("AppendChunkToBlob", b"!", program)) == 16
+
+
 def test_bad_input(call: Call) -> None:
     for name, arguments, says in BAD:
         with pytest.raises(ApplicationError, match=f"(?i){says}"):

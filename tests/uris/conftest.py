@@ -11,10 +11,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ways import WAYS, Way  # noqa: E402
+from ways import AT_A_ROUTER, WAYS, Way  # noqa: E402
 
 
-@pytest.fixture(scope="session", params=WAYS)
+@pytest.fixture(scope="session", params=[*WAYS, *AT_A_ROUTER])
 def way(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
-    with WAYS[request.param](tmp_path_factory.mktemp("way")) as way:
+    folder = tmp_path_factory.mktemp("way")
+    if request.param in WAYS:
+        running = WAYS[request.param](folder)
+    else:
+        running = AT_A_ROUTER[request.param](folder, request.getfixturevalue("the_router"))
+    with running as way:
         yield way

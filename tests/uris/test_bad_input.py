@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import pytest
-from ways import WAYS, Way
+from ways import AT_A_ROUTER, WAYS, Way
 
 from serial_runtime.errors import LinkClosed
 from serial_runtime.protocol import envelope
@@ -22,10 +22,9 @@ from serial_runtime.protocol.frame import FrameDecoder, encode_frame
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 
 # What leads to the server of ERPC://host in another way is the same here.
-SAME = {"host:port", "socket://host"}
-pytestmark = pytest.mark.parametrize(
-    "way", [name for name in WAYS if name not in SAME], indirect=True, scope="session"
-)
+SAME = {"host:port", "socket://host", "LOCAL://"}
+OTHERS = [name for name in (*WAYS, *AT_A_ROUTER) if name not in SAME]
+pytestmark = pytest.mark.parametrize("way", OTHERS, indirect=True, scope="session")
 
 LONG_S = 10.0
 CLIENTS = 50

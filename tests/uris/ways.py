@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: MIT
 """Every way in, with real processes: what a URI needs to be running, and the URI.
 
-A new one is a function that yields a `Way` while its board runs, and a line of `WAYS`.
+A new one is a function that yields a `Way` while its board runs, and a line of `WAYS`, or of
+`AT_A_ROUTER` if it leads through the WAMP router that all tests share.
 """
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tls_peers import free_port
+from tls_peers import SECRETS, free_port, stunnel
+from wamp_router import WampRouter
 
+from serial_runtime.errors import LinkError
 from serial_runtime.identities import VARIABLE
 from serial_runtime.line import VirtualCable
-from serial_runtime.plc.identity import load_all
+from serial_runtime.plc.identity import load_all, load_or_create
 from serial_runtime.rpc.client import Client, connect
 from serial_runtime.transport import Transport
 from serial_runtime.transport import connect as open_transport
@@ -35,6 +38,7 @@ class Way(NamedTuple):
     uri: str
     forgives: bool = False  # a line: what is no frame is skipped; else the connection is closed
     parallel: bool = True  # more than one connection at a time
+    stays: bool = True  # the board outlives its client
 
     def connect(self) -> Client:
         """A client."""
@@ -116,9 +120,8 @@ def tls(folder: Path) -> Iterator[Way]:
 
 
 @contextmanager
-def stunnel(folder: Path) -> Iterator[Way]:
-    if shutil.which("stunnel") is None:
-        pytest.skip("stunnel is not installed (Debian: stunnel4)")
+def tls_by_stunnel(folder: Path) -> Iterator[Way]:
+    need_stunnel()
     board, profile = folder / "plc", folder / "board.toml"
     listen = f'[tls]\nlisten = "127.0.0.1:{free_port()}"\nby = "stunnel"\n'
     profile.write_text(f'{listen}[store]\ndir = "{board}"\n')
@@ -129,12 +132,91 @@ def stunnel(folder: Path) -> Iterator[Way]:
         yield Way(uri)
 
 
-WAYS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Way]]] = {
+@contextmanager
+def pyro(folder: Path) -> Iterator[Way]:
+    with process("serve", "--pyro", "127.0.0.1:0", "--dir", str(folder)) as uri:
+        yield Way(uri)
+
+
+@contextmanager
+def pyros(folder: Path) -> Iterator[Way]:
+    """As documented: an stunnel before the daemon."""
+    need_stunnel()
+    place = f"127.0.0.1:{free_port()}"
+    with pyro(folder / "plc") as way, known(SECRETS, folder / "psk"):
+        psk = "ciphers = PSK\nsslVersion = TLSv1.2"
+        service = f"accept = {place}\nconnect = {way.uri.removeprefix('PYRO://')}\n{psk}"
+        with stunnel(folder, service):
+            yield Way(f"PYROS://{place}#guest")
+
+
+@contextmanager
+def local(folder: Path) -> Iterator[Way]:
+    yield Way("LOCAL://", stays=False)
+
+
+@contextmanager
+def wamps(folder: Path, router: WampRouter) -> Iterator[Way]:
+    board = str(folder / "plc")
+    own = load_or_create(board, "press")
+    router.add(own.id, own.secret)
+    profile = folder / "board.toml"
+    at = f'[wamp]\nrouter = "{router.secure}"\nca = "{router.certificate}"\n'
+    profile.write_text(f'{at}[store]\ndir = "{board}"\n')
+    wait_for(router.is_up)
+    with (
+        process("serve", "--profile", str(profile)) as uri,
+        known(load_all(board), folder / "psk"),
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        environment.setenv("SSL_CERT_FILE", str(router.certificate))
+        wait_for(lambda: answers(uri))
+        yield Way(uri)
+
+
+@contextmanager
+def wamp(folder: Path, router: WampRouter) -> Iterator[Way]:
+    """The way of an IDE: anonymous, where the router lets those in."""
+    with wamps(folder, router) as way, known({}, folder / "nothing"):
+        yield Way(f"{router.plain}#{way.uri.rpartition('#')[2]}")
+
+
+def answers(uri: str) -> bool:
+    """Whether the board has joined already."""
+    try:
+        open_transport(uri).close()
+    except LinkError:
+        return False
+    return True
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(1500):
+        if condition():
+            return
+        pause.wait(0.01)
+    raise AssertionError("the condition did not come true within 15 s")
+
+
+def need_stunnel() -> None:
+    if shutil.which("stunnel") is None:
+        pytest.skip("stunnel is not installed (Debian: stunnel4)")
+
+
+WAYS: dict[str, Callable[[Path], AbstractContextManager[Way]]] = {
     "ERPC://host": tcp,
     "host:port": short,
     "socket://host": pyserial,
     "ERPC:///dev/tty": serial,
     "ERPC://bridge": bridge,
     "ERPCS://host#ID": tls,
-    "ERPCS://stunnel#ID": stunnel,
+    "ERPCS://stunnel#ID": tls_by_stunnel,
+    "PYRO://host": pyro,
+    "PYROS://host#ID": pyros,
+    "LOCAL://": local,
+}
+AT_A_ROUTER: dict[str, Callable[[Path, WampRouter], AbstractContextManager[Way]]] = {
+    "WAMP://router#realm#ID": wamp,
+    "WAMPS://router#realm#ID": wamps,
 }
