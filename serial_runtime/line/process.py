@@ -101,8 +101,8 @@ def run(options: argparse.Namespace) -> int:
     with VirtualCable(options.baud or None, options.dir, options.seed, options.follow) as cable:
         for direction, conditions in at_start.items():
             cable.set_conditions(direction, conditions)
-        print(cable.board_end, cable.host_end, "READY", sep="\n", flush=True)
         try:
+            print(cable.board_end, cable.host_end, "READY", sep="\n", flush=True)
             for line in sys.stdin:
                 if words := line.split():
                     print(answer(cable, words), flush=True)
