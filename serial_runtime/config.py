@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 LOWEST_BAUD, HIGHEST_BAUD = 300, 12_000_000  # which rates between exist, the transport knows
-_DEFAULT_TCP_PORT = 3000  # of ERPC://host, interop: URIs
+_DEFAULT_TCP_PORT = 3000  # of ERPC://host
 _DEFAULT_TLS_PORT = 4000  # of ERPCS://host
 
 
@@ -214,6 +214,8 @@ def parse_listen(text: str, default_port: int = _DEFAULT_TCP_PORT) -> ListenAddr
         raise ConfigError(f"{text!r}: expected HOST:PORT with a port of 0 to 65535")
     if not host and not colon:
         raise ConfigError("an empty address: expected HOST:PORT, for instance 127.0.0.1:3000")
+    if not colon and host.isdigit():
+        raise ConfigError(f"{text!r} is a port alone: expected HOST:PORT, as in 127.0.0.1:{host}")
     return ListenAddress(host, int(port))
 
 

@@ -185,15 +185,14 @@ class Listeners:
         from serial_runtime.transport.uri import WampEndpoint, parse
 
         wamp, folder = self._profile.wamp, self._profile.store.dir
+        wrong = f"wamp.router = {wamp.router!r}: expected WAMP[S]://host[:port][/path]#realm"
         uri = f"{wamp.router}#{board}"
         try:
             endpoint = parse(uri)
         except ConfigError as error:
-            raise ConfigError(f"wamp.router = {wamp.router!r}: {error}") from error
+            raise ConfigError(wrong) from error
         if not isinstance(endpoint, WampEndpoint):
-            raise ConfigError(
-                f"wamp.router = {wamp.router!r}: expected WAMP[S]://host[:port][/path]#realm"
-            )
+            raise ConfigError(wrong)
         need("autobahn", "wamp", "the profile's [wamp]")
         from serial_runtime.connectors.wamp_board import WampListener
         from serial_runtime.connectors.wamp_session import Router

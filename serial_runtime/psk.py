@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What an ID and its secret (a pre-shared key) are made of, on both ends.
 
-A secret is what TLS-PSK, stunnel and the IDE all take (interop: PSK rules): ASCII without blanks,
+A secret is what TLS-PSK, stunnel and the IDE all take: ASCII without blanks,
 16 to 256 characters, not all of them hexadecimal digits.
 """
 

@@ -186,7 +186,9 @@ def test_listen_addresses(text: str, address: tuple[str, int]) -> None:
     assert parse_listen(str(parse_listen(text))) == address
 
 
-@pytest.mark.parametrize("text", ["", "::1:3000", "h:", "h:-1", "h:70000", "h:3\u00b2", "h:x"])
+@pytest.mark.parametrize(
+    "text", ["", "3000", "::1:3000", "h:", "h:-1", "h:70000", "h:3\u00b2", "h:x"]
+)
 def test_bad_listen_addresses(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_listen(text)

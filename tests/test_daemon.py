@@ -125,7 +125,7 @@ def test_tls(tmp_path: Path, board_secret: str) -> None:
         assert client.link.reconnects == 1  # another process on the same port
     with pytest.raises(LinkError, match="a TLS port has the URI ERPCS://"):
         connect(f"ERPC://{place}", timeout_s=5, reconnect_s=0)
-    with pytest.raises(LinkError, match="Without TLS the URI is ERPC://"):
+    with pytest.raises(LinkError, match="Without TLS the URI is ERPC:// or PYRO://"):
         connect(f"{plain.replace('ERPC', 'ERPCS')}#{board_secret}")
     with connect(plain) as client:
         texts = " ".join(line.text for line in client.log())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from serial_runtime.cli import store_dir
 from serial_runtime.cli.command import COUNT, Command, json_option, print_json, printable
@@ -29,11 +30,16 @@ def _run(arguments: argparse.Namespace) -> int:
     from serial_runtime.plc.audit import read
 
     directory = store_dir.store_dir(arguments)
-    for row in deque(read(directory), maxlen=arguments.count):
+    rows = deque(read(directory), maxlen=arguments.count)
+    for row in rows:
         if arguments.json:
             print_json(row)
         else:
             print(_line(row))
+    if not rows:
+        print(
+            f"no entry is in {directory} (--dir or --profile names another place)", file=sys.stderr
+        )
     return 0
 
 

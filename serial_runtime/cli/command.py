@@ -54,6 +54,8 @@ class Command:
         example: str,
         options: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
         uri: bool = True,
+        uri_help: str = "the board: ERPC:///dev/ttyUSB0:115200, ERPC://host:3000 or another form "
+        "of `serial-runtime --help`",
         rest: str = "",
         words: str = "",
         rest_help: str = "",
@@ -63,6 +65,7 @@ class Command:
         self.example = example
         self.options = options
         self.uri = uri
+        self.uri_help = uri_help
         self.rest = rest
         self.words = words
         self.rest_help = rest_help
@@ -83,8 +86,7 @@ class Command:
                 "uri",
                 metavar="URI",
                 nargs="?",
-                help="the board: ERPC:///dev/ttyUSB0:115200 or ERPC://host:3000, "
-                f"or these without ERPC://; without it ${URI_VARIABLE} counts",
+                help=f"{self.uri_help}; without it ${URI_VARIABLE} counts",
             )
         if self.rest:
             metavar = self.words.split()[0].strip("[]").removesuffix("...")

@@ -162,6 +162,7 @@ FLEET = Command(
     description="List the boards at a WAMP router; with --listen, offer each of them to an "
     "unmodified IDE and other clients of TCP. The ID in the URI is one's own: its secret is that "
     "of `serial-runtime identity`, and without one the router must let anybody in.",
+    uri_help="the realm, with an ID of one's own: WAMP[S]://host[:port][/path]#realm#ID",
     example="  serial-runtime fleet WAMPS://router.example:8443#Automation#desk\n"
     "  serial-runtime fleet WAMP://127.0.0.1:8080#Automation#desk --listen 127.0.0.1:3100\n",
     options=_options,

@@ -60,7 +60,7 @@ def _add(arguments: argparse.Namespace, names: Sequence[str]) -> None:
             raise ConfigError(f"{name} is there already: `rotate` gives it another secret")
         known.append(Identity(name, new_secret(), arguments.role))
     print(f"{name} is known now, with the role {arguments.role}")
-    print(f"for its client: `serial-runtime identity show {name} --secret` > psk/{name}.secret")
+    print(f"on its client psk/{name}.secret holds what `identity show {name} --secret` prints here")
 
 
 def _rotate(arguments: argparse.Namespace, names: Sequence[str]) -> None:
@@ -195,7 +195,9 @@ def _run(arguments: argparse.Namespace) -> int:
 def _options(parser: argparse.ArgumentParser) -> None:
     store_dir.add_options(parser)
     parser.add_argument("--secret", action="store_true", help="show: the secrets too, as ID:SECRET")
-    parser.add_argument("--role", choices=ROLES, default="view", help="add: the most it may do")
+    parser.add_argument(
+        "--role", choices=ROLES, default="view", help="add: the most it may do (default: view)"
+    )
     parser.add_argument(
         "--minutes",
         type=number(int, 1, pairing.MOST_S // 60),

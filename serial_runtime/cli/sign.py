@@ -73,5 +73,5 @@ SIGN = Command(
     uri=False,
     rest="file",
     words="FILE",
-    rest_help="the image, made by `serial-runtime build`",
+    rest_help="the image, made by `serial-runtime build`, or by the Beremiz IDE",
 )

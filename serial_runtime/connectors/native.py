@@ -2,7 +2,7 @@
 """The IDE's service as procedures of WAMP and Pyro, in the forms of its WAMP connector.
 
 Arguments are positional, tuples arrive as lists, an enumeration is its name, a log line that is
-not there is nil (interop: "WAMP exposes"). There is no RemoteExec.
+not there is nil. There is no RemoteExec.
 
 A call of service 1 is made for each, on a link of this process that the board's server serves like
 any other, so what is allowed and what is recorded is decided in one place. A refusal is the value

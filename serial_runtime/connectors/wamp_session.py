@@ -215,8 +215,8 @@ async def join(router: Router, login: Login, timeout_s: float) -> Session:
     except LinkClosed as error:
         raise LinkError(f"{where}: no WAMP session is opened there: {error}") from error
     except LinkError as error:
-        who = f" {login.identity}" if login.secret else ""
-        raise LinkError(f"{where}: the router refuses{who}: {error}") from error
+        who = login.identity if login.secret else "a client without a secret for its ID"
+        raise LinkError(f"{where}: the router refuses {who}: {error}") from error
     return session
 
 

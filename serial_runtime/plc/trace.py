@@ -46,7 +46,7 @@ _WAIT_S = 0.05  # one wait in the shim: bounds how long `quiesce` takes
 # After a read, so that it is 40 small batches a second and not 1000; less while the ring is small
 # for what comes.
 _GATHER_S, _GATHER_LEAST_S = 0.025, 0.01
-_IDLE_SERVICE_1_S = 3.0  # interop: "dies when nobody consumed traces for 3 s"
+_IDLE_SERVICE_1_S = 3.0  # as the peer's, when nobody fetches
 _IDLE_SERVICE_2_S = 30.0  # an unplugged line; samples wait for the cursor
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from serial_runtime.board import Board, Image
 
-# Negated error codes of SetTraceVariablesList (interop: debug token).
+# Negated error codes of SetTraceVariablesList, as the IDE knows them.
 LIST_OVERFLOW, FORCE_OVERFLOW, WRONG_SIZE, INVALID, SUSPENDED = -1, -2, -3, -4, -5
 
 # A reply of service 1 holds at most 65535 bytes, and a sample must fit one.

@@ -3,7 +3,7 @@
 
 Handlers raise; who carries the call decides what becomes of an exception: the envelope sends it
 as a refusal with its sentence, a plain service 1 call has no place for a sentence and is answered
-as `plain_refusal` says (interop: "So refuse thus"). One pair of handlers serves one link and is
+as `plain_refusal` says. One pair of handlers serves one link and is
 used by that link's thread only.
 """
 

@@ -30,7 +30,7 @@ CIPHERS = (
 _DH_GROUP = Path(__file__).with_name("ffdhe3072.pem")  # RFC 7919, appendix A.2
 
 # What a server's alert, or the lack of one, means; by a part of OpenSSL's text.
-_NOT_TLS = "does it speak TLS 1.2? Without TLS the URI is ERPC://"
+_NOT_TLS = "does it speak TLS 1.2? Without TLS the URI is ERPC:// or PYRO://"
 _SECRET = (
     "`serial-runtime pair` with the board over its serial line, or `serial-runtime identity "
     "import` it"

@@ -45,11 +45,17 @@ DEFAULT_TLS_PORT = 4000
 DEFAULT_BAUD = 115200
 AUTO_BAUD = 0  # to be found
 
-FORMS = (
-    "ERPC://host[:port], ERPC:///dev/ttyX[:baud], ERPC://:COM4[:baud], host:port, "
-    "/dev/ttyX[:baud]; a baud may be auto; ERPCS://host[:port]#ID, "
-    "WAMP[S]://host[:port][/path]#realm#ID, PYRO://host[:port], PYROS://host[:port]#ID, LOCAL://"
-)
+_WAMP_FORM = "WAMP[S]://host[:port][/path]#realm#ID"
+_FORMS = {
+    "ERPC": "ERPC://host[:port], ERPC:///dev/ttyX[:baud], ERPC://:COM4[:baud], host:port, "
+    "/dev/ttyX[:baud]; a baud may be auto",
+    "ERPCS": "ERPCS://host[:port]#ID",
+    "WAMP": _WAMP_FORM,
+    "WAMPS": _WAMP_FORM,
+    "PYRO": "PYRO://host[:port]",
+    "PYROS": "PYROS://host[:port]#ID",
+    "LOCAL": "LOCAL://",
+}
 
 # Of the scheme's own table: WebSocket's ports (RFC 6455, section 3).
 _WAMP_PORTS = {"WAMP": 80, "WAMPS": 443}
@@ -141,13 +147,15 @@ Endpoint = (
 
 
 def parse(uri: str) -> Endpoint:
-    """Return what ``uri`` names. Raises UriError that lists the accepted forms."""
+    """Return what ``uri`` names. Raises UriError that lists the accepted forms of its scheme."""
     if not uri or any(one.isspace() or not one.isprintable() for one in uri):
         raise _wrong(uri, "it is empty or contains white space or control characters")
     match = _SCHEME.fullmatch(uri)
     if match is None:
         return _parse_bare(uri)
     scheme, rest = match[1].upper(), match[2]
+    if scheme in ("ERPC", "PYRO") and "#" in rest and rest[:1] not in "/:":
+        raise _wrong(uri, f"#ID belongs to {scheme}S://, which is TLS")
     if scheme == "ERPC":
         if rest.startswith("/"):
             return _parse_device(uri, rest)
@@ -299,4 +307,6 @@ def _parse_baud(uri: str, text: str) -> int:
 
 
 def _wrong(uri: str, reason: str) -> UriError:
-    return UriError(f"cannot use {uri!r}: {reason}. Accepted forms: {FORMS}")
+    scheme = uri.partition("://")[0].upper()
+    forms = _FORMS.get(scheme) or ", ".join(dict.fromkeys(_FORMS.values()))
+    return UriError(f"cannot use {uri!r}: {reason}. Accepted: {forms}")

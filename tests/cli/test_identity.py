@@ -191,4 +191,6 @@ def test_the_audit_log(run, tmp_path: Path) -> None:
     )
     (row,) = map(json.loads, run("audit", *here, "--json", "--count", "1").out.splitlines())
     assert row["call"] == "NewPLC"
-    assert run("audit", "--dir", str(tmp_path / "none")).out == ""
+    nothing = run("audit", "--dir", str(tmp_path / "none"))
+    assert (nothing.out, nothing.status) == ("", 0)
+    assert f"no entry is in {tmp_path}/none (--dir or --profile names" in nothing.err

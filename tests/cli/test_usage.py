@@ -129,6 +129,7 @@ def test_without_a_uri_every_command_says_how_to_give_it(
         (("serve", "--port", "/dev/null", "--baud", "12345"), "unknown baud rate 12345"),
         (("serve", "--port", "/dev/null", "--baud", "-5"), "serial.baud = -5"),
         (("serve", "--tcp", "h:x"), "expected HOST:PORT"),
+        (("serve", "--tcp", "3000"), "a port alone: expected HOST:PORT, as in 127.0.0.1:3000"),
         (("serve", "--tcp", "h:1", "--io", "gpio"), "io.driver = 'gpio'"),
         (("serve", "--tcp", "h:1", "--dir", ""), "store.dir = ''"),
         (("serve", "--profile", "no-such.toml"), "no-such.toml: cannot be read"),
