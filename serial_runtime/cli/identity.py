@@ -10,6 +10,7 @@ from pathlib import Path
 
 from serial_runtime.cli import store_dir
 from serial_runtime.cli.command import Command, UsageError, json_option, number, print_json
+from serial_runtime.config import load_profile
 from serial_runtime.errors import ConfigError, StoreError
 from serial_runtime.plc import pairing
 from serial_runtime.plc.identity import ROLES, Identity, changing, read
@@ -93,6 +94,8 @@ def _new(arguments: argparse.Namespace, names: Sequence[str]) -> None:
 
 def _pair(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     _none(names)
+    if arguments.profile and load_profile(arguments.profile).policy.pairing == "off":
+        raise ConfigError('policy.pairing = "off": a window would tell nobody anything')
     directory = store_dir.store_dir(arguments)
     own = _known(directory)[0]
     pairing.open_window(directory, arguments.minutes * 60)

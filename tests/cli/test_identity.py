@@ -85,6 +85,14 @@ def test_a_window(run, store: Path) -> None:
     assert result.out.startswith("for 1 min the first client on TCP")
     assert pairing.close_window(str(store))
     assert run("identity", "pair", "--minutes", "61", "--dir", str(store)).status == 2
+
+
+def test_no_window_where_the_policy_tells_nobody(run, store: Path, tmp_path: Path) -> None:
+    profile = tmp_path / "board.toml"
+    profile.write_text(f'[store]\ndir = "{store}"\n[policy]\npairing = "off"\n')
+    result = run("identity", "pair", "--profile", str(profile))
+    assert (result.status, result.out) == (2, "")
+    assert 'policy.pairing = "off"' in result.err
     assert not pairing.close_window(str(store))
 
 
