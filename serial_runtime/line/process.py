@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
+from functools import partial
 from types import FrameType
 
 from serial_runtime.errors import ConfigError
@@ -23,6 +24,8 @@ from serial_runtime.line.cable import (
     VirtualCable,
 )
 from serial_runtime.line.conditions import SETTINGS, Conditions, changed, setting_value
+
+_LONGEST_LINE = 65_536
 
 COMMANDS = """\
 commands, one a line on standard input, each answered with one line: OK, JSON,
@@ -103,7 +106,9 @@ def run(options: argparse.Namespace) -> int:
             cable.set_conditions(direction, conditions)
         try:
             print(cable.board_end, cable.host_end, "READY", sep="\n", flush=True)
-            for line in sys.stdin:
+            for line in iter(partial(sys.stdin.readline, _LONGEST_LINE), ""):
+                if len(line) == _LONGEST_LINE:  # /dev/zero, say, which has no end of a line
+                    raise ConfigError(f"a command of {_LONGEST_LINE} characters or more")
                 if words := line.split():
                     print(answer(cable, words), flush=True)
         finally:

@@ -161,6 +161,17 @@ def test_wrong_commands_are_answered(process: Process, command: str, answer: str
     assert process.ask("plug") == "OK"
 
 
+def test_input_without_an_end_of_line_ends_it(process: Process, tmp_path: Path) -> None:
+    stdin = process.popen.stdin
+    assert stdin
+    with contextlib.suppress(BrokenPipeError):
+        while True:  # until it has enough
+            stdin.write("x" * 65_536)
+            stdin.flush()
+    assert process.popen.wait(LONG_S) == 2
+    assert not list(tmp_path.iterdir())
+
+
 def test_options_make_the_conditions(tmp_path: Path) -> None:
     process = Process(
         *("serial_runtime", "line", "--baud", "0", "--dir", str(tmp_path), "--drop", "1"),
