@@ -59,6 +59,7 @@ class RemotePLC:
         self._forcing = threading.Lock()  # protects the three; held while the board is told
         self._orphans: set[Hashable] = set()  # owners that have gone before their forces
         self._doubt = False  # the board may have released some
+        self._broken = False  # the program broke: none of them is left
         self._is_known = False  # the capabilities are those of the board that is there
         self._table: tuple[int, tuple[Variable, ...]] = (0, ())
 
@@ -182,6 +183,8 @@ class RemotePLC:
 
     def _reconcile(self) -> None:
         """With _forcing held: bring the book up to date with what happened to the board."""
+        if self._broken:
+            self._broken, self._forces = False, Forces()
         if not (self._doubt or self._orphans) or not self._forces:
             self._doubt = False
             self._orphans.clear()
@@ -206,6 +209,8 @@ class RemotePLC:
     def _changed(self, before: int) -> None:
         """The PLC's status is another, or the board restarted: it may have released forces."""
         self._doubt = True
+        if self.mirror.state == Status.Broken:
+            self._broken = True
         if before == Status.Disconnected:
             self._is_known = False
 

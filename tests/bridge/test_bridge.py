@@ -191,6 +191,20 @@ def test_the_board_releases_forces(scene: BridgeScene, wait_for: WaitFor) -> Non
     assert scene.board.board.forces == {1: dint(7)}, "the book knows that it was released"
 
 
+def test_a_broken_program_is_forced_no_more(scene: BridgeScene, wait_for: WaitFor) -> None:
+    scene.load()
+    one, other = scene.ide(), scene.ide()
+    one.start()
+    one.watch(1, v1=dint(7))
+    scene.board.board.crash()
+    wait_for(lambda: other.status() == Status.Broken)
+    one.close()
+    wait_for(lambda: scene.plc.traces.count == 0)
+    scene.plc.mirror.poll()  # nothing is told to a board that could only refuse
+    scene.plc.mirror.poll()
+    assert not any("force" in text for text in scene.said), scene.said
+
+
 def test_our_client(scene: BridgeScene, wait_for: WaitFor) -> None:
     client = scene.client()
     assert client.ours
