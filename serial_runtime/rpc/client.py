@@ -341,6 +341,9 @@ class Client:
     def start(self) -> None:
         """Start the PLC."""
         _check("StartPLC", self._ide.StartPLC())
+        # A stock server has no refusal: it does nothing and answers as ever.
+        if not self.ours and self.status().status != Status.Started:
+            raise CallRefused("the PLC has not started; the log of the runtime may tell why")
 
     def stop(self) -> None:
         """Stop the PLC; its outputs are safe then."""

@@ -204,6 +204,9 @@ def test_refusals_of_a_stock_server(
     monkeypatch.setattr(stock_board, "StartPLC", lambda: 5)
     with pytest.raises(CallRefused, match=r"StartPLC was refused \(error 5\)"):
         stock.start()
+    monkeypatch.setattr(stock_board, "StartPLC", lambda: 0)
+    with pytest.raises(CallRefused, match="the PLC has not started"):
+        stock.start()
     with pytest.raises(CallRefused, match="StopPLC"):
         stock.stop()
     with pytest.raises(CallRefused, match="NewPLC"):
