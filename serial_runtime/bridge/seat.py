@@ -14,6 +14,7 @@ from erpc import Reference
 from serial_runtime.board_types import LogRecord, Variable
 from serial_runtime.bridge.remote_plc import COMMANDS, RemotePLC
 from serial_runtime.errors import (
+    CallRefused,
     CallUnsupported,
     LinkError,
     SerialRuntimeError,
@@ -116,7 +117,8 @@ class Seat:
     def _operate(self, what: str, work: Callable[[Client], None]) -> None:
         try:
             self._plc.operate(work)
-        except LinkError as error:  # a refusal stands in the board's own log
+        # The refusals of its PLC stand in the board's own log; those of its policy do not.
+        except (LinkError, CallRefused) as error:
             self.log(WARNING, f"{what} failed: {error}")
             raise
 

@@ -15,6 +15,7 @@ from serial_runtime.bridge.server import BridgeServer
 from serial_runtime.damage import Rates
 from serial_runtime.errors import LinkError
 from serial_runtime.protocol.session import ServerSessions
+from serial_runtime.rpc.access import Access, Role
 from serial_runtime.rpc.client import Client, connect
 from serial_runtime.rpc.server import Server
 from serial_runtime.rpc.service import About
@@ -61,6 +62,10 @@ class BridgeScene:
         self.board.plc.autoload(False)
         self.serve()
         self.plugged = True
+
+    def let(self, role: Role) -> None:
+        """The most that the board's policy lets a client of its line do, from the next link on."""
+        self._server.access = Access({"loop": role})
 
     def unplug(self) -> None:
         self.plugged = False

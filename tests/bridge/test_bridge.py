@@ -16,6 +16,7 @@ from plc_scene import image
 from stock_ide import md5
 
 from serial_runtime.errors import LinkError, StateError, VariableError
+from serial_runtime.rpc.access import Role
 from serial_runtime.rpc.ide.common import Status
 from serial_runtime.rpc.server import MAX_CONNECTIONS
 
@@ -71,6 +72,26 @@ def test_a_program_that_is_refused(scene: BridgeScene, wait_for: WaitFor) -> Non
     assert ide.calls.NewPLC(md5(wrong), blob_id, [], out) == 0
     assert out.value is False
     assert any("has not the digest" in text for text in ide.log())
+
+
+def test_a_board_that_lets_us_only_look(scene: BridgeScene, wait_for: WaitFor) -> None:
+    scene.load()
+    scene.let(Role.VIEW)
+    scene.unplug()
+    scene.plugged = True
+    ide, out = scene.ide(), Reference()
+    wait_for(lambda: ide.status() == Status.Stopped)
+    assert ide.start() == 1
+    assert ide.stop() is False
+    assert ide.calls.RepairPLC() == 1
+    assert not ide.transfer(IMAGE + b"another")
+    assert ide.watch(1, v1=dint(1)) < 0
+    assert ide.watch(1) > 0
+    assert ide.calls.MatchMD5(md5(IMAGE), out) == 0
+    assert out.value is True
+    told = "\n".join(ide.log())
+    for call in ("StartPLC", "StopPLC", "RepairPLC", "OpenUpload", "ForceVariables"):
+        assert f"{call} needs the role" in told, "the log is all that the user sees"
 
 
 def test_uploads_are_apart(scene: BridgeScene) -> None:
