@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs well for ten ticks with its lamp on, then ends as KIND says. */
+/* Runs well for ten ticks with its lamp on, then ends as KIND says; with UNTIL_SEEN not before
+ * someone says that the lamp was seen. */
 #define _GNU_SOURCE
 #include "plc_abi.h"
 
@@ -12,7 +13,7 @@
 #endif
 
 static sr_udint counter;
-static sr_bool lamp;
+static sr_bool lamp, seen;
 static volatile int zero;
 static int *volatile nowhere;
 
@@ -88,8 +89,11 @@ static void TANK_RUN(const sr_cycle *cycle)
 {
     (void)cycle;
     SR_SET(lamp, 1);
-    SR_SET(counter, counter.value + 1);
-#ifndef IN_INIT
+#ifdef UNTIL_SEEN
+    if (counter.value < 10 || seen.value)
+#endif
+        SR_SET(counter, counter.value + 1);
+#if !defined(IN_INIT) && !defined(IN_FINI)
     if (counter.value > 10)
         JOIN(CRASH_, KIND)();
 #endif
@@ -114,6 +118,7 @@ static const sr_task tasks[] = {{.name = "MAIN", .interval_ns = 2000000, .run = 
 static const sr_variable variables[] = {
     SR_ROW("COUNTER", UDINT, counter),
     SR_ROW_OUTPUT("LAMP", "%QX0.0", BOOL, lamp),
+    SR_ROW_INPUT("SEEN", "%IX0.0", BOOL, seen),
 };
 
 SR_PLC_IMAGE("crash", tasks, variables, initialise, finish);

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Runs one image that crashes, in a process of its own, and prints what became of it as JSON.
 
-Arguments: the image, the name of the simulated I/O, the watchdog time in ms.
+Arguments: the image, the name of the simulated I/O, the watchdog time in ms; then the variable
+that makes it crash and the byte to force there, unless it crashes when its lamp was seen.
 """
 
 import json
@@ -9,12 +10,21 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from serial_runtime.board import Board, BoardState, Options, Plant
 from serial_runtime.errors import BoardError, ProgramFault, SerialRuntimeError
 
-path, io, watchdog_ms = sys.argv[1:]
+path, io, watchdog_ms, *force = sys.argv[1:]
 said = {}
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.0005)
+
+
 board = Board(
     Options(io=f"sim:{io}", cpu_latency_us=-1, watchdog_ns=int(float(watchdog_ms) * 1_000_000))
 )
@@ -23,13 +33,13 @@ board.load(path)
 generation = board.set_trace([0])
 try:
     board.start()
-    said["lamp"] = 0
-    end = time.monotonic() + 20
-    while board.state == BoardState.RUNNING and time.monotonic() < end:
-        said["lamp"] |= plant.read_outputs(0, 1)[0]
-        if len(sys.argv) and "FINI" in io and board.read([0])[0] > 5:
-            break
-        time.sleep(0.0005)
+    wait(lambda: plant.read_outputs(0, 1)[0] != 0)
+    said["lamp"] = plant.read_outputs(0, 1)[0]
+    plant.write_inputs(0, b"\1")
+    if force:
+        board.set_forces({int(force[0]): bytes([int(force[1])])})
+    if "FINI" not in io:
+        wait(lambda: board.state != BoardState.RUNNING)
 except ProgramFault as error:
     said["start"] = str(error)
 if board.state == BoardState.RUNNING:
