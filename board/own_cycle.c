@@ -3,7 +3,8 @@
  *
  * Trace and forces are one list in the object, which is always set as a whole. A thread waits in
  * the object for samples. It may wake up with one of the list before, or of a list that is just
- * being replaced; so a sample counts only if no list was set since the wait for it began. */
+ * being replaced; so a sample counts only if no list was set since the sample before it was given
+ * back: until then the object takes no other. */
 #define _GNU_SOURCE
 #include "own_cycle.h"
 
@@ -99,18 +100,18 @@ static void *sample(void *argument)
     const struct beremiz *entries = own->entries;
     unsigned int tick, size;
     void *values;
-    for (;;) {
-        pthread_mutex_lock(&own->lock);
-        const uint32_t lists = own->lists;
-        pthread_mutex_unlock(&own->lock);
-        if (entries->get_debug(&tick, &size, &values) != 0)
-            return NULL; /* stopped */
+    pthread_mutex_lock(&own->lock);
+    uint32_t lists = own->lists;
+    pthread_mutex_unlock(&own->lock);
+    while (entries->get_debug(&tick, &size, &values) == 0) { /* else it was stopped */
         pthread_mutex_lock(&own->lock);
         if (lists == own->lists && size <= OWN_CYCLE_SAMPLE_BYTES)
             deliver(own, tick, values, size);
+        lists = own->lists;
         pthread_mutex_unlock(&own->lock);
         entries->free_debug();
     }
+    return NULL;
 }
 
 /* ---- start and stop ------------------------------------------------------------------------ */
