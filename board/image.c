@@ -259,6 +259,10 @@ void image_prefault(const struct image *image, sr_prefault prefault)
     prefault(image->located, (image->located_room + 1) * sizeof *image->located);
     if (image->own_rows != NULL)
         prefault(image->own_rows, image->table->variable_count * sizeof *image->own_rows);
+    if (image->object == NULL)
+        return;
+    prefault(image->object, sizeof *image->object);
+    prefault(image->object->places, (image->located_room + 1) * sizeof(struct sr_variable));
 }
 
 void image_symbol(const struct image *image, uintptr_t pc, char *name, size_t name_size)

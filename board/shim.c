@@ -384,9 +384,9 @@ static int report_cycle_fault(char *why, uint32_t why_size)
 static int stop_own_cycle(char *why, uint32_t why_size)
 {
     const int error = contain(own_cycle_end, board->own, "fini", why, why_size);
+    own_cycle_rest(board->own); /* also after a fault, which may have left its locks held */
     if (error != 0)
         return error;
-    own_cycle_rest(board->own);
     set_state(BOARD_STOPPED);
     image_rest(board->image);
     return 0;
