@@ -114,8 +114,11 @@ static void *thread_main(void *argument)
 static int map_stacks(struct platform_thread *thread, size_t stack_bytes)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const long least = sysconf(_SC_THREAD_STACK_MIN); /* 128 KiB on 64-bit ARM */
     if (stack_bytes < MINIMUM_BYTES)
         stack_bytes = MINIMUM_BYTES;
+    if (least > 0 && stack_bytes < (size_t)least)
+        stack_bytes = (size_t)least;
     stack_bytes = (stack_bytes + page - 1) & ~(page - 1);
     thread->schedule.stack_bytes = stack_bytes;
     thread->memory_size = 2 * GUARD_BYTES + POSIX_ALTERNATE_BYTES + stack_bytes;
