@@ -39,12 +39,12 @@ LOG, SET_TIMER, REST_5_MS = b"\4", b"\5", b"\6"
 
 
 @cache
-def content(*words: str) -> bytes:
+def content(*words: str, compiler: str = "gcc") -> bytes:
     """The object; words are defines, or options with their dash."""
     options = [word if word[0] == "-" else f"-D{word}" for word in words]
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / "plc.so"
-        subprocess.run(["gcc", *FLAGS, *options, *SOURCES, "-o", str(built)], check=True)
+        subprocess.run([compiler, *FLAGS, *options, *SOURCES, "-o", str(built)], check=True)
         return built.read_bytes()
 
 

@@ -34,13 +34,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     folder = tmp_path_factory.mktemp("images")
     done: dict[tuple[str, ...], Path] = {}
 
-    def build(name: str, *defines: str) -> Path:
-        key = (name, *defines)
+    def build(name: str, *defines: str, compiler: str = "gcc") -> Path:
+        key = (compiler, name, *defines)
         if key not in done:
             path = folder / f"{len(done)}-{name}.so"
             flags = [word if word[0] == "-" else f"-D{word}" for word in defines]
             subprocess.run(
-                ["gcc", *FLAGS, *flags, str(SOURCES / f"{name}.c"), "-o", str(path)], check=True
+                [compiler, *FLAGS, *flags, str(SOURCES / f"{name}.c"), "-o", str(path)], check=True
             )
             done[key] = path
         return done[key]
@@ -53,9 +53,9 @@ def image(built: Callable[..., Path], tmp_path: Path) -> ImageMaker:
     """``image(name, *defines)``: the path of a fresh copy, as every load wants one."""
     number = itertools.count()
 
-    def copy(name: str, *defines: str) -> str:
+    def copy(name: str, *defines: str, compiler: str = "gcc") -> str:
         path = tmp_path / f"{next(number)}.so"
-        shutil.copy(built(name, *defines), path)
+        shutil.copy(built(name, *defines, compiler=compiler), path)
         return str(path)
 
     return copy

@@ -132,7 +132,9 @@ def test_a_crash_in_an_objects_own_cycle_ends_the_process(tmp_path: Path) -> Non
 
 def test_an_endless_loop_with_the_whole_process_on_one_processor(image: ImageMaker) -> None:
     cpu = str(max(os.sched_getaffinity(0)))
-    said = crash(image("crash", "KIND=loop", "UNTIL_SEEN"), "one-cpu", before=("taskset", "-c", cpu))
+    said = crash(
+        image("crash", "KIND=loop", "UNTIL_SEEN"), "one-cpu", before=("taskset", "-c", cpu)
+    )
     assert "in CRASH_loop" in said["fault"][0]
     assert said["lamp"] == 1
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The whole shim as a C program under the sanitizers, and its C for a 32-bit processor."""
+"""The whole shim as a C program: under the sanitizers, and on emulated ARM, 32 and 64 bits."""
 
 from __future__ import annotations
 
@@ -28,54 +28,66 @@ SANITIZERS = {
     # Fences (seqlock.h) order atomic data; the sanitizer does not follow them and need not.
     "thread": ["-fsanitize=thread", "-Wno-tsan"],
 }
+
+
+OTHERS = {"arm-linux-gnueabihf": "qemu-arm", "aarch64-linux-gnu": "qemu-aarch64"}
 LIMIT_S = 55
+
+
+def build(compiler: str, *options: str, to: Path) -> str:
+    files = [str(path) for path in (*SOURCES, HERE / "shim" / "shim_stress.c")]
+    program = str(to / "shim_stress")
+    subprocess.run(
+        # Exported, since it lends functions to the object (hosted.h).
+        [compiler, *STRICT, "-D_DEFAULT_SOURCE", *INCLUDES, *options, *files, "-rdynamic"]
+        + ["-pthread", "-o", program],
+        check=True,
+    )
+    return program
+
+
+def programs(image: ImageMaker, compiler: str, to: Path) -> list[str]:
+    """What the stress test runs: see shim_stress.c."""
+    objects = [to / "hosted.so", to / "own.so"]
+    for path in objects:
+        path.write_bytes(beremiz_object.content(compiler=compiler))
+    native = [image("forces", compiler=compiler)]
+    native.append(image("crash", "KIND=segmentation", compiler=compiler))
+    return [*native, *map(str, objects)]
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=LIMIT_S,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
 def test_all_of_it_at_once(sanitizer: str, image: ImageMaker, tmp_path: Path) -> None:
-    program = tmp_path / "shim_stress"
-    source = HERE / "shim" / "shim_stress.c"
-    files = [str(path) for path in (*SOURCES, source)]
-    compiler = [os.environ.get("CC", "gcc"), *STRICT, "-O1", "-g", "-D_DEFAULT_SOURCE", *INCLUDES]
-    subprocess.run(
-        # Exported, since it lends functions to the object (hosted.h).
-        [*compiler, *SANITIZERS[sanitizer], *files, "-rdynamic", "-pthread", "-o", str(program)],
-        check=True,
-    )
-    objects = [tmp_path / "hosted.so", tmp_path / "own.so"]
-    for path in objects:
-        path.write_bytes(beremiz_object.content())
-    command = [str(program), image("forces"), image("crash", "KIND=segmentation")]
-    command += map(str, objects)
-
-    def run(*before: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*before, *command],
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=LIMIT_S,
-            check=False,
-        )
-
-    done = run()
+    compiler = os.environ.get("CC", "gcc")
+    program = build(compiler, "-O1", "-g", *SANITIZERS[sanitizer], to=tmp_path)
+    command = [program, *programs(image, "gcc", tmp_path)]
+    done = run(*command)
     if "unexpected memory mapping" in done.stdout:
         # gcc 12's thread sanitizer cannot live with much address space randomisation.
-        done = run("setarch", "-R")
+        done = run("setarch", "-R", *command)
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("ok test_") == 5
 
 
-@pytest.mark.parametrize("compiler", ["arm-linux-gnueabihf-gcc", "aarch64-linux-gnu-gcc"])
-def test_the_c_code_for_another_processor(compiler: str, tmp_path: Path) -> None:
-    if shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} is not installed")
-    files = [str(path) for path in SOURCES]
-    done = subprocess.run(
-        [compiler, *STRICT, "-O2", *INCLUDES, "-c", *files],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("processor", OTHERS)
+def test_all_of_it_on_another_processor(processor: str, image: ImageMaker, tmp_path: Path) -> None:
+    compiler, emulator = f"{processor}-gcc", OTHERS[processor]
+    for tool in (compiler, emulator):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    program = build(compiler, "-O2", to=tmp_path)
+    libraries = f"/usr/{processor}"
+    done = run(emulator, "-L", libraries, program, *programs(image, compiler, tmp_path))
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("ok test_") == 5
