@@ -33,7 +33,7 @@ FLAGS += ["-Wall", "-Wextra", "-Wconversion", "-Werror"]
 
 NATIVE = os.environ.get("CC", "gcc")
 # A 32-bit target shows what needs 64-bit arithmetic or atomics from a library.
-COMPILERS = [NATIVE, "arm-linux-gnueabihf-gcc"]
+COMPILERS = [NATIVE, "arm-linux-gnueabihf-gcc", "aarch64-linux-gnu-gcc", "clang"]
 
 # Symbols of libraries that the cycle may use, and why.
 ALLOWED = {
@@ -48,6 +48,9 @@ ALLOWED = {
     "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail",
     "__aeabi_idiv", "__aeabi_idivmod", "__aeabi_uidiv", "__aeabi_uidivmod",
     "__aeabi_ldivmod", "__aeabi_uldivmod",
+    # Atomic exchanges on 64-bit ARM: one instruction, or a short loop on an older processor.
+    "__aarch64_swp1_acq_rel", "__aarch64_swp1_relax", "__aarch64_swp8_acq", "__aarch64_swp8_relax",
+    "__aarch64_cas4_acq_rel",
 }  # fmt: skip
 
 # What one function may use besides: none of them is part of a cycle that goes on.
