@@ -106,7 +106,8 @@ static int check_hosted(const struct image *image, char *why, size_t why_size)
     if (!hosted_is_lent(&image->object->entries))
         return image_refuse(why, why_size,
                             "the object's calls to its own runtime cannot be replaced (is it "
-                            "linked with -Bsymbolic?): set beremiz.cycle = \"own\" in the profile");
+                            "linked with -Bsymbolic, or compiled by clang?): set beremiz.cycle = "
+                            "\"own\" in the profile");
     if (image->base_ns < IMAGE_MIN_BASE_NS || image->base_ns > IMAGE_MAX_INTERVAL_NS)
         return image_refuse(why, why_size,
                             "the program's cycle is %" PRIu64 " ns, it must be %u ns to 366 days",
