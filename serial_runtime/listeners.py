@@ -11,6 +11,7 @@ import sys
 from functools import partial
 
 from serial_runtime.errors import ConfigError, LinkClosed
+from serial_runtime.plc.log import WARNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from serial_runtime.transport.base import Listener
     from serial_runtime.transport.serial import HalfDuplex, SerialListener
     from serial_runtime.transport.tcp import TcpListener
-
-_WARNING = 1  # log level
 
 
 # What a role lets a client do.
@@ -82,7 +81,7 @@ class Listeners:
         if self._profile.tls.listen is not None:
             server.listen(self._serve_tls(self._profile.tls.listen, server), parallel=True)
         if self._pyro is not None:
-            self._pyro.log = partial(server.plc.log, _WARNING)
+            self._pyro.log = partial(server.plc.log, WARNING)
             server.listen(self._pyro, parallel=True)
         if self._profile.wamp.router:
             self._wamp = self._open_wamp(server.about.board_id)
@@ -148,7 +147,7 @@ class Listeners:
         from serial_runtime.plc.identity import load_all
 
         folder = self._profile.store.dir
-        secrets, log = partial(load_all, folder), partial(server.plc.log, _WARNING)
+        secrets, log = partial(load_all, folder), partial(server.plc.log, WARNING)
         self.uris.append(
             f"ERPCS://{self._tls.name if self._tls else address}#{server.about.board_id}"
         )
@@ -168,7 +167,7 @@ class Listeners:
         from serial_runtime.announce import Announcement, ipv4_addresses
 
         def announce(host: str, port: int, name: str, protocol: str) -> None:
-            addresses, log = partial(ipv4_addresses, host), partial(server.plc.log, _WARNING)
+            addresses, log = partial(ipv4_addresses, host), partial(server.plc.log, WARNING)
             self._announcements.append(Announcement(addresses, port, name, protocol, log))
 
         name = server.about.board_id

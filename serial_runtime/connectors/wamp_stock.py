@@ -21,8 +21,8 @@ from serial_runtime.protocol.timing import IDLE_S, LONGEST_FRAME
 from serial_runtime.rpc.ide import common
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService
 from serial_runtime.rpc.ide.server import BeremizPLCObjectServiceService, UnknownMethod
+from serial_runtime.rpc.plain_refusal import plain_refusal
 from serial_runtime.rpc.probe import PROBE
-from serial_runtime.rpc.service import plain_refusal
 from serial_runtime.transport.base import Transport
 
 Call = Callable[..., Any]

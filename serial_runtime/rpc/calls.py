@@ -2,7 +2,7 @@
 """Executes calls: from the arguments on the wire to a method of the PLC, and its answer back.
 
 What a client sends wrong comes back as an answer too: a call in an envelope gets a refusal with the
-reason; a plain service 1 call gets `service.plain_refusal`, and the reason goes to the PLC's log.
+reason; a plain service 1 call gets `plain_refusal`, and the reason goes to the PLC's log.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from struct import Struct
 
 from serial_runtime.errors import AccessDenied, ProtocolError, SerialRuntimeError
+from serial_runtime.plc.log import CRITICAL, WARNING
 from serial_runtime.protocol import envelope
 from serial_runtime.protocol.codec import Codec
 from serial_runtime.protocol.refusal import encode_refusal
@@ -20,25 +21,20 @@ from serial_runtime.rpc.board.server import UnknownMethod as UnknownBoardMethod
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.ide.server import BeremizPLCObjectServiceService
 from serial_runtime.rpc.ide.server import UnknownMethod as UnknownIdeMethod
-from serial_runtime.rpc.service import (
-    About,
-    BoardHandler,
-    IdeHandler,
-    Limits,
-    encode_status,
-    plain_refusal,
-)
+from serial_runtime.rpc.plain_refusal import plain_refusal
+from serial_runtime.rpc.service import BoardHandler, IdeHandler, encode_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.plc.plc_object import PLC
     from serial_runtime.rpc.access import Caller
+    from serial_runtime.rpc.limits import Limits
     from serial_runtime.rpc.served_line import ServedLine
+    from serial_runtime.rpc.service import About
 
 _MESSAGE = Struct("<II")
 _CODEC_VERSION = 1
 _INVOCATION, _ONEWAY, _REPLY = 0, 1, 2
-_CRITICAL, _WARNING = 0, 1  # log levels
 _UNKNOWN = plain_refusal(0)  # there is no method 0
 _MAY_RESTART = (Ide.NEWPLC_ID, Ide.REPAIRPLC_ID, Ide.STARTPLC_ID)
 # A refusal of these is nothing to tell anybody, or the PLC object has logged it.
@@ -152,7 +148,7 @@ class Calls:
         self.restarts |= method in _MAY_RESTART and self._plc.restart is not None
 
     def _note(self, text: str) -> None:
-        self._plc.log(_WARNING, text)
+        self._plc.log(WARNING, text)
 
 
 def log_internal(plc: PLC, error: Exception) -> SerialRuntimeError:
@@ -161,5 +157,5 @@ def log_internal(plc: PLC, error: Exception) -> SerialRuntimeError:
 
     place = traceback.extract_tb(error.__traceback__)[-1]
     text = f"internal error: {type(error).__name__}: {error} ({place.name}:{place.lineno})"
-    plc.log(_CRITICAL, text)
+    plc.log(CRITICAL, text)
     return SerialRuntimeError(text)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from struct import Struct, pack
+from struct import Struct
 from typing import NamedTuple
 
 from erpc import Reference
@@ -21,7 +21,6 @@ from serial_runtime.plc.coding import UploadPlan, codings
 from serial_runtime.plc.log import WARNING
 from serial_runtime.plc.trace import TraceOptions
 from serial_runtime.plc.trigger import TriggerOrder
-from serial_runtime.protocol.timing import LossMeter
 from serial_runtime.rpc.access import Role
 from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.interface import IBoardService
@@ -34,77 +33,14 @@ if TYPE_CHECKING:
     from serial_runtime.board import Distribution
     from serial_runtime.plc.plc_object import PLC
     from serial_runtime.rpc.access import Caller
+    from serial_runtime.rpc.limits import Limits
     from serial_runtime.rpc.served_line import ServedLine
 
 _REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
 _BATCH_OVERHEAD = 80  # the same of ReadTrace
-_LEAST_LONG_REPLY = 512
 _DETAIL = 200  # characters of what a call changes, in the audit log
 _ROW_BYTES = 12  # of a variable on the wire, beside its two texts
 _STATUS = Struct("<i4II")
-_UNSUPPORTED, _FAILED, _INVALID = 2, 1, 22  # return values; 2 keeps the IDE connected
-
-
-# What stands for the outputs of a plain call that is refused, and its return value.
-_NO_TEXT = bytes(4)
-_BROKEN = pack("<iI", ide_types.Status.Broken, 0)
-_REFUSED: dict[int, tuple[bytes, int]] = {
-    Ide.APPENDCHUNKTOBLOB_ID: (_NO_TEXT, 0),
-    Ide.GETLOGMESSAGE_ID: (bytes(16), _UNSUPPORTED),
-    Ide.GETPLCID_ID: (bytes(8), _UNSUPPORTED),
-    Ide.GETPLCSTATUS_ID: (pack("<i16x", ide_types.Status.Broken), _FAILED),
-    Ide.GETTRACEVARIABLES_ID: (_BROKEN, 0),
-    Ide.MATCHMD5_ID: (b"\0", 0),
-    Ide.NEWPLC_ID: (b"\0", 0),
-    Ide.PURGEBLOBS_ID: (b"", _FAILED),
-    Ide.REPAIRPLC_ID: (b"", _FAILED),
-    Ide.RESETLOGCOUNT_ID: (b"", _FAILED),
-    Ide.SEEDBLOB_ID: (_NO_TEXT, 0),
-    Ide.SETTRACEVARIABLESLIST_ID: (pack("<i", -4), 0),
-    Ide.STARTPLC_ID: (b"", _FAILED),
-    Ide.STOPPLC_ID: (b"\0", 0),
-}
-
-
-def plain_refusal(method: int, *, malformed: bool = False) -> bytes:
-    """Outputs and return value of a service 1 call that is refused.
-
-    A method that is not there is answered by the return value 2 alone: its client fails to
-    decode the outputs it expects, instead of waiting for ever. The same holds for another
-    service. Malformed arguments get the outputs of a refusal and EINVAL.
-    """
-    outputs, value = _REFUSED.get(method, (b"", _UNSUPPORTED))
-    if malformed and method in _REFUSED:
-        value = _INVALID
-    return outputs + pack("<I", value)
-
-
-class Limits:
-    """What one link bears.
-
-    `max_frame` is the longest request the board takes. Replies of variable length keep to
-    `reply_bytes`, frame header not counted: at most `most_reply`, and less on a line that damages
-    long ones, see `loss`.
-    """
-
-    def __init__(self, most_reply: int, max_frame: int, reply_cost: float = 0.0) -> None:
-        """`reply_cost`: the bytes of line that a reply takes beside its data; 0: loses nothing."""
-        self.max_frame = max_frame
-        self.loss = LossMeter()
-        self.most_reply = most_reply
-        self._reply_cost = reply_cost
-
-    def become(self, other: Limits) -> None:
-        """The line runs at another rate now, which bears this."""
-        self.most_reply, self._reply_cost = other.most_reply, other._reply_cost
-
-    @property
-    def reply_bytes(self) -> int:
-        """The longest reply at present."""
-        if not self._reply_cost:
-            return self.most_reply
-        best = self.loss.best_bytes(self._reply_cost)
-        return max(min(_LEAST_LONG_REPLY, self.most_reply), min(self.most_reply, best))
 
 
 class About(NamedTuple):

@@ -29,7 +29,8 @@ from serial_runtime.protocol.session import ServerSessions
 from serial_runtime.rpc import calls as calls_module
 from serial_runtime.rpc import server as server_module
 from serial_runtime.rpc.calls import Calls
-from serial_runtime.rpc.server import Link, Server
+from serial_runtime.rpc.served_link import ServedLink
+from serial_runtime.rpc.server import Server
 from serial_runtime.rpc.service import About
 
 ABOUT = About("fuzz-1", "0.0", "fake", 1 << 18, "armv7l")
@@ -97,7 +98,7 @@ class Line:
         return written
 
 
-class ScriptedLink(Link):
+class ScriptedLink(ServedLink):
     """Executes slow calls at once, so that everything repeats."""
 
     def _aside(self, job: Callable[[Calls], Any]) -> None:

@@ -20,7 +20,7 @@ from serial_runtime.rpc.board.interface import IBoardService as Board
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.common import Status
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
-from serial_runtime.rpc.service import plain_refusal
+from serial_runtime.rpc.plain_refusal import plain_refusal
 from serial_runtime.transport.loop import LoopTransport
 
 SECRET = "a-secret-of-26-characters."

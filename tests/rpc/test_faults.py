@@ -17,7 +17,7 @@ from serial_runtime.protocol import envelope
 from serial_runtime.protocol.frame import FrameDecoder, encode_frame
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
-from serial_runtime.rpc.server import limits_of
+from serial_runtime.rpc.limits import limits_of
 from serial_runtime.transport.loop import LoopTransport
 
 REQUEST_BYTES = 6 + 24  # of a call without arguments, in its envelope
