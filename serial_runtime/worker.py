@@ -201,11 +201,6 @@ class Worker:
         self._stopping = True
         self._queue.wake()
 
-    @property
-    def stopped(self) -> bool:
-        """True once no job will be taken any more."""
-        return self._closed
-
     def call(
         self,
         function: Callable[..., R],

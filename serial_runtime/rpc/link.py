@@ -71,7 +71,6 @@ class Link:
         self.timeout_s = timeout_s
         self.reconnect_s = reconnect_s
         self.reconnects = 0
-        self.connected = True  # False while the link is lost
         self.recent: deque[Message] = deque(maxlen=_RECENT) if recent is None else recent
         self._open_transport = open_transport
         self._on_trouble = on_trouble
@@ -383,7 +382,6 @@ class Link:
         lost_s = time.monotonic()
         limit_s = lost_s + self.reconnect_s
         patience_s = 0.0 if self._session.opened else _SILENT_S  # it has announced its restart
-        self.connected = False
         self.transport.close()
         if self._closed:
             raise cause
@@ -406,7 +404,6 @@ class Link:
         if ours != self.ours:
             self.transport.close()
             raise LinkClosed(f"{self.transport.name}: another kind of peer has taken the place")
-        self.connected = True
         self.reconnects += 1
         self._session.link_lost(time.monotonic() - lost_s)
 
