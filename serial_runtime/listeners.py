@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 # What a role lets a client do.
-_ROLES = {
-    "view": "watch",
-    "operate": "start, stop and force",
-    "program": "stop, force and reprogram",
+_DEEDS = {
+    "view": "watch this PLC",
+    "operate": "start, stop and force this PLC",
+    "program": "stop, force and reprogram this PLC",
 }
 
 
@@ -213,16 +213,11 @@ class Listeners:
 
 
 def _warn_of_address(host: str, name: str, way: str, role: str) -> None:
-    from serial_runtime.transport.tcp import is_local
+    from serial_runtime.transport.tcp import exposure
 
-    if not is_local(host):
-        print(
-            f"serial-runtime: warning: everybody who reaches {name} over the network can "
-            f"{_ROLES[role]} this PLC, without a password and unencrypted (profile keys "
-            f"{way}.listen, policy.{way})",
-            file=sys.stderr,
-            flush=True,
-        )
+    if text := exposure(host, name, _DEEDS[role]):
+        keys = f"(profile keys {way}.listen, policy.{way})"
+        print(f"serial-runtime: {text} {keys}", file=sys.stderr, flush=True)
 
 
 def _half_duplex(serial: Serial) -> HalfDuplex | None:

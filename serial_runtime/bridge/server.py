@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 
 import serial_runtime
 from serial_runtime.bridge.remote_plc import RemotePLC
@@ -24,9 +23,13 @@ from serial_runtime.rpc.client import Client, connect
 from serial_runtime.rpc.server import MAX_CONNECTIONS, Server
 from serial_runtime.rpc.service import About
 from serial_runtime.transport.base import Transport
-from serial_runtime.transport.tcp import TcpListener, is_local
+from serial_runtime.transport.tcp import TcpListener, exposure
 
 _ENDS = (signal.SIGTERM, signal.SIGINT)
+_REMEDY = (
+    "Without --listen only this computer can; for another one use an SSH tunnel "
+    "(ssh -L 3000:127.0.0.1:3000 ...)"
+)
 
 
 class BridgeServer(Server):
@@ -100,7 +103,8 @@ def run(uri: str, host: str, port: int) -> int:
             raise SerialRuntimeError(str(error)) from error
         server = BridgeServer(plc)
         try:
-            warn_of_address(host, _say)
+            if text := exposure(host, listener.name, "stop, force and reprogram this PLC"):
+                _say(f"{text}. {_REMEDY}")
             plc.start()
             server.listen(listener, parallel=True)
             print("READY", f"ERPC://{listener.name}", flush=True)
@@ -123,17 +127,6 @@ def _reach(plc: RemotePLC) -> None:
         raise
     except SerialRuntimeError as error:
         _say(str(error))
-
-
-def warn_of_address(host: str, say: Callable[[str], object]) -> None:
-    """Say what it means to listen on an address that others reach."""
-    if not is_local(host):
-        say(
-            f"warning: everybody who reaches {host or 'this machine'} over the network can stop, "
-            "force and reprogram this PLC, without a password and unencrypted. Without --listen "
-            "only this computer can; for another one use an SSH tunnel "
-            "(ssh -L 3000:127.0.0.1:3000 ...)"
-        )
 
 
 def _say(text: str) -> None:

@@ -76,8 +76,8 @@ def _offer(endpoint: WampEndpoint, first: ListenAddress) -> int:
     """Offer all boards until SIGTERM or SIGINT."""
     import signal
 
-    from serial_runtime.bridge.server import warn_of_address
     from serial_runtime.errors import LinkError
+    from serial_runtime.transport.tcp import exposure
 
     # Before any thread is made, so that all of them leave the signals to `sigtimedwait`.
     ends = (signal.SIGTERM, signal.SIGINT)
@@ -89,7 +89,8 @@ def _offer(endpoint: WampEndpoint, first: ListenAddress) -> int:
     router, login = Router.of(endpoint), login_of(endpoint.identity)
     fleet, ports, lost = Fleet(router, login), _Ports(first, router, login), False
     try:
-        warn_of_address(first.host, _say)
+        if text := exposure(first.host, str(first), "stop, force and reprogram these PLCs"):
+            _say(text)
         members = fleet.members()
         for member in members:
             ports.serve(member.id)

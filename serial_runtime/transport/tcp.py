@@ -142,8 +142,19 @@ def _tune(connection: socket.socket) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
-def is_local(host: str) -> bool:
-    """Whether a listener on this address is reached from this computer only."""
+def exposure(host: str, name: str, deeds: str) -> str:
+    """What it means to listen on `host` without asking who comes: a warning for people, "" when
+    only this computer reaches it. `name` is that of the listener, `deeds` what its clients can do.
+    """
+    if _is_local(host):
+        return ""
+    return (
+        f"warning: everybody who reaches {name} over the network can {deeds}, without a password "
+        "and unencrypted"
+    )
+
+
+def _is_local(host: str) -> bool:
     if host in ("localhost", "127.0.0.1", "::1"):
         return True
     import ipaddress

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import pytest
 
-from serial_runtime.bridge.server import warn_of_address
 from serial_runtime.cli import main
 
 
@@ -21,18 +20,3 @@ from serial_runtime.cli import main
 def test_wrong_usage(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bridge", *words]) == 2
     assert says in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_this_computer_only(host: str) -> None:
-    said: list[str] = []
-    warn_of_address(host, said.append)
-    assert said == []
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "plc.example", ""])
-def test_an_address_that_others_reach(host: str) -> None:
-    said: list[str] = []
-    warn_of_address(host, said.append)
-    (text,) = said
-    assert "can stop, force and reprogram this PLC" in text
