@@ -44,13 +44,13 @@ from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.image_cache import ImageCache
 from serial_runtime.rpc.link import Link
 from serial_runtime.rpc.link_figures import Message
+from serial_runtime.rpc.opener import Opener
 from serial_runtime.rpc.stub_manager import StubManager
 from serial_runtime.rpc.trace import Capture, Snapshot, Trace, Trigger
 from serial_runtime.rpc.upload import Sent, Target, Upload
+from serial_runtime.rpc.variable_table import VariableTable
 from serial_runtime.transport import Transport
-from serial_runtime.transport import connect as open_transport
-from serial_runtime.transport.base import RatedTransport, StartedTransport
-from serial_runtime.transport.uri import AUTO_BAUD, Endpoint, SerialEndpoint, parse
+from serial_runtime.transport.uri import SerialEndpoint, parse
 
 __all__ = [
     "Capture",
@@ -100,7 +100,7 @@ def connect(
     """
     endpoint = parse(uri)
     fast_baud = endpoint.fast if isinstance(endpoint, SerialEndpoint) else 0
-    opener = _Opener(uri, endpoint, timeout_s, on_trouble)
+    opener = Opener(uri, endpoint, timeout_s, on_trouble)
     try:
         client = Client(opener.open, timeout_s, reconnect_s, on_trouble, bridged, recent, fast_baud)
     except BaseException:
@@ -110,80 +110,7 @@ def connect(
     return client
 
 
-class _Opener:
-    """Opens the transport of a URI, and finds the rate of a line when the URI leaves it open."""
-
-    def __init__(
-        self, uri: str, endpoint: Endpoint, timeout_s: float, tell: Callable[[str], object]
-    ) -> None:
-        self._uri = uri
-        self._timeout_s = timeout_s
-        self._tell = tell
-        self._search = isinstance(endpoint, SerialEndpoint) and endpoint.baud == AUTO_BAUD
-        self._baud = 0  # that was found
-        self._started: StartedTransport | None = None  # keeps the peer alive
-
-    def open(self) -> Transport:
-        if self._started is not None:
-            return self._started.another(self._timeout_s)
-        transport = open_transport(self._uri, self._timeout_s)
-        if isinstance(transport, StartedTransport):
-            self._started = transport
-            return transport.another(self._timeout_s)
-        if self._search and isinstance(transport, RatedTransport):
-            try:
-                self._set_rate(transport)
-            except BaseException:
-                transport.close()
-                raise
-        return transport
-
-    def close(self) -> None:
-        """End the peer if it was started here. Idempotent."""
-        if self._started is not None:
-            self._started.close()
-
-    def _set_rate(self, transport: RatedTransport) -> None:
-        if self._baud:
-            transport.switch_rate(self._baud)
-        else:
-            from serial_runtime.rpc.find_baud import find_baud
-            from serial_runtime.transport.serial import LIKELY_BAUDS
-
-            self._baud = find_baud(transport, LIKELY_BAUDS, tell=self._tell)
-            self._tell(f"a runtime answers at {self._baud} baud")
-        transport.home_baud = self._baud
-
-
-class _Table(NamedTuple):
-    """The variable table of one program, of any thread's."""
-
-    id: int
-    rows: tuple[Variable, ...]
-    places: dict[str, int]  # index by path in upper case
-
-    def indices(self, names: Iterable[str]) -> list[int]:
-        found = []
-        for name in names:
-            index = self.places.get(name.upper())
-            if index is None:
-                raise VariableError(self._unknown(name))
-            found.append(index)
-        return found
-
-    def _unknown(self, name: str) -> str:
-        import difflib
-
-        paths = [row.path for row in self.rows]
-        near = difflib.get_close_matches(name.upper(), paths, 3)
-        if not paths:
-            return f"no variable {name!r}: no program is loaded"
-        return f"no variable {name!r}; " + (
-            f"did you mean {' or '.join(near)}?" if near else f"the program has {len(paths)} others"
-        )
-
-
-_NO_TABLE = _Table(0, (), {})
+_NO_TABLE = VariableTable(0, (), {})
 
 
 class Client:
@@ -411,12 +338,12 @@ class Client:
             raise ProtocolError(f"the board forces variables beyond its {len(found.rows)}")
         return [found.rows[index].path for index in indices.value]
 
-    def _known_table(self) -> _Table:
+    def _known_table(self) -> VariableTable:
         if not self._table.rows:
             self.variables()
         return self._table
 
-    def _fetch(self, info: ProgramInfo) -> _Table:
+    def _fetch(self, info: ProgramInfo) -> VariableTable:
         table: list[Variable] = []
         while len(table) < info.variables:
             rows = Reference()
@@ -425,7 +352,7 @@ class Client:
                 raise VariableError("the board sent an empty part of its variable table")
             table += rows.value
         places = {row.path.upper(): index for index, row in enumerate(table)}
-        return _Table(info.table, tuple(table), places)
+        return VariableTable(info.table, tuple(table), places)
 
     def _with_indices(self, names: Iterable[str], call: Callable[[int, list[int]], T]) -> T:
         """Call with the indices of `names` and the table they belong to.
