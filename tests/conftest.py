@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,12 +38,6 @@ def the_router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WampRouter]
 
 @pytest.fixture
 def wait_for() -> Callable[[Callable[[], object]], None]:
-    def wait_for(condition: Callable[[], object]) -> None:
-        pause = threading.Event()
-        for _ in range(1500):
-            if condition():
-                return
-            pause.wait(0.01)
-        raise AssertionError("the condition did not come true within 15 s")
+    import waiting
 
-    return wait_for
+    return waiting.wait_for

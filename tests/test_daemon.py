@@ -88,6 +88,26 @@ def test_serves_a_line_and_tcp(tmp_path: Path) -> None:
         assert daemon.end() == (0, "")
 
 
+def test_what_is_not_asked_for_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with VirtualCable(None, tmp_path) as cable:
+        monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # to standard error
+        both = ("--port", cable.board_end, "--tcp", "127.0.0.1:0")
+        daemon = Daemon(tmp_path / "plc", *both)
+        for uri in (f"ERPC://{cable.host_end}", daemon.ready[2]):
+            with connect(uri) as client:
+                client.capabilities()
+        status, errors = daemon.end()
+    assert status == 0
+    imported = {line.rpartition("|")[2].strip() for line in errors.splitlines()}
+    assert "serial_runtime.rpc.server" in imported
+    assert not {name for name in imported if name.startswith("serial_runtime.connectors")}
+    optional = {"autobahn", "cryptography", "msgpack", "Pyro5", "sslpsk3", "zeroconf"}
+    heavy = {"asyncio", "http", "logging", "sqlite3", "ssl", "subprocess", "tomllib"}
+    assert not imported & (optional | heavy)
+
+
 def test_an_address_that_others_reach_is_warned_of(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path / "plc", "--tcp", "127.0.0.2:0")
     assert daemon.end() == (0, "")

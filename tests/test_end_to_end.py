@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import wait_for
 
 from serial_codegen.build import build
 from serial_runtime import get_include
@@ -76,18 +77,6 @@ def runtime(cable: VirtualCable, tmp_path: Path) -> Iterator[Runtime]:
 def client(cable: VirtualCable, runtime: Runtime) -> Iterator[Client]:
     with connect(f"ERPC://{cable.host_end}:{BAUD}", timeout_s=20) as client:
         yield client
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 20) -> None:
-    """Poll over the link, which takes its time by itself."""
-    deadline = threading.Event()
-    timer = threading.Timer(timeout_s, deadline.set)
-    timer.start()
-    try:
-        while not condition():
-            assert not deadline.is_set(), "it did not happen"
-    finally:
-        timer.cancel()
 
 
 def dint(client: Client, name: str) -> int:

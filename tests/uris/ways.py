@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import NamedTuple
 
 import pytest
 from tls_peers import SECRETS, free_port, stunnel
+from waiting import wait_for
 from wamp_router import WampRouter
 
 from serial_runtime.errors import LinkError
@@ -188,15 +188,6 @@ def answers(uri: str) -> bool:
     except LinkError:
         return False
     return True
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(1500):
-        if condition():
-            return
-        pause.wait(0.01)
-    raise AssertionError("the condition did not come true within 15 s")
 
 
 def need_stunnel() -> None:
