@@ -36,7 +36,6 @@ from serial_runtime.connectors.pyro_wire import LINK_OBJECT, PLC_OBJECT, Screene
 from serial_runtime.connectors.tunnel import POLL_S, Tunnel, TunnelListener
 from serial_runtime.errors import LinkClosed, LinkError, ProtocolError
 from serial_runtime.rpc.client import Client
-from serial_runtime.transport.loop import loop_pair
 from serial_runtime.transport.tcp import TcpListener
 
 TYPE_CHECKING = False
@@ -156,7 +155,7 @@ class _Connection:
     def call(self, name: str, arguments: tuple[Any, ...]) -> Any:
         """Call the IDE's service in native forms."""
         if self._client is None:
-            self._client = Client(self._link, reconnect_s=0.0)
+            self._client = Client(lambda: self.tunnels.link(self.peer), reconnect_s=0.0)
         return call_natively(self._client, name, arguments, self._listener.log)
 
     def hang_up(self) -> None:
@@ -171,12 +170,6 @@ class _Connection:
             one.hang_up()
         if self._client is not None:
             self._client.close()
-
-    def _link(self) -> Transport:
-        near, far = loop_pair()
-        far.kind, far.name = "pyro", f"pyro {self.peer}"
-        self.tunnels.lead(far)
-        return near
 
 
 class _BoardObject:

@@ -214,6 +214,18 @@ class TunnelListener:
             self._waiting.append(transport)
             self._changed.notify_all()
 
+    def link(self, peer: str, identity: str = "") -> Transport:
+        """The near end of a link within this process, for what a peer asks for without a tunnel.
+
+        The server serves its far end as it does a tunnel of that peer. For the carrier. LinkClosed.
+        """
+        from serial_runtime.transport.loop import loop_pair
+
+        near, far = loop_pair()
+        far.kind, far.identity, far.name = self._kind, identity, f"{self._kind} {peer}"
+        self.lead(far)
+        return near
+
     def tunnel(self, channel: str) -> Tunnel:
         """Which an open channel leads to; LinkClosed when there is none. For the carrier."""
         with self._changed:

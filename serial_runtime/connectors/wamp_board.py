@@ -47,7 +47,6 @@ from serial_runtime.connectors.wamp_session import (
 from serial_runtime.errors import LinkClosed, LinkError, ProtocolError, SerialRuntimeError
 from serial_runtime.rpc.client import Client
 from serial_runtime.transport.base import Transport
-from serial_runtime.transport.loop import loop_pair
 
 _JOIN_S = 15.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 1.0, 60.0
@@ -268,15 +267,9 @@ class WampListener:
             if client is None:
                 while len(self._clients) >= _NATIVE_CLIENTS:
                     self._clients.pop(next(iter(self._clients))).close()
-                client = Client(lambda: self._link(caller))
+                client = Client(lambda: self._tunnels.link(caller or "somebody", caller))
             self._clients[session, caller] = client
             return client
-
-    def _link(self, caller: str) -> Transport:
-        near, far = loop_pair()
-        far.kind, far.identity, far.name = "wamp", caller, f"wamp {caller or 'somebody'}"
-        self._tunnels.lead(far)
-        return near
 
     def _close_clients(self) -> None:
         with self._clients_lock:

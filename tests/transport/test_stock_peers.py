@@ -6,7 +6,6 @@ Two small methods stand for a service; the real ones are tested where they are i
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from erpc.codec import MessageInfo, MessageType
 from erpc.server import Service
 from erpc.simple_server import SimpleServer
 from erpc.transport import SerialTransport, TCPTransport
+from tls_peers import free_port
 
 from serial_runtime.errors import LinkClosed, LinkError
 from serial_runtime.line import VirtualCable
@@ -179,11 +179,6 @@ class Client:
         assert codec.read_uint32() == 0
         codec.expect_end()
         return result
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def connected(uri: str) -> Transport:
