@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The board's Pyro daemon.
 
-The object ``PLCObject`` has the methods of the IDE's service in native forms (`native`). The
-object ``serial_runtime`` has four that carry the tunnels of our own client, which is then an eRPC
-client like on any other link:
+The object ``PLCObject`` has the methods of the IDE's service (`ide_procedures`). The object
+``serial_runtime`` has four that carry the tunnels of our own client, which is then an eRPC client
+like on any other link:
 
 ===============  ==================================================================
 ``open``         a new channel; returns its name
@@ -31,7 +31,7 @@ from Pyro5.api import Daemon, expose
 from Pyro5.protocol import MSG_CONNECT
 from Pyro5.socketutil import SocketConnection
 
-from serial_runtime.connectors.native import PROCEDURES, call_natively
+from serial_runtime.connectors.ide_procedures import PROCEDURES, call_natively
 from serial_runtime.connectors.pyro_wire import LINK_OBJECT, PLC_OBJECT, ScreenedSocket
 from serial_runtime.connectors.tunnel import POLL_S, Tunnel, TunnelListener
 from serial_runtime.errors import LinkClosed, LinkError, ProtocolError

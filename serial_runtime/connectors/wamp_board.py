@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The board at a WAMP router: it joins a realm and registers its procedures there.
 
-``ID.StartPLC`` and so on are those of the IDE (`native`). Four more carry the tunnels of our
-own client, which is then an eRPC client like on any other link:
+``ID.StartPLC`` and so on are those of the IDE (`ide_procedures`). Four more carry the tunnels of
+our own client, which is then an eRPC client like on any other link:
 
 =============================  ===============================================================
 ``ID.serial_runtime.open``     a new channel; returns its name
@@ -30,7 +30,7 @@ from typing import Any
 
 from autobahn.wamp.types import CallDetails, RegisterOptions
 
-from serial_runtime.connectors.native import PROCEDURES, call_natively
+from serial_runtime.connectors.ide_procedures import PROCEDURES, call_natively
 from serial_runtime.connectors.tunnel import POLL_S, TunnelListener
 from serial_runtime.connectors.wamp_client import PREFIX, leave
 from serial_runtime.connectors.wamp_session import (

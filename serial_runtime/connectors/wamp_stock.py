@@ -33,7 +33,7 @@ _UNSUPPORTED = 2
 
 
 class StockBoard(IBeremizPLCObjectService):
-    """Service 1 by the procedures of a board, in their WAMP form (see `native`)."""
+    """Service 1 by the procedures of a board, in their WAMP form (see `ide_procedures`)."""
 
     def __init__(self, call: Call) -> None:
         """`call` takes the name of a procedure and its arguments. SerialRuntimeError."""
