@@ -53,4 +53,4 @@ wheel: $(VENV)/ready
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info serial_runtime/_board.c serial_runtime/_board*.so
+	rm -rf $(VENV) $(ROUTER) build dist *.egg-info serial_runtime/_board.c serial_runtime/_board*.so
