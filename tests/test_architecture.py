@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,7 @@ def imported(path: Path, package_of: list[str]) -> set[str]:
     return names
 
 
+@cache
 def part_edges() -> set[tuple[str, str, str]]:
     """(part, imported part or foreign top-level name, file) of every import in serial_runtime."""
     parts = set(ALLOWED) | {"_board"}

@@ -126,7 +126,7 @@ positions = st.integers(0, len(tiny_image()) - 1)
 extremes = st.sampled_from([0, 1, 0x7F, 0x80, 0xFE, 0xFF]) | st.integers(0, 255)
 
 
-@settings(max_examples=1500)
+@settings(max_examples=500)  # `tests/fuzz` has more
 @given(st.lists(st.tuples(positions, extremes), max_size=12), st.booleans())
 @example([(56, 0xFF), (57, 0xFF)], True)  # 65535 program headers
 def test_no_damage_crashes_the_check(damage: list[tuple[int, int]], gnu_hash: bool) -> None:
