@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The server: listeners, the links they bring, and their end.
 
-One thread serves one link, see `served_link`: the serial line has one, each TCP connection has its
+One thread serves one link, see `link_server`: the serial line has one, each TCP connection has its
 own. So a client that is slow or stuck holds up nobody. The sessions are shared by all links.
 """
 
@@ -17,7 +17,7 @@ from functools import partial
 from serial_runtime.errors import LinkClosed, LinkError, WorkerBusy, WorkerStopped
 from serial_runtime.plc.log import CRITICAL, WARNING
 from serial_runtime.rpc.access import Access
-from serial_runtime.rpc.served_link import ServedLink
+from serial_runtime.rpc.link_server import LinkServer
 from serial_runtime.transport.base import FdTransport
 from serial_runtime.transport.refusals import Refusals
 
@@ -61,7 +61,7 @@ class Server:
         self.access = access if access is not None else Access()
         self.refusals = Refusals(partial(plc.log, WARNING))
         self._listeners: list[Listener] = []
-        self._links: set[ServedLink] = set()
+        self._links: set[LinkServer] = set()
         self._lock = threading.Lock()  # protects _links
         self._ended: deque[Hashable] = deque()  # owners of what is to be freed
         self._closing = threading.Event()
@@ -77,7 +77,7 @@ class Server:
 
     def serve(self, transport: Transport) -> None:
         """Serve one link on this thread until it closes."""
-        link = ServedLink(self, transport)
+        link = LinkServer(self, transport)
         with self._lock:
             if self._closing.is_set():
                 transport.close()
@@ -139,7 +139,7 @@ class Server:
                 transport.close()
         return kept
 
-    def _stop(self) -> list[ServedLink]:
+    def _stop(self) -> list[LinkServer]:
         self._closing.set()
         with self._lock:
             links = list(self._links)

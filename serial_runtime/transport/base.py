@@ -183,7 +183,7 @@ class FdTransport:
         return f"<{type(self).__name__} {self.name}{' closed' if self._closing else ''}>"
 
     # Another thread may take over the reading for a while, without the locks of `read`: the
-    # thread that lends waits meanwhile (rpc.served_link and worker.attend).
+    # thread that lends waits meanwhile (rpc.link_server and worker.attend).
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[tuple[int, ...]]:

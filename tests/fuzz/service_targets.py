@@ -29,7 +29,7 @@ from serial_runtime.protocol.session import ServerSessions
 from serial_runtime.rpc import calls as calls_module
 from serial_runtime.rpc import server as server_module
 from serial_runtime.rpc.calls import Calls
-from serial_runtime.rpc.served_link import ServedLink
+from serial_runtime.rpc.link_server import LinkServer
 from serial_runtime.rpc.server import Server
 from serial_runtime.rpc.service import About
 
@@ -98,7 +98,7 @@ class Line:
         return written
 
 
-class ScriptedLink(ServedLink):
+class ScriptedLink(LinkServer):
     """Executes slow calls at once, so that everything repeats."""
 
     def _aside(self, job: Callable[[Calls], Any]) -> None:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from serial_runtime.worker import Worker
 
 
-class ServedLink:
+class LinkServer:
     """One link being served, by its own thread or, a serial line, by the worker."""
 
     def __init__(self, server: Server, transport: Transport) -> None:
