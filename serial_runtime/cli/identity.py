@@ -70,7 +70,7 @@ def _rotate(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     with changing(directory) as known:
         old = _find(known, _one(names, "ID")) if names else known[0]
         known[known.index(old)] = old._replace(secret=new_secret())
-    print(f"{old.id} has another secret: new connections need it; those that are open stay")
+    print(f"{old.id} has another secret; connections that have proven the old one end")
 
 
 def _revoke(arguments: argparse.Namespace, names: Sequence[str]) -> None:
@@ -82,7 +82,7 @@ def _revoke(arguments: argparse.Namespace, names: Sequence[str]) -> None:
         if old is known[0]:
             raise ConfigError(f"{name} is the board itself: `new` gives it another ID and secret")
         known.remove(old)
-    print(f"{name} is not let in any more; a connection that is open may look, until it ends")
+    print(f"{name} is not let in any more, and its connections end")
 
 
 def _new(arguments: argparse.Namespace, names: Sequence[str]) -> None:
