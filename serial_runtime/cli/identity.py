@@ -9,7 +9,14 @@ import sys
 from pathlib import Path
 
 from serial_runtime.cli import store_dir
-from serial_runtime.cli.command import Command, UsageError, json_option, number, print_json
+from serial_runtime.cli.command import (
+    Command,
+    UsageError,
+    json_option,
+    number,
+    print_json,
+    printable,
+)
 from serial_runtime.config import load_profile
 from serial_runtime.errors import ConfigError, StoreError
 from serial_runtime.plc import pairing
@@ -115,7 +122,7 @@ def _list(arguments: argparse.Namespace, names: Sequence[str]) -> None:
         print_json([dict(zip(keys, row, strict=True)) for row in rows])
         return
     for row in rows:
-        print("  ".join(cell or "-" for cell in row))
+        print(printable("  ".join(cell or "-" for cell in row)))
     if not rows:
         print(f"no secret is in {identities.folder()}", file=sys.stderr)
 
