@@ -320,9 +320,7 @@ class PLC:
         self._log.reset()
 
     @serialized
-    def set_trace_list(
-        self, orders: Sequence[tuple[int, bytes]], keep_forces: bool = False
-    ) -> int:
+    def set_trace_list(self, orders: Sequence[tuple[int, bytes]], keep_forces: bool = False) -> int:
         """Trace and force variables (index, force or empty): a token, or a negative code.
 
         Codes as in `watch`. An empty list suspends tracing and keeps forces; another one replaces

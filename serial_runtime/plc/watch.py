@@ -43,8 +43,8 @@ class Watch:
     ) -> tuple[int, str]:
         """Service 1: trace these variables, force those with a value; at least one order.
 
-        Replaces all forces, or keeps them and takes none. Returns the token and "", or a negative code and why; nothing is
-        changed then.
+        Replaces all forces, or keeps them and takes none. Returns the token and "", or a negative
+        code and why; nothing is changed then.
         """
         indices = [index for index, _ in orders]
         try:
