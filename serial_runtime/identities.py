@@ -23,6 +23,7 @@ VARIABLE = "SERIAL_RUNTIME_PSK"
 _ROWS = "management.json"
 _TIME = "%y/%m/%d-%H:%M:%S"  # of the last connection; sorts as text
 _MOST_BYTES = 1 << 20  # of a file in a zip that is imported
+_MOST_SECRET_BYTES = 1024  # of a secret there, with its ID
 
 Row = list[str | None]  # ID, last URI, description, last connection
 
@@ -139,8 +140,9 @@ def import_from(path: Path, *, replace: bool) -> tuple[list[str], list[str]]:
             members = {entry.filename: entry for entry in archive.infolist()}
             usual = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
             if any(
-                entry.file_size > _MOST_BYTES or entry.compress_type not in usual
-                for entry in members.values()
+                entry.file_size > (_MOST_SECRET_BYTES if name.endswith(".secret") else _MOST_BYTES)
+                or entry.compress_type not in usual
+                for name, entry in members.items()
             ):
                 raise ConfigError(f"{path}: it holds more than secrets")
             for name, entry in members.items():
@@ -171,7 +173,7 @@ def import_from(path: Path, *, replace: bool) -> tuple[list[str], list[str]]:
 
 def _secret_in(text: str, identity: str, place: str) -> str:
     name, _, secret = text.strip().partition(":")
-    if name != identity or not secret:
+    if name != identity or not secret or not secret.isprintable():
         raise ConfigError(f"{place}: expected the text {identity}:SECRET")
     return secret
 

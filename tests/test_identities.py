@@ -140,12 +140,17 @@ def test_an_export_of_the_ide_without_rows_and_one_that_is_not(folder: Path) -> 
     with zipfile.ZipFile(folder / "ide.zip", "w") as archive:
         archive.writestr("press-1.secret", f"press-1:{SECRET}\n")
     assert identities.import_from(folder / "ide.zip", replace=False) == (["press-1"], [])
-    for content in ("press-1:", "press-2:" + SECRET, ""):
+    lines = f"press-1:{SECRET}\npress-2:{SECRET}"
+    for content in ("press-1:", "press-2:" + SECRET, "", lines, f"press-1:{SECRET}\x1b[2J"):
         with zipfile.ZipFile(folder / "bad.zip", "w") as archive:
             archive.writestr("good.secret", f"good:{SECRET}")
             archive.writestr("press-1.secret", content)
         with pytest.raises(ConfigError, match="expected the text press-1:SECRET"):
             identities.import_from(folder / "bad.zip", replace=True)
+    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("press-1.secret", "press-1:" + SECRET * 1000)
+    with pytest.raises(ConfigError, match="it holds more than secrets"):
+        identities.import_from(folder / "bomb.zip", replace=True)
     with zipfile.ZipFile(folder / "evil.zip", "w") as archive:
         archive.writestr("../../evil.secret", f"../../evil:{SECRET}")
     with pytest.raises(ConfigError, match="is no ID"):

@@ -203,7 +203,8 @@ def _report(error: SerialRuntimeError, arguments: argparse.Namespace) -> str:
 
 
 def _fail(sentence: str, status: int) -> int:
-    print(f"serial-runtime: error: {sentence}", file=sys.stderr)
+    lines = "\n".join(map(printable, sentence.split("\n")))  # a part may be the board's words
+    print(f"serial-runtime: error: {lines}", file=sys.stderr)
     return status
 
 
@@ -240,7 +241,7 @@ def open_board(arguments: argparse.Namespace) -> Client:
     def tell(text: str) -> None:
         newline, arguments.bar = "\n" * arguments.bar, False
         arguments.notes += 1
-        print(f"{newline}serial-runtime: {text}", file=sys.stderr, flush=True)
+        print(f"{newline}serial-runtime: {printable(text)}", file=sys.stderr, flush=True)
 
     return connect(arguments.uri, on_trouble=tell, recent=arguments.recent)
 

@@ -9,7 +9,14 @@ import sys
 from pathlib import Path
 
 from serial_runtime.cli import store_dir
-from serial_runtime.cli.command import Command, UsageError, json_option, number, print_json
+from serial_runtime.cli.command import (
+    Command,
+    UsageError,
+    json_option,
+    number,
+    print_json,
+    printable,
+)
 from serial_runtime.config import load_profile
 from serial_runtime.errors import ConfigError, StoreError
 from serial_runtime.plc import pairing
@@ -70,7 +77,7 @@ def _rotate(arguments: argparse.Namespace, names: Sequence[str]) -> None:
     with changing(directory) as known:
         old = _find(known, _one(names, "ID")) if names else known[0]
         known[known.index(old)] = old._replace(secret=new_secret())
-    print(f"{old.id} has another secret: new connections need it; those that are open stay")
+    print(f"{old.id} has another secret; connections that have proven the old one end")
 
 
 def _revoke(arguments: argparse.Namespace, names: Sequence[str]) -> None:
@@ -82,7 +89,7 @@ def _revoke(arguments: argparse.Namespace, names: Sequence[str]) -> None:
         if old is known[0]:
             raise ConfigError(f"{name} is the board itself: `new` gives it another ID and secret")
         known.remove(old)
-    print(f"{name} is not let in any more; a connection that is open may look, until it ends")
+    print(f"{name} is not let in any more, and its connections end")
 
 
 def _new(arguments: argparse.Namespace, names: Sequence[str]) -> None:
@@ -115,7 +122,7 @@ def _list(arguments: argparse.Namespace, names: Sequence[str]) -> None:
         print_json([dict(zip(keys, row, strict=True)) for row in rows])
         return
     for row in rows:
-        print("  ".join(cell or "-" for cell in row))
+        print(printable("  ".join(cell or "-" for cell in row)))
     if not rows:
         print(f"no secret is in {identities.folder()}", file=sys.stderr)
 

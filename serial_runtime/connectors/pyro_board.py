@@ -101,11 +101,17 @@ class PyroListener:
                 welcome = len(self._connections) < _MOST_CONNECTIONS and not self._closing.is_set()
                 if welcome:
                     self._connections.add(connection)
-            if welcome:
-                threading.Thread(
-                    target=self._run, args=(connection,), name=f"pyro-{name}", daemon=True
-                ).start()
-            else:
+            thread = threading.Thread(
+                target=self._run, args=(connection,), name=f"pyro-{name}", daemon=True
+            )
+            try:
+                if welcome:
+                    thread.start()
+            except RuntimeError:  # no more threads; there will be some again
+                welcome = False
+                with self._lock:
+                    self._connections.discard(connection)
+            if not welcome:
                 connection.close()
 
     def _run(self, connection: _Connection) -> None:

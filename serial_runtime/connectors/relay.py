@@ -26,6 +26,7 @@ class Relay:
         self._listener = listener
         self._open = open_transport
         self._on_trouble = on_trouble
+        self._places = threading.Semaphore(_MAX_PEERS)
         self._lock = threading.Lock()  # protects all that follows
         self._transports: set[Transport] = set()
         self._closed = False
@@ -44,12 +45,18 @@ class Relay:
         with contextlib.suppress(LinkClosed):
             while True:
                 peer = self._listener.accept(None)
-                if len(self._transports) >= 2 * _MAX_PEERS:
+                if not self._places.acquire(blocking=False):
                     self._on_trouble(f"{peer.name}: {_MAX_PEERS} clients are connected already")
                     peer.close()
                     continue
                 name = f"relay-{peer.name}"
-                threading.Thread(target=self._join, args=(peer,), name=name, daemon=True).start()
+                threading.Thread(target=self._serve, args=(peer,), name=name, daemon=True).start()
+
+    def _serve(self, peer: Transport) -> None:
+        try:
+            self._join(peer)
+        finally:
+            self._places.release()
 
     def _join(self, peer: Transport) -> None:
         try:

@@ -31,7 +31,7 @@ from typing import Any
 from autobahn.wamp.types import CallDetails, RegisterOptions
 
 from serial_runtime.connectors.ide_procedures import PROCEDURES, call_natively
-from serial_runtime.connectors.tunnel import POLL_S, TunnelListener
+from serial_runtime.connectors.tunnel import MESSAGE_BYTES, POLL_S, TunnelListener
 from serial_runtime.connectors.wamp_client import PREFIX, leave
 from serial_runtime.connectors.wamp_session import (
     ApplicationError,
@@ -54,6 +54,7 @@ _STEADY_S = 60.0  # connected for so long, the next failure is a new one
 _FLUSH_S = 1.0  # for answers under way when the runtime ends
 _NATIVE_CLIENTS = 16  # callers of the IDE's procedures that are told apart at a time
 _NATIVE_THREADS = 4
+_NATIVE_CALLS = 64  # that execute or wait; an IDE has one
 _ANONYMOUS = ("", "anonymous")  # roles that prove nothing
 _WARNING, _INFO = 1, 2  # log levels
 
@@ -207,7 +208,8 @@ class WampListener:
         found = self._channel(channel)
         try:
             return await found.collect(POLL_S)
-        except LinkClosed as error:
+        except (LinkClosed, ProtocolError) as error:
+            found.tunnel.hang_up(str(error))
             self._channels.pop(channel, None)
             raise ApplicationError(_CLOSED, str(error)) from error
         except asyncio.CancelledError:  # by the router, for the client is gone
@@ -217,8 +219,8 @@ class WampListener:
 
     async def _write(self, channel: Any, data: Any, details: CallDetails) -> None:
         found = self._channel(channel)
-        if not isinstance(data, bytes):
-            raise ApplicationError(_INVALID, "write: bytes are expected")
+        if not isinstance(data, bytes) or len(data) > MESSAGE_BYTES:
+            raise ApplicationError(_INVALID, f"write: at most {MESSAGE_BYTES} bytes are expected")
         try:
             await found.feed(data)
         except (LinkClosed, ProtocolError) as error:
@@ -240,6 +242,11 @@ class WampListener:
 
     def _native_procedure(self, name: str) -> Callable[..., Any]:
         async def procedure(*arguments: Any, details: CallDetails) -> Any:
+            # What waits here would otherwise grow with whatever somebody sends.
+            if self._calls >= _NATIVE_CALLS:
+                raise ApplicationError(_REFUSED, f"{_NATIVE_CALLS} calls are waiting already")
+            if _weight(arguments) > MESSAGE_BYTES:
+                raise ApplicationError(_INVALID, f"{name}: more than {MESSAGE_BYTES} bytes")
             self._calls += 1
             try:
                 return await event_loop().run_in_executor(
@@ -277,6 +284,19 @@ class WampListener:
             self._clients.clear()
         for client in clients:
             client.close()
+
+
+def _weight(arguments: tuple[Any, ...]) -> int:
+    """About the bytes that arguments take on the wire."""
+    weight, rest = 0, list(arguments)
+    while rest:
+        value = rest.pop()
+        weight += len(value) if isinstance(value, str | bytes) else 1
+        if isinstance(value, dict):
+            rest += value.items()
+        elif isinstance(value, list | tuple):
+            rest += value
+    return weight
 
 
 def _who(details: CallDetails) -> str:

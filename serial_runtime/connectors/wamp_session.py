@@ -8,13 +8,14 @@ loop it uses in a global. Coroutines here belong to that thread; `run` calls one
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
 import ssl
 import threading
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,7 +28,7 @@ from autobahn.wamp.serializer import MsgPackSerializer
 from autobahn.wamp.types import CloseDetails, ComponentConfig, SessionDetails
 
 from serial_runtime.connectors.tunnel import Tunnel
-from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout
+from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout, ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ for _name in ("autobahn", __name__):
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
 _LONGEST_MESSAGE = 1 << 22  # bytes
+_MOST_WAITING = 16  # calls of one tunnel at a time; our client has six
 _PING_S = 10.0  # a router is asked for a sign of life so often, and given half of it to answer
 
 
@@ -228,35 +230,54 @@ def _context(router: Router) -> ssl.SSLContext:
 
 
 class AsyncTunnel:
-    """A tunnel as coroutines see it: they wait without a thread."""
+    """A tunnel as coroutines see it: they wait without a thread, and not too many of them."""
 
     def __init__(self, tunnel: Tunnel) -> None:
         self.tunnel = tunnel
         self._changed = asyncio.Event()
         self._feeding = asyncio.Lock()  # keeps the order of those that wait
+        self._waiting = 0
         loop = event_loop()
         tunnel.on_change = lambda: loop.call_soon_threadsafe(self._changed.set)
 
     async def feed(self, data: bytes) -> None:
-        """As `Tunnel.feed`, waiting for room."""
-        async with self._feeding:
-            while True:
-                self._changed.clear()
-                if self.tunnel.feed(data):
-                    return
-                await self._changed.wait()
+        """As `Tunnel.feed`, waiting for room. ProtocolError: too many wait already."""
+        with self._place():
+            async with self._feeding:
+                await self._feed(data)
 
     async def collect(self, timeout_s: float | None) -> bytes:
-        """As `Tunnel.collect`."""
+        """As `Tunnel.collect`. ProtocolError: too many wait already."""
+        with self._place():
+            try:
+                async with asyncio.timeout(timeout_s):
+                    return await self._collect()
+            except TimeoutError:
+                return b""
+
+    async def _feed(self, data: bytes) -> None:
+        while True:
+            self._changed.clear()
+            if self.tunnel.feed(data):
+                return
+            await self._changed.wait()
+
+    async def _collect(self) -> bytes:
+        while True:
+            self._changed.clear()
+            if data := self.tunnel.collect():
+                return data
+            await self._changed.wait()
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
+        if self._waiting >= _MOST_WAITING:
+            raise ProtocolError(f"{_MOST_WAITING} calls at a time: no more are allowed")
+        self._waiting += 1
         try:
-            async with asyncio.timeout(timeout_s):
-                while True:
-                    self._changed.clear()
-                    if data := self.tunnel.collect():
-                        return data
-                    await self._changed.wait()
-        except TimeoutError:
-            return b""
+            yield
+        finally:
+            self._waiting -= 1
 
 
 def refusal_of(error: Exception) -> LinkClosed:

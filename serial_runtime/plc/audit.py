@@ -5,9 +5,10 @@
 
 Both files together are bounded: a full one takes the place of the older. A thread of its own
 writes, so that neither a call nor the cycle waits for a disk; it comes with the first entry. What
-it wrote is synchronised at once (these calls are rare), so a power cut costs the entries of the
-last moments. A disk that takes nothing costs entries too, and nothing else: they are counted, and
-the next line that can be written tells how many.
+it wrote is synchronised at once, but once a second at most: who is refused as often as he likes
+must not wear out a card. So a power cut costs the entries of the last moments. A disk that takes
+nothing costs entries too, and nothing else: they are counted, and the next line that can be written
+tells how many.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 FILE = "audit.log"
 _MOST_WAITING = 256  # entries that wait for the disk
+_PAUSE_S = 1.0  # between two writes
 _CLOSE_S = 2.0
+_DONE = "done"
 
 
 class Entry(NamedTuple):
@@ -50,23 +53,29 @@ class AuditLog:
         self._path = os.path.join(directory, FILE)
         self._most_bytes = most_bytes // 2
         self._on_trouble = on_trouble
-        self._lock = threading.Lock()  # protects the next four
+        self._lock = threading.Lock()  # protects the next five
         self._waiting: list[tuple[float, Entry, int]] = []  # time, entry, how often
+        self._places: dict[Entry, int] = {}  # of the last like it among these
         self._lost = 0
         self._told = False
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
 
     def note(self, entry: Entry) -> None:
-        """Write an entry soon; never waits. Equal ones that wait together become one line."""
+        """Write an entry soon; never waits. Equal ones that wait together become one line.
+
+        Of calls that were done only those in succession, for their order matters.
+        """
         with self._lock:
-            if self._waiting and self._waiting[-1][1] == entry:
-                time_s, _, times = self._waiting.pop()
-                self._waiting.append((time_s, entry, times + 1))
+            place = self._places.get(entry, -1)
+            if place >= 0 and (entry.outcome != _DONE or place == len(self._waiting) - 1):
+                time_s, _, times = self._waiting[place]
+                self._waiting[place] = time_s, entry, times + 1
             elif len(self._waiting) >= _MOST_WAITING:
                 self._lost += 1
             else:
+                self._places[entry] = len(self._waiting)
                 self._waiting.append((time.time(), entry, 1))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
@@ -75,7 +84,7 @@ class AuditLog:
 
     def close(self) -> None:
         """Write what waits, as far as the disk takes it within 2 s. Nothing is noted after it."""
-        self._closing = True
+        self._closing.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(_CLOSE_S)
@@ -84,14 +93,16 @@ class AuditLog:
         while True:
             self._wake.wait()
             self._wake.clear()
-            closing = self._closing
+            closing = self._closing.is_set()
             with self._lock:
                 batch, self._waiting = self._waiting, []
+                self._places.clear()
                 lost, self._lost = self._lost, 0
             if batch:
                 self._write_batch(batch, lost)
             if closing:
                 return
+            self._closing.wait(_PAUSE_S)
 
     def _write_batch(self, batch: list[tuple[float, Entry, int]], lost: int) -> None:
         try:

@@ -81,7 +81,7 @@ def changing(store_dir: str) -> Iterator[list[Identity]]:
     Waits for another process that does the same. ConfigError, StoreError.
     """
     try:
-        os.makedirs(store_dir, exist_ok=True)
+        os.makedirs(store_dir, 0o700, exist_ok=True)
         directory = os.open(store_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise StoreError(f"{store_dir}: {error.strerror}") from error

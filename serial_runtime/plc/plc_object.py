@@ -320,10 +320,11 @@ class PLC:
         self._log.reset()
 
     @serialized
-    def set_trace_list(self, orders: Sequence[tuple[int, bytes]]) -> int:
+    def set_trace_list(self, orders: Sequence[tuple[int, bytes]], keep_forces: bool = False) -> int:
         """Trace and force variables (index, force or empty): a token, or a negative code.
 
-        Codes as in `watch`. An empty list suspends tracing and keeps forces.
+        Codes as in `watch`. An empty list suspends tracing and keeps forces; another one replaces
+        them, unless it has none and is to keep them.
         """
         self.housekeeping()
         image = None if self._board.tainted else self._loader.image
@@ -333,7 +334,7 @@ class PLC:
             return SUSPENDED
         if image is None:
             return INVALID
-        token, why = self._watch.set_list(image, orders)
+        token, why = self._watch.set_list(image, orders, keep_forces)
         if token < 0:
             self._note(WARNING, f"trace list refused: {why}")
         return token

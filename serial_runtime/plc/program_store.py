@@ -67,7 +67,7 @@ class ProgramStore:
         self.spool_directory = self._path("spool")
         self.uploads_directory = self._path("uploads")
         try:
-            os.makedirs(self._directory, exist_ok=True)
+            os.makedirs(self._directory, 0o700, exist_ok=True)
             self._lock()
             self._clean()
         except OSError as error:

@@ -38,11 +38,13 @@ class Watch:
         """Indices of the forced variables, ascending."""
         return sorted(self._forces)
 
-    def set_list(self, image: Image, orders: Sequence[tuple[int, bytes]]) -> tuple[int, str]:
+    def set_list(
+        self, image: Image, orders: Sequence[tuple[int, bytes]], keep_forces: bool = False
+    ) -> tuple[int, str]:
         """Service 1: trace these variables, force those with a value; at least one order.
 
-        Replaces all forces. Returns the token and "", or a negative code and why; nothing is
-        changed then.
+        Replaces all forces, or keeps them and takes none. Returns the token and "", or a negative
+        code and why; nothing is changed then.
         """
         indices = [index for index, _ in orders]
         try:
@@ -52,6 +54,8 @@ class Watch:
         except TraceError as error:
             return LIST_OVERFLOW, str(error)
         forces = {index: value for index, value in orders if value}
+        if keep_forces:
+            forces = self._forces
         if len(forces) > MAX_FORCES:
             return FORCE_OVERFLOW, f"{len(forces)} forces: at most {MAX_FORCES}"
         try:

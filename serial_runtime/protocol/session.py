@@ -20,7 +20,7 @@ awaits; the floor rises to that and never falls. So for request n
 - n below the floor: late; ignored. Its client is satisfied or has given up.
 - n has an entry: never executed again. A finished one is answered from the entry (the reply
   cache), one that is queued, held or running with IN_PROGRESS.
-- n at floor + window or above: BUSY, no entry made.
+- n at floor + window or above, or to be held beyond the window's bytes: BUSY, no entry made.
 - else: an entry is made, *then* the call is executed, once.
 
 Hence every request executes at most once while its session is known; and an unknown session or
@@ -29,6 +29,11 @@ wanted: there are at most `window` entries a session. The bytes of all sessions 
 well: beyond the bound the oldest replies are replaced by a refusal (OutcomeUnknown) that keeps
 the entry, so at-most-once holds even then. Sessions beyond the bound are forgotten whole, the
 one unused longest first, but never one with a running call.
+
+*Whose it is.* A session belongs to the peer that said its HELLO: a way in, and the identity that
+was proven there. For all others it does not exist, so a number that is guessed or overheard tells
+no reply of somebody else's, and a held call never executes with the rights of another link. The
+bound, too, is met by those that fill it: the session to be forgotten is one of the peer with most.
 
 *Repeating.* The client repeats a request, under the same name, until it is answered or its
 deadline has passed. That is safe whatever became of the earlier transmissions. It repeats
@@ -74,7 +79,8 @@ The client's half is in ``client_session``, the bytes are in ``envelope``.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Hashable
 from typing import NamedTuple
 
 from serial_runtime.errors import OutcomeUnknown, StateError
@@ -93,6 +99,8 @@ _FORGOTTEN = encode_refusal(
 _FULL = encode_refusal(
     StateError(f"all {MAX_SESSIONS} sessions are in use; close a client or wait for its call")
 )
+
+_TAKEN = encode_refusal(StateError("this session is another client's"))
 
 
 class _Running:
@@ -113,9 +121,10 @@ Action = bytes | Envelope
 
 
 class _Session:
-    __slots__ = ("bridged", "entries", "floor", "holds")
+    __slots__ = ("bridged", "entries", "floor", "holds", "peer")
 
-    def __init__(self, bridged: bool) -> None:
+    def __init__(self, peer: Hashable, bridged: bool) -> None:
+        self.peer = peer
         self.bridged = bridged
         self.floor = 0
         self.entries: dict[int, _Entry] = {}
@@ -124,6 +133,10 @@ class _Session:
     @property
     def running(self) -> bool:
         return any(isinstance(entry, _Running) for entry in self.entries.values())
+
+    @property
+    def held_bytes(self) -> int:
+        return sum(len(e.request.payload) for e in self.entries.values() if isinstance(e, _Held))
 
 
 class ServerSessions:
@@ -140,9 +153,10 @@ class ServerSessions:
         self._closed: list[int] = []
         self._lock = threading.Lock()  # protects all of the above
 
-    def knows(self, request: Envelope) -> bool:
+    def knows(self, request: Envelope, peer: Hashable = None) -> bool:
         """Whether this envelope can only come from a client of ours (see Trust above)."""
-        return request.boot_id == self.boot_id and request.session in self._sessions
+        session = self._sessions.get(request.session)
+        return request.boot_id == self.boot_id and session is not None and session.peer == peer
 
     def is_bridged(self, session: int) -> bool:
         """Whether the caller is not at the line itself (`envelope.BRIDGED`)."""
@@ -154,25 +168,27 @@ class ServerSessions:
         """Sessions known."""
         return len(self._sessions)
 
-    def receive(self, request: Envelope, max_frame: int, window: int = WINDOW) -> list[Action]:
+    def receive(
+        self, request: Envelope, max_frame: int, window: int = WINDOW, peer: Hashable = None
+    ) -> list[Action]:
         """Take a request; return what to do, in order.
 
         `max_frame` is the longest frame body the board takes on this link, `window` the requests
-        it takes in flight there.
+        it takes in flight there, `peer` who is at its other end (see Whose it is, above).
         """
         if request.word == envelope.REPLY:
             return []
         with self._lock:
             if request.service == envelope.SERVICE and request.method == envelope.HELLO:
-                return [self._hello(request, max_frame, window)]
+                return [self._hello(request, max_frame, window, peer)]
             if request.service == envelope.SERVICE and request.method == envelope.BYE:
-                if self.knows(request):
+                if self.knows(request, peer):
                     self._forget(request.session)
                 return []
             if request.boot_id != self.boot_id:
                 return [self._status(request, envelope.OTHER_BOOT)]
             session = self._sessions.get(request.session)
-            if session is None:
+            if session is None or session.peer != peer:
                 return [self._status(request, envelope.UNKNOWN_SESSION)]
             self._sessions.move_to_end(request.session)
             return self._request(session, request)
@@ -230,6 +246,8 @@ class ServerSessions:
         if number >= session.floor + WINDOW:
             return [self._status(request, envelope.BUSY)]
         if request.status & envelope.ORDERED and not self._is_due(session, number):
+            if session.held_bytes + len(request.payload) > WINDOW_BYTES:
+                return [self._status(request, envelope.BUSY)]
             session.entries[number] = _Held(request)
             session.holds = True
             return [self._status(request, envelope.IN_PROGRESS)]
@@ -263,18 +281,26 @@ class ServerSessions:
                     return [entry.request]
         return []
 
-    def _hello(self, request: Envelope, max_frame: int, window: int) -> bytes:
-        # Repeated by a client whose answer was lost: the session keeps what it has.
-        if request.session not in self._sessions:
-            if len(self._sessions) >= MAX_SESSIONS:
-                idle = next((n for n, s in self._sessions.items() if not s.running), None)
-                if idle is None:
-                    return self._reply(request, envelope.REFUSED, _FULL)
-                self._forget(idle)
+    def _hello(self, request: Envelope, max_frame: int, window: int, peer: Hashable) -> bytes:
+        known = self._sessions.get(request.session)
+        if known is not None and known.peer != peer:
+            return self._reply(request, envelope.REFUSED, _TAKEN)
+        # Else repeated by a client whose answer was lost: the session keeps what it has.
+        if known is None:
+            if len(self._sessions) >= MAX_SESSIONS and not self._forget_one(peer):
+                return self._reply(request, envelope.REFUSED, _FULL)
             flags = envelope.decode_hello_call(request.payload)
-            self._sessions[request.session] = _Session(bool(flags & envelope.BRIDGED))
+            self._sessions[request.session] = _Session(peer, bool(flags & envelope.BRIDGED))
         hello = Hello(envelope.VERSION, window, WINDOW_BYTES, max_frame)
         return self._reply(request, envelope.DONE, envelope.encode_hello_reply(hello))
+
+    def _forget_one(self, peer: Hashable) -> bool:
+        """Make room for a new session of this peer; False when all have a running call."""
+        many = Counter([peer, *(session.peer for session in self._sessions.values())])
+        idle = [number for number, session in self._sessions.items() if not session.running]
+        if idle:
+            self._forget(max(idle, key=lambda number: many[self._sessions[number].peer]))
+        return bool(idle)
 
     def _forget(self, number: int) -> None:
         session = self._sessions.pop(number)

@@ -56,12 +56,14 @@ class LinkServer:
         self._server = server
         self._sessions = server.sessions
         self.limits = limits_of(transport.line_rate_Bps, transport.reliable)
-        # On a serial line nothing marks a new client, so what it owns stays with the line.
-        self._owner: Hashable = id(self) if transport.reliable else ("line", transport.name)
+        # On a serial line nothing marks a new client, so what it owns stays with the line. No
+        # number: those are sessions.
+        self._owner: Hashable = object() if transport.reliable else ("line", transport.name)
         self.decoder = FrameDecoder(self.limits.max_frame, IDLE_S, resync=not transport.reliable)
         self._line = ServedLine(
             transport, self.decoder.counters, server.sessions, self._rate_switched
         )
+        self._peer = Peer.of(transport)
         self._calls = self._new_calls()
         self.is_stock = True  # it has sent no envelope
         # Whether the next bytes begin a call, and none is being answered: of use once it is
@@ -213,13 +215,14 @@ class LinkServer:
             request = envelope.decode(frame.body)
         except ProtocolError:
             return
+        whose = self._peer.kind, self._peer.identity
         if not frame.trusted:
-            if not self._sessions.knows(request):
+            if not self._sessions.knows(request, whose):
                 return
             self.decoder.confirm(frame)
         if self._line.is_away:
             self._line.heard(request.session)
-        actions = self._sessions.receive(request, self.limits.max_frame, self._line.window)
+        actions = self._sessions.receive(request, self.limits.max_frame, self._line.window, whose)
         if actions and isinstance(actions[0], bytes) and envelope.holds_result(actions[0]):
             self.limits.loss.lost()  # asked for again: the reply did not arrive
         self._act(actions)
@@ -254,8 +257,7 @@ class LinkServer:
 
     def _new_calls(self) -> Calls:
         server = self._server
-        peer = Peer.of(self.transport)
-        caller = Caller(server.access, peer, server.sessions.is_bridged)
+        caller = Caller(server.access, self._peer, server.sessions.is_bridged)
         return Calls(server.plc, self.limits, server.about, self._owner, self._line, caller)
 
     def _aside(self, job: Callable[[Calls], list[Action]]) -> None:

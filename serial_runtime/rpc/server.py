@@ -174,6 +174,11 @@ class Server:
             elif not places.acquire(blocking=False):
                 transport.close()
             else:
-                threading.Thread(
+                thread = threading.Thread(
                     target=serve, args=(transport,), name=f"rpc-{transport.name}", daemon=True
-                ).start()
+                )
+                try:
+                    thread.start()
+                except RuntimeError:  # no more threads; there will be some again
+                    transport.close()
+                    places.release()

@@ -139,12 +139,14 @@ class IdeHandler(Ide):
         self, orders: list[ide_types.TraceOrder], debugtoken: Reference
     ) -> int:
         forces = {order.idx: order.force for order in orders if order.force}
+        wanted = [(order.idx, order.force) for order in orders]
         if forces:
             self._caller.detail = _forces_text(forces)
             self._caller.need(Role.OPERATE, "to force variables")
-        elif orders and not self._caller.may(Role.OPERATE) and self._plc.forced()[1]:
-            self._caller.need(Role.OPERATE, "to release forced variables by another trace list")
-        debugtoken.value = self._plc.set_trace_list([(o.idx, o.force) for o in orders])
+        elif not self._caller.may(Role.OPERATE):  # what others force is not its to release
+            debugtoken.value = self._plc.set_trace_list(wanted, keep_forces=True)
+            return 0
+        debugtoken.value = self._plc.set_trace_list(wanted)
         return 0
 
     def StartPLC(self) -> int:

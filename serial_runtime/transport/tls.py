@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 import time
+from functools import partial
 
 from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout, SerialRuntimeError
 from serial_runtime.identities import secret_of
@@ -51,12 +52,21 @@ def open_endpoint(endpoint: TlsEndpoint, timeout_s: float) -> FdTransport:
 class TlsTransport(FdTransport):
     """A connection after its handshake. A read takes a whole record, so OpenSSL keeps none back:
     what has arrived and was not read is in the socket, where ``poll`` sees it.
+
+    A server asks `is_let_in` with each record, before its bytes are read by anybody.
     """
 
-    def __init__(self, connection: ssl.SSLSocket, name: str, identity: str) -> None:
+    def __init__(
+        self,
+        connection: ssl.SSLSocket,
+        name: str,
+        identity: str,
+        is_let_in: Callable[[], bool] = lambda: True,
+    ) -> None:
         super().__init__(connection.fileno(), name, kind="tls")
         connection.setblocking(False)
         self.identity = identity
+        self._is_let_in = is_let_in
         self._tls = connection
         self._using = threading.Lock()  # OpenSSL takes one thread at a time
 
@@ -70,6 +80,8 @@ class TlsTransport(FdTransport):
                 raise self._gone(error) from error
         if not data:
             raise LinkClosed(f"{self.name}: the other end hung up")
+        if not self._is_let_in():
+            raise LinkClosed(f"{self.name}: the secret of {self.identity} is not valid any more")
         return data
 
     def _write_some(self, data: bytes | memoryview) -> int:
@@ -110,8 +122,9 @@ class TlsListener:
     ) -> None:
         """Take over a listening socket.
 
-        `secrets` returns identity and secret of all who may come in; it is asked for each client,
-        on any thread, and may raise SerialRuntimeError. `log` is told who is not let in and why,
+        `secrets` returns identity and secret of all who may come in; it is asked for each client
+        and each record of one, so that who is revoked is out at once; on any thread, and it may
+        raise SerialRuntimeError. `log` is told who is not let in and why,
         on any thread, not too often. ConfigError: a package is missing.
         """
         context_class()
@@ -182,8 +195,9 @@ class TlsListener:
 
     def _shake_hands(self, connection: socket.socket, guard: socket.socket, name: str) -> None:
         try:
-            secured, identity = accept_tls(connection, self._secrets, HANDSHAKE_S)
-            self._accepted.put(TlsTransport(secured, name, identity))
+            secured, identity, key = accept_tls(connection, self._secrets, HANDSHAKE_S)
+            is_let_in = partial(self._is_secret, identity, key, name)
+            self._accepted.put(TlsTransport(secured, name, identity, is_let_in))
             if self._closing.is_set():
                 self._end_accepting()
         except (SerialRuntimeError, OSError) as error:
@@ -196,6 +210,18 @@ class TlsListener:
             with self._lock:
                 self._handshakes.pop(guard, None)
                 guard.close()
+
+    def _is_secret(self, identity: str, key: bytes, name: str) -> bool:
+        """Whether a client that has proven this key would be let in again."""
+        try:
+            valid = self._secrets().get(identity) == key
+        except SerialRuntimeError:  # nobody new is let in; who is there is not to blame
+            return True
+        if not valid:
+            self._refusals.tell(
+                f"{name} is hung up by {self.name}: {identity} was revoked, or has another secret"
+            )
+        return valid
 
     def _end_accepting(self) -> None:
         with contextlib.suppress(queue.Empty):

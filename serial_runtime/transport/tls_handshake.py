@@ -81,9 +81,9 @@ def connect_tls(
 
 def accept_tls(
     connection: socket.socket, secrets: Callable[[], Mapping[str, bytes]], timeout_s: float
-) -> tuple[ssl.SSLSocket, str]:
-    """Do the server's handshake, on this thread; return what takes `connection` over, and the
-    proven identity.
+) -> tuple[ssl.SSLSocket, str, bytes]:
+    """Do the server's handshake, on this thread; return what takes `connection` over, the proven
+    identity and its key.
 
     `secrets` returns the key by identity. `timeout_s` is for all of it. Raises LinkError,
     LinkTimeout, LinkClosed with the reason alone, as ``context_class``, and as `secrets`; then
@@ -105,7 +105,8 @@ def accept_tls(
             context = _context(ssl.PROTOCOL_TLS_SERVER)
             context.load_dh_params(_DH_GROUP)
             context.set_psk_server_callback(key)
-            return _shake_hands(context, connection, timeout_s, server_side=True), claimed
+            secured = _shake_hands(context, connection, timeout_s, server_side=True)
+            return secured, claimed, keys[claimed]
     except TimeoutError as error:
         raise LinkTimeout(f"no TLS handshake within {timeout_s:g} s") from error
     except ssl.SSLError as error:

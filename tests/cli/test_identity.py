@@ -160,6 +160,12 @@ def test_secrets_move_to_another_computer(
 # ---- signatures and the audit log ----------------------------------------------------------------
 
 
+def test_what_others_wrote_does_not_steer_the_terminal(run, psk: Path) -> None:
+    identities.keep("press-1", SECRET, "ERPC://there")
+    (psk / "management.json").write_text(json.dumps([["press-1", "\x1b[2J", "a\nb", None]]))
+    assert run("identity", "list").out == "press-1  \\x1b[2J  a\\x0ab  -\n"
+
+
 @pytest.mark.parametrize("options", [(), ("--hmac",)])
 def test_a_signed_program_is_sent_with_its_signature(
     run, board, tmp_path: Path, options: tuple[str, ...], image: Path

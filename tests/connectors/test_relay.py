@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from reading import LONG_S, read
 
 from serial_runtime.connectors.relay import Relay
 from serial_runtime.errors import LinkClosed, LinkError
-from serial_runtime.transport import connect
+from serial_runtime.transport import Transport, connect
 from serial_runtime.transport.loop import LoopListener
 from serial_runtime.transport.tcp import TcpListener
 
@@ -68,6 +69,31 @@ def test_there_is_no_board(
     near.close()
     wait_for(lambda: troubles)
     assert troubles == ["nobody listens on loop://relayed"]
+
+
+def test_peers_are_bounded_while_their_boards_are_opened(
+    troubles: list[str], wait_for: Waiter
+) -> None:
+    opened: list[None] = []
+    release = threading.Event()
+
+    def open_slowly() -> Transport:
+        opened.append(None)
+        release.wait(LONG_S)
+        raise LinkError("too late")
+
+    listener = TcpListener("127.0.0.1", 0)
+    relay = Relay(listener, open_slowly, troubles.append)
+    peers = [connect(f"ERPC://{listener.name}") for _ in range(20)]
+    wait_for(lambda: len(troubles) == 4)
+    assert all(one.endswith("16 clients are connected already") for one in troubles)
+    wait_for(lambda: len(opened) == 16)
+    release.set()
+    for peer in peers:
+        with pytest.raises(LinkClosed):
+            peer.read(LONG_S)
+        peer.close()
+    relay.close()
 
 
 def test_close_ends_all(board: LoopListener) -> None:

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -17,8 +18,9 @@ from reading import LONG_S, read
 from serial_runtime.config import Profile, Wamp
 from serial_runtime.connectors.tunnel import Tunnel
 from serial_runtime.connectors.wamp import login_of
+from serial_runtime.connectors.wamp_board import WampListener
 from serial_runtime.connectors.wamp_client import leave, open_board
-from serial_runtime.connectors.wamp_session import Login, Router, join, run
+from serial_runtime.connectors.wamp_session import ApplicationError, Login, Router, join, run
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, SerialRuntimeError
 from serial_runtime.listeners import Listeners
 from serial_runtime.rpc.client import connect
@@ -79,6 +81,52 @@ def test_bytes_both_ways(router, new_board, wait_for: Waiter) -> None:
     assert read(far[0], 10) == b"last words"
     with pytest.raises(LinkClosed):
         far[0].read(LONG_S)
+
+
+@pytest.fixture
+def lonely(monkeypatch: pytest.MonkeyPatch) -> Iterator[WampListener]:
+    """A board that calls reach without a router; those of the IDE give how many they are."""
+    listener = WampListener("WAMP://x", Router(False, "x", 1, "/", "r"), "plc1", bytes)
+    monkeypatch.setattr(listener, "_call", lambda *_: listener._calls)
+    yield listener
+    listener.close()
+
+
+def test_calls_that_wait_are_bounded(lonely: WampListener) -> None:
+    procedure = lonely._native_procedure("MatchMD5")
+    details = SimpleNamespace(caller=1, caller_authid="", caller_authrole="")
+
+    async def flood(count: int, *arguments: object) -> list[object]:
+        calls = [procedure(*arguments, details=details) for _ in range(count)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    answers = run(flood(100, "x"))
+    refused = [one.args for one in answers if isinstance(one, ApplicationError)]
+    assert refused == [("64 calls are waiting already",)] * 36
+    assert max(one for one in answers if isinstance(one, int)) <= 64
+    for long in (bytes(70_000), [[0] * 40_000] * 2, {"x": ["y" * 70_000]}):
+        (answer,) = run(flood(1, long))
+        assert isinstance(answer, ApplicationError)
+        assert answer.args == ("MatchMD5: more than 65536 bytes",)
+    assert run(flood(1, bytes(60_000))) == [1]
+
+
+def test_calls_of_one_tunnel_are_bounded(lonely: WampListener) -> None:
+    async def flood(what: str) -> list[object]:
+        channel = await lonely._open(details=SimpleNamespace(caller=1, caller_authrole=""))
+        calls = {
+            "read": lambda: lonely._read(channel, None),
+            "write": lambda: lonely._write(channel, bytes(65536), None),
+            "more": lambda: lonely._write(channel, bytes(65537), None),
+        }
+        tasks = [asyncio.ensure_future(calls[what]()) for _ in range(100)]
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        await lonely._close(channel, None)
+        return [getattr(one, "error", None) for one in done]
+
+    assert run(flood("read")) == ["serial_runtime.error.closed"] * 100
+    assert run(flood("write")) == [None] * 4 + ["serial_runtime.error.closed"] * 96
+    assert run(flood("more")) == ["wamp.error.invalid_argument"] * 100
 
 
 def test_a_board_that_ends(router, new_board, wait_for: Waiter) -> None:

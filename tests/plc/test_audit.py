@@ -97,6 +97,37 @@ def test_equal_calls_that_wait_together_are_one_line(tmp_path: Path) -> None:
     assert calls(tmp_path) == [("StartPLC", 1), ("again", 1000)]
 
 
+def test_refused_calls_are_one_line_each_and_done_ones_keep_their_order(tmp_path: Path) -> None:
+    log = StuckLog(tmp_path, [])
+    log.note(ENTRY)
+    assert log.entered.wait(20)
+    start, stop = (ENTRY._replace(call=call) for call in ("start", "stop"))
+    for _ in range(500):
+        for one in (start, stop):
+            log.note(one._replace(outcome="refused"))
+    for one in (start, stop, start, start):
+        log.note(one)
+    log.go.set()
+    log.close()
+    refused = [("start", 500), ("stop", 500)]
+    assert calls(tmp_path) == [("StartPLC", 1), *refused, ("start", 1), ("stop", 1), ("start", 2)]
+
+
+def test_the_disk_has_a_rest_after_each_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "_PAUSE_S", 1000.0)
+    log = StuckLog(tmp_path, [])
+    log.go.set()
+    log.note(ENTRY)
+    assert log.entered.wait(20)
+    log.entered.clear()
+    log.note(ENTRY._replace(call="later"))
+    assert not log.entered.wait(0.2)
+    log.close()
+    assert calls(tmp_path) == [("StartPLC", 1), ("later", 1)]
+
+
 def test_a_full_disk_costs_entries_and_is_told_once(tmp_path: Path) -> None:
     said: list[str] = []
     log = StuckLog(tmp_path, said)

@@ -55,6 +55,15 @@ def test_service_1_error_codes_change_nothing(scene: Scene) -> None:
     assert len([text for text in scene.log_texts(WARNING) if "trace list" in text]) == 3
 
 
+def test_a_viewers_list_keeps_the_forces(scene: Scene) -> None:
+    scene.load(A)
+    scene.plc.set_trace_list([(3, FORCE)])
+    assert scene.plc.set_trace_list([(1, b""), (0, FORCE)], keep_forces=True) > 0
+    assert scene.plc.forced()[1] == [3]
+    scene.plc.set_trace_list([(1, b"")])
+    assert scene.plc.forced()[1] == []
+
+
 def test_an_empty_list_suspends_and_keeps_the_forces(scene: Scene) -> None:
     scene.load(A)
     token = scene.plc.set_trace_list([(0, FORCE)])

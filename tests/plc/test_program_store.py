@@ -71,6 +71,15 @@ def test_a_program_is_stored_byte_for_byte_and_found_again(tmp_path: Path) -> No
     again.close()
 
 
+def test_a_new_store_is_for_its_user_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        ProgramStore(str(tmp_path / "plc")).close()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "plc").stat().st_mode & 0o777 == 0o700
+
+
 def test_preparing_changes_nothing_until_the_commit(tmp_path: Path) -> None:
     store = ProgramStore(str(tmp_path))
     install(store, OLD, EXTRA)

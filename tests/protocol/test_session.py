@@ -16,7 +16,7 @@ from serial_runtime.protocol import envelope, refusal
 from serial_runtime.protocol.client_session import ClientSession
 from serial_runtime.protocol.envelope import Envelope, decode, encode
 from serial_runtime.protocol.plain_session import PlainSession
-from serial_runtime.protocol.session import MAX_SESSIONS, WINDOW, ServerSessions
+from serial_runtime.protocol.session import MAX_SESSIONS, WINDOW, WINDOW_BYTES, ServerSessions
 from serial_runtime.protocol.timing import Line
 
 BOOT = 0xB007
@@ -192,6 +192,52 @@ def test_the_session_unused_longest_goes_but_not_a_busy_one() -> None:
         server.receive(call(1, session=session), MAX_FRAME)
     server.receive(call(1, session=100), MAX_FRAME)
     assert status(server.receive(hello(101), MAX_FRAME)[0]) == envelope.REFUSED
+
+
+def test_a_session_is_its_peers_alone(server: ServerSessions) -> None:
+    server.receive(hello(8), MAX_FRAME, peer="tls")
+    request = call(1, session=8)
+    assert server.receive(request, MAX_FRAME, peer="tls") == [request]
+    server.finish(request, envelope.DONE, b"a secret")
+    held = call(3, session=8, flags=2 | envelope.ORDERED)
+    for peer in ("tcp", None):
+        bye = Envelope(envelope.ONEWAY, 9, 8, BOOT, envelope.SERVICE, envelope.BYE, 0, b"")
+        assert server.receive(bye, MAX_FRAME, peer=peer) == []
+        assert not server.knows(request, peer)
+        for one in (request, held, call(2, session=8)):
+            (answer,) = server.receive(one, MAX_FRAME, peer=peer)
+            assert status(answer) == envelope.UNKNOWN_SESSION
+        (answer,) = server.receive(hello(8), MAX_FRAME, peer=peer)
+        assert status(answer) == envelope.REFUSED
+    assert server.knows(request, "tls")
+    (answer,) = server.receive(request, MAX_FRAME, peer="tls")
+    assert isinstance(answer, bytes)
+    assert decode(answer).payload == b"a secret"
+
+
+def test_who_opens_many_sessions_loses_his_own() -> None:
+    server = ServerSessions(BOOT)
+    server.receive(hello(1), MAX_FRAME, peer="tls")
+    server.receive(hello(2), MAX_FRAME, peer="serial")
+    for session in range(100, 300):
+        server.receive(hello(session), MAX_FRAME, peer="tcp")
+    assert server.count == MAX_SESSIONS
+    server.receive(hello(3), MAX_FRAME, peer="tls")
+    assert not {1, 2, 3}.intersection(server.take_closed())
+
+
+def test_the_bytes_of_held_calls_are_bounded(server: ServerSessions) -> None:
+    payload = bytes(WINDOW_BYTES // 2)
+    answers = []
+    for number in range(2, 5):
+        flags = number - 1 | envelope.ORDERED
+        answers += server.receive(call(number, payload, flags=flags), MAX_FRAME)
+    assert list(map(status, answers)) == [envelope.IN_PROGRESS] * 2 + [envelope.BUSY]
+    first = call(1, flags=envelope.ORDERED)
+    assert server.receive(first, MAX_FRAME) == [first]
+    server.finish(first, envelope.DONE, b"")
+    again = call(4, payload, flags=3 | envelope.ORDERED)  # the second executes meanwhile
+    assert status(server.receive(again, MAX_FRAME)[0]) == envelope.IN_PROGRESS
 
 
 def test_the_cache_is_bounded_and_forgets_replies_but_not_calls() -> None:

@@ -161,12 +161,14 @@ class FakePLC:
     def reset_log(self) -> None:
         self.logged.clear()
 
-    def set_trace_list(self, orders: list[tuple[int, bytes]]) -> int:
+    def set_trace_list(self, orders: list[tuple[int, bytes]], keep_forces: bool = False) -> int:
         if not orders:
             return -5
         if any(index >= len(self.names) for index, _ in orders):
             return -4
         self.calls.append(("trace", orders))
+        if not keep_forces:
+            self.forces = {index: force for index, force in orders if force}
         self.token += 1
         return self.token
 

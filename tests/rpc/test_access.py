@@ -14,6 +14,7 @@ from serial_runtime.errors import AccessDenied, CallRefused, CallUnsupported, St
 from serial_runtime.plc import pairing
 from serial_runtime.plc.audit import AuditLog, read
 from serial_runtime.plc.identity import FILE
+from serial_runtime.protocol import envelope
 from serial_runtime.protocol.frame import FrameDecoder, encode_frame
 from serial_runtime.rpc.access import METHODS, Access, Caller, Peer, Role
 from serial_runtime.rpc.board.interface import IBoardService as Board
@@ -136,6 +137,25 @@ def test_a_plain_call_is_refused_in_the_form_that_keeps_an_ide_connected(
     assert plc.calls == []
 
 
+def test_a_session_of_another_way_in_is_not_there(gate: Gate) -> None:
+    """A number that was guessed: no reply, no call and no end of somebody else's session."""
+    with gate.client("tls", "bench-1") as client:
+        assert client.identity().PSK == SECRET
+        sessions = gate.bench.sessions
+        (session,) = sessions._sessions
+        for kind, identity in (("tcp", ""), ("tls", "panel")):
+            end = gate.let(kind, identity)()
+            for number in range(8):
+                body = envelope.encode(
+                    envelope.CALL, number, session, sessions.boot_id, Ide.SERVICE_ID, 0, 0
+                )
+                end.write(encode_frame(body))
+                (frame,) = FrameDecoder(65535, 0.1).feed(end.read(10), 0.0)
+                assert envelope.decode(frame.body).status == envelope.UNKNOWN_SESSION
+        assert client.status()
+        assert client.link.session.sessions == 1
+
+
 def test_a_viewer_traces_and_does_not_force(gate: Gate, plc: Any) -> None:
     gate.roles["tcp"] = Role.VIEW
 
@@ -149,10 +169,14 @@ def test_a_viewer_traces_and_does_not_force(gate: Gate, plc: Any) -> None:
     assert order((3, b"")) > 0
     assert order((3, b"\1\0\0\0")) == -4
     plc.forces[4] = b"\2\0\0\0"
-    assert order((3, b"")) == -4, "the list would release what others force"
+    assert order((3, b"")) > 0
+    assert plc.forces == {4: b"\2\0\0\0"}, "the list would else release what others force"
     assert order() == -5, "to look no longer is allowed"
     refused = [outcome.partition(" needs")[0] for _, outcome in gate.audited()]
-    assert refused == ["to force variables", "to release forced variables by another trace list"]
+    assert refused == ["to force variables"]
+    gate.roles["tcp"] = Role.OPERATE
+    assert order((3, b"")) > 0
+    assert plc.forces == {}
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,24 @@ def test_a_client_that_takes_no_replies_holds_up_nobody(bench: Any, listener: Tc
             client.status()
 
 
+def test_no_more_threads_cost_one_connection(
+    bench: Any, listener: TcpListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = threading.Event()
+
+    def fail(thread: threading.Thread) -> None:
+        tried.set()
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with dial(listener) as turned_away:
+            assert tried.wait(10)
+            assert turned_away.recv(1) == b""
+    with dial(listener) as client:
+        assert len(ask(client)) == 38
+
+
 def test_why_a_line_cannot_be_opened_is_told_once(plc: Any, monkeypatch: Any) -> None:
     """Not at each attempt: the log has room for a few hundred lines."""
     monkeypatch.setattr("serial_runtime.rpc.server._RETRY_S", 0.0)

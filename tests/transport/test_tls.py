@@ -156,6 +156,37 @@ def test_a_rotated_secret(board: Board, secrets: Path) -> None:
     assert board.serves()
 
 
+@pytest.mark.parametrize("now", [{}, {"board-1": b"the-next-secret-of-board-1"}])
+def test_who_was_revoked_is_hung_up(board: Board, now: dict[str, bytes]) -> None:
+    """Also who has a secret that was rotated: it might have leaked."""
+    client = connect(board.uri)
+    server = board.listener.accept(LONG_S)
+    client.write(b"ping")
+    assert read(server, 4) == b"ping"
+    board.secrets = now
+    client.write(b"tell me the new one")
+    with pytest.raises(LinkClosed, match="the secret of board-1 is not valid any more"):
+        server.read(LONG_S)
+    assert "board-1 was revoked, or has another secret" in board.tells()
+    server.close()
+    client.close()
+
+
+def test_secrets_that_cannot_be_read_hang_up_nobody(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> dict[str, bytes]:
+        raise ConfigError("identities.txt, line 3: damaged")
+
+    client = connect(board.uri)
+    server = board.listener.accept(LONG_S)
+    monkeypatch.setattr(board.listener, "_secrets", fail)
+    client.write(b"ping")
+    assert read(server, 4) == b"ping"
+    server.close()
+    client.close()
+
+
 def test_a_secret_that_is_not_known(board: Board) -> None:
     with pytest.raises(ConfigError, match="the secret of board-2 is not in .*serial-runtime pair"):
         connect(f"ERPCS://{board.listener.name}#board-2")
