@@ -22,7 +22,7 @@ from serial_runtime.connectors.wamp_session import (
     refusal_of,
     run,
 )
-from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout
+from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout, ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ class _Carrier:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._tunnel.hang_up("the board answers in another form than a runtime")
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_LEAVE_S):
                 await self._call("close")
@@ -174,6 +175,8 @@ class _Carrier:
                 except (ApplicationError, TransportLost) as error:
                     self._tunnel.hang_up(str(refusal_of(error)))
                     return
+                if not isinstance(data, bytes):
+                    raise ProtocolError("read: bytes are expected")
                 if data:
                     await self._bytes.feed(data)
 

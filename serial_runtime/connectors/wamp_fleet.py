@@ -19,7 +19,7 @@ from serial_runtime.connectors.wamp_session import (
     refusal_of,
     run,
 )
-from serial_runtime.errors import LinkClosed, LinkTimeout
+from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout
 
 _STATUS = ".GetPLCstatus"  # every board has it
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -77,6 +77,10 @@ class Fleet:
             raise LinkClosed(
                 f"{self._router.url}: the router does not tell its procedures: {refusal_of(error)}"
             ) from error
+        except (TypeError, LookupError, AttributeError) as error:
+            raise LinkError(
+                f"{self._router.url}: the router does not tell its procedures in the form of WAMP"
+            ) from error
         boards = [name.removesuffix(_STATUS) for name in sorted(names) if name.endswith(_STATUS)]
         return {one: f"{one}.{PREFIX}open" in names for one in boards if _ID.fullmatch(one)}
 
@@ -90,20 +94,27 @@ class Fleet:
         told = {
             number: answer["uri"]
             for number, answer in zip(new, answers, strict=True)
-            if isinstance(answer, dict)
+            if isinstance(answer, dict) and isinstance(answer.get("uri"), str)
         }
         self._names = {n: name for n, name in (self._names | told).items() if n in set(found)}
         return set(self._names.values())
 
     async def _ask(self, session: Session, board: str, ours: bool) -> Member:
         began_s = event_loop().time()
-        state: Any
         try:
             async with asyncio.timeout(self._timeout_s):
-                state, log = await session.call(board + _STATUS)
+                state, log = _status(await session.call(board + _STATUS))
         except TimeoutError:
             state, log = "does not answer", []
         except (ApplicationError, TransportLost) as error:
             state, log = str(refusal_of(error)), []
         took_ms = round((event_loop().time() - began_s) * 1e3, 1)
-        return Member(board, ours, str(state), list(log), took_ms)
+        return Member(board, ours, state, log, took_ms)
+
+
+def _status(answer: Any) -> tuple[str, list[int]]:
+    """Of a board, which may be anybody's."""
+    match answer:
+        case [str(state), [int(), int(), int(), int()] as log]:
+            return state, list(log)
+    return "answers in another form than a runtime", []

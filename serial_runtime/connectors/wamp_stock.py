@@ -140,7 +140,6 @@ def _serve(transport: Transport, service: BeremizPLCObjectServiceService) -> Non
                 reply = bytes(codec.buffer)
             except (LinkClosed, LinkTimeout):
                 raise
-            except (UnknownMethod, SerialRuntimeError, TypeError, ValueError, KeyError):
-                # Refused, or answered in a form that is not the documented one.
+            except Exception:  # refused, or answered in whatever other form than the documented
                 reply = _MESSAGE.pack(word & 0xFFFFFF00 | _REPLY, sequence) + plain_refusal(method)
             transport.write(encode_frame(reply))

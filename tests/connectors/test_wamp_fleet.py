@@ -9,14 +9,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from reading import LONG_S
 
 from serial_runtime.cli import main
 from serial_runtime.connectors.wamp import login_of
-from serial_runtime.connectors.wamp_client import open_board
+from serial_runtime.connectors.wamp_client import leave, open_board
+from serial_runtime.connectors.wamp_session import Login, Router, join, run
 from serial_runtime.errors import LinkError
 from serial_runtime.rpc.client import Client, connect
+from serial_runtime.transport.uri import WampEndpoint, parse
 
 Waiter = Callable[[Callable[[], object]], None]
 BOARDS = 50
@@ -88,6 +92,27 @@ def test_each_board_has_a_port(router, new_board, wait_for: Waiter) -> None:
             assert process.wait(20) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+def test_a_board_that_answers_in_another_form(router, new_board, wait_for: Waiter, capsys) -> None:
+    """It is listed with the others."""
+    router.add("desk")
+    endpoint = parse(f"{router.secure}#odd")
+    assert isinstance(endpoint, WampEndpoint)
+
+    async def enter() -> Any:
+        login = Login("odd", router.add("odd").encode())
+        session = await join(Router.of(endpoint), login, LONG_S)
+        await session.register(lambda: 3, "odd.GetPLCstatus")
+        return session
+
+    session = run(enter())
+    board = new_board("good", router.secure, router.add("good"))
+    wait_for(board.is_connected)
+    assert main(["fleet", f"{router.secure}#desk", "--json"]) == 0
+    found = {row["id"]: row["state"] for row in json.loads(capsys.readouterr().out)}
+    assert found == {"good": "Stopped", "odd": "answers in another form than a runtime"}
+    run(leave(session))
 
 
 def test_a_board_that_has_gone(router, new_board, wait_for: Waiter) -> None:

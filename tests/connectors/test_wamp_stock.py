@@ -29,12 +29,13 @@ class Stock:
         self.blobs: dict[bytes, tuple[Any, bytes]] = {}
         self.orders: list[Any] = []
         self.session: Any = None
+        self.line: Any = ("hello", 1, 2, 3)
 
     def GetPLCstatus(self) -> Any:
         return self.state, [0, 0, 1, 0]
 
     def GetLogMessage(self, level: int, number: int) -> Any:
-        return ("hello", 1, 2, 3) if (level, number) == (2, 0) else None
+        return self.line if (level, number) == (2, 0) else None
 
     def SeedBlob(self, seed: bytes) -> bytes:
         digest = hashlib.md5(seed)
@@ -152,6 +153,9 @@ def test_a_form_that_is_not_documented(client: Client, stock: Stock) -> None:
     with pytest.raises(CallRefused, match="GetPLCstatus"):
         client.status()
     stock.state = "Empty"
+    assert client.status().status == Status.Empty
+    stock.line = (1, 2, 3, 4)
+    assert client.log() == []
     assert client.status().status == Status.Empty
 
 
