@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from Pyro5 import errors
@@ -39,7 +39,7 @@ def open_board(name: str, connect: Callable[[], socket.socket], timeout_s: float
         for _ in range(2):
             ends.append(_End(connect()))
             ends[-1].bind(timeout_s)
-        channel = ends[0].proxy.open()
+        channel = ends[0].call("open")
     except BaseException as error:
         for end in ends:
             end.close()
@@ -50,21 +50,42 @@ def open_board(name: str, connect: Callable[[], socket.socket], timeout_s: float
 
 
 class _End:
-    """A connection, and the calls on it."""
+    """A connection, and the calls on it: PyroError, or CallRefused."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
-        self.proxy: Any = None
+        self._proxy: Any = None
 
     def bind(self, timeout_s: float) -> None:
         """Find out what can be called."""
         self.connection.settimeout(timeout_s)
-        self.proxy = Proxy(LINK_OBJECT, connected_socket=self.connection)
+        with _strange_answers():
+            self._proxy = Proxy(LINK_OBJECT, connected_socket=self.connection)
         self.connection.settimeout(POLL_S + _MARGIN_S)
+
+    def claim(self) -> None:
+        """From now on the present thread calls."""
+        self._proxy._pyroClaimOwnership()
+
+    def call(self, name: str, *arguments: object) -> Any:
+        """A procedure, see `pyro_board`."""
+        with _strange_answers():
+            return getattr(self._proxy, name)(*arguments)
 
     def close(self) -> None:
         """Idempotent."""
         self.connection.close()
+
+
+@contextlib.contextmanager
+def _strange_answers() -> Iterator[None]:
+    """Whatever Pyro5 makes of one it does not expect is a PyroError."""
+    try:
+        yield
+    except (CallRefused, errors.PyroError):
+        raise
+    except Exception as error:
+        raise errors.ProtocolError(f"what it answers is no Pyro message: {error}") from error
 
 
 class PyroTunnel(Tunnel):
@@ -84,11 +105,11 @@ class PyroTunnel(Tunnel):
         super().close()
         self._writing.join(_LEAVE_S)
 
-    def _start(self, name: str, move: Callable[[Any], None], end: _End) -> threading.Thread:
+    def _start(self, name: str, move: Callable[[_End], None], end: _End) -> threading.Thread:
         def run() -> None:
-            end.proxy._pyroClaimOwnership()
+            end.claim()
             try:
-                move(end.proxy)
+                move(end)
             except LinkClosed:  # this end
                 pass
             except (SerialRuntimeError, errors.PyroError) as error:
@@ -100,18 +121,21 @@ class PyroTunnel(Tunnel):
         thread.start()
         return thread
 
-    def _read_all(self, proxy: Any) -> None:
+    def _read_all(self, end: _End) -> None:
         while True:
-            if data := proxy.read(self._channel):
+            data = end.call("read", self._channel)
+            if not isinstance(data, bytes):
+                raise LinkError("read: bytes are expected")
+            if data:
                 self.feed(data, None)
 
-    def _write_all(self, proxy: Any) -> None:
+    def _write_all(self, end: _End) -> None:
         try:
             while True:
-                proxy.write(self._channel, self.collect(None))
+                end.call("write", self._channel, self.collect(None))
         finally:
             with contextlib.suppress(SerialRuntimeError, errors.PyroError):
-                proxy.close(self._channel)
+                end.call("close", self._channel)
 
 
 def _explained(name: str, error: Exception, timeout_s: float) -> LinkError:
