@@ -11,6 +11,7 @@ the old content or the new one. A file that somebody else changes is read again 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -47,6 +48,8 @@ class Table:
             text = ""
         except UnicodeDecodeError:
             raise _Problem(CSV_ERROR) from None
+        except ValueError:  # no name that a file can have
+            raise _Problem(FILE_NOT_FOUND) from None
         try:
             self._dialect = _dialect(text)
             self._rows = list(csv.reader(io.StringIO(text, newline=""), self._dialect, strict=True))
@@ -120,6 +123,8 @@ class Table:
                 os.fsync(file.fileno())
             os.replace(f"{path}.new", path)
         except (OSError, UnicodeEncodeError, csv.Error):
+            with contextlib.suppress(OSError):
+                os.unlink(f"{path}.new")
             raise _Problem(FILE_NOT_WRITTEN) from None
         self._rows = rows
 
@@ -128,7 +133,11 @@ def _dialect(text: str) -> type[csv.Dialect]:
     """By the first row alone, which is the same before and after a write of any other one."""
 
     def columns(separator: str) -> int:
-        return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), ()))
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        try:
+            return len(next(rows, ()))
+        except csv.Error:  # another one stands behind the quotes
+            return 0
 
     separator = max(_SEPARATORS, key=columns)
     first_line = text.partition("\n")[0]
@@ -145,7 +154,8 @@ def _dialect(text: str) -> type[csv.Dialect]:
 def _quoting(rows: list[list[str]]) -> Literal[0, 1]:
     """All cells, where the writer does not know by itself what a reader would take for layout."""
     odd = any("\r" in cell or cell.startswith(" ") for row in rows for cell in row)
-    return csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL
+    several = any(separator in cell for cell in rows[0] for separator in _SEPARATORS)
+    return csv.QUOTE_ALL if odd or several else csv.QUOTE_MINIMAL
 
 
 class CsvFiles:

@@ -38,7 +38,8 @@ def _unpack_string(value: IEC_STRING) -> str:
 def _pack_string(kind: type[IEC_STRING], value: str | bytes) -> IEC_STRING:
     data = value.encode() if isinstance(value, str) else value
     data = data[:_STRING_CHARACTERS]
-    return kind(len(data), data)
+    # Not by its fields: ctypes would end the characters at the first NUL.
+    return kind.from_buffer_copy(bytes([len(data)]) + data.ljust(_STRING_CHARACTERS, b"\0"))
 
 
 def _unpack_time(value: IEC_TIME) -> timedelta:

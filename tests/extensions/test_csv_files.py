@@ -37,6 +37,8 @@ def test_cells_by_number_and_by_name(library: Library) -> None:
     [
         (("CSVRdInt", "none.csv", 0, 0), "#FILE_NOT_FOUND"),
         (("CSVRdStr", "none.csv", "a", "b"), "#FILE_NOT_FOUND"),
+        (("CSVRdInt", "recipes.csv\0", 0, 0), "#FILE_NOT_FOUND"),
+        (("CSVWrStr", "\0", "a", "b", 1), "#FILE_NOT_FOUND"),
         (("CSVWrInt", "none.csv", 0, 0, 1), "#FILE_NOT_FOUND"),
         (("CSVRdInt", "recipes.csv", 3, 0), "#ROW_NOT_FOUND"),
         (("CSVRdInt", "recipes.csv", -1, 0), "#ROW_NOT_FOUND"),
@@ -127,6 +129,23 @@ def test_a_write_that_fails_changes_nothing(
         patch.setattr(os, "fsync", full)
         assert library["CSVWrInt"]("recipes.csv", 1, 1, "x") == "#FILE_NOT_WRITTEN"
     assert library["CSVRdInt"]("recipes.csv", 1, 1) == "500"
+
+
+def test_a_write_that_fails_leaves_nothing_behind(library: Library) -> None:
+    assert library["CSVWrInt"]("recipes.csv", 1, 1, "\udcff") == "#FILE_NOT_WRITTEN"
+    assert os.listdir() == ["recipes.csv"]
+
+
+@pytest.mark.parametrize("name", ["a,b,c", "a;b;c;d", "a\tb|c,d;e", "a, b, c, d"])
+@pytest.mark.parametrize("text", ["n;c\nr;1\n", "n,c\nr,1\n", "n| c\nr| 1\n"])
+def test_separators_in_the_name_of_a_column(library: Library, text: str, name: str) -> None:
+    Path("other.csv").write_text(text)
+    assert library["CSVWrStr"]("other.csv", "r", name, "2") == "OK"
+    for reload in (False, True):
+        if reload:
+            library["CSVReload"]()
+        assert library["CSVRdStr"]("other.csv", "r", name) == "2"
+        assert library["CSVRdStr"]("other.csv", "r", "c") == "1"
 
 
 def test_readers_of_the_file_see_the_old_or_the_new_one(library: Library) -> None:

@@ -30,7 +30,7 @@ def test_every_type_has_the_size_of_matiecs() -> None:
     ("name", "value"),
     [
         ("BOOL", True), ("SINT", -128), ("ULINT", 2**64 - 1), ("LREAL", 0.1), ("REAL", -0.5),
-        ("STRING", "caf\xe9"), ("STRING", ""),
+        ("STRING", "caf\xe9"), ("STRING", ""), ("STRING", "a\0b"),
         ("TIME", timedelta(milliseconds=-1)), ("DT", timedelta(days=20000, microseconds=1)),
     ],
 )  # fmt: skip
