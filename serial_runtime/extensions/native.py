@@ -168,7 +168,7 @@ class NativeExtensions:
                 self._go_on(now_s)
         except EOFError:
             self._lose("")
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except Exception as error:
             # User code may write into every descriptor, and send what it likes.
             self._lose(f"what it says makes no sense ({error})")
         if self._call is not None and now_s >= min(self._call.deadline_s, self._close_by_s):

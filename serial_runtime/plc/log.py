@@ -36,8 +36,9 @@ class Log:
         self._used = [0, 0, 0, 0]
 
     def add(self, level: int, text: str, tick: int = 0) -> None:
-        """A message of the runtime, stamped with the wall clock."""
+        """A message of the runtime, stamped with the wall clock; what is no UTF-8 becomes "?"."""
         sec, nsec = divmod(time.time_ns(), 1_000_000_000)
+        text = text.encode("utf-8", "replace").decode()
         self.extend((LogRecord(level, tick, sec, nsec, text),))
 
     def extend(self, records: Iterable[LogRecord]) -> None:

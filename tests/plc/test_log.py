@@ -89,3 +89,9 @@ def test_a_log_goes_on_in_the_next_process() -> None:
     assert after.message(INFO, 30).text == "the next"
     with pytest.raises(StateError):
         after.message(INFO, 0)
+
+
+def test_what_cannot_be_sent_is_replaced() -> None:
+    log = Log()
+    log.add(INFO, "a name: \udcff")
+    assert log.message(INFO, 0).text == "a name: ?"
