@@ -152,8 +152,10 @@ static bool take_variable(const struct image *image, const struct beremiz_variab
     /* The flags lie behind what they belong to. */
     const size_t before =
         (form & IEC_POINTER) != 0 ? sizeof(void *) : iec_size(row->type, row->capacity);
+    if (image_room(image, variable->address, PF_R | PF_W) <= before)
+        return false;
     row->flags = (uint8_t *)variable->address + before;
-    return image_room(image, variable->address, PF_R | PF_W) > before;
+    return true;
 }
 
 static void count_variable(const struct beremiz_variable *variable)
@@ -190,6 +192,8 @@ static int take_variables(struct image *image, char *why, size_t why_size)
         return -ENOMEM;
     if (visit.room > 0)
         object->entries.for_each_variable(add_variable);
+    if (visit.count != visit.room)
+        return image_refuse(why, why_size, "the object tells its variables twice, differently");
     if (visit.bad < visit.room)
         return image_refuse(why, why_size,
                             "variable %" PRIu32 " of the object has no known type, or does not lie "
