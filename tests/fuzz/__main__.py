@@ -3,7 +3,8 @@
 
 Inputs that reach something new are added to the corpus of the target, and the fewest that reach as
 much are kept. An input that ends a target is written to a file, which `--input` runs again; in the
-corpus it stays tested. The targets in C, image_file and image_check, go from seed to seed instead.
+corpus it stays tested. The targets in C (image_file, image_check, image_object) go from seed to
+seed instead.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _C_INPUTS = 100_000  # of one seed
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("target", help="a name of targets.py, image_file or image_check")
+    parser.add_argument("target", help="a name of targets.py, or of image.py")
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--input", type=Path, help="run this one only")
     parser.add_argument("--engine", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)

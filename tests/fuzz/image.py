@@ -9,7 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent / "c"
 ROOT = HERE.parents[2]
-FUZZERS = ("image_file", "image_check")
+FUZZERS = ("image_file", "image_check", "image_object")
 _FLAGS = [
     "-std=c11", "-D_DEFAULT_SOURCE", "-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Wconversion",
     "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
@@ -19,9 +19,15 @@ _TESTED = (
     "image", "image_check", "image_file", "image_object", "image_segments", "hosted", "iec",
     "location",
 )  # fmt: skip
+_WRAPPED = {
+    "image_file": (),
+    "image_check": ("dlsym",),
+    "image_object": ("dlsym", "image_file_symbols"),
+}
 # All that a file may be damaged in, and little else.
 _GOOD = "int visible(void) { return 1; } static int hidden(int x) { return x; } int y(void);"
-_GOOD += " int y(void) { return hidden(2); }"
+_GOOD += " int y(void) { return hidden(2); } int one = 1;"
+_GOOD += ' __asm__(".type one, %gnu_unique_object");'
 
 
 def _compile(folder: Path, *arguments: str) -> None:
@@ -29,7 +35,7 @@ def _compile(folder: Path, *arguments: str) -> None:
 
 
 def build(folder: Path) -> None:
-    """Both fuzzers and a good file, into `folder`."""
+    """All fuzzers and a good file, into `folder`."""
     for name in _TESTED:
         source = str(ROOT / "board" / f"{name}.c")
         _compile(
@@ -38,7 +44,7 @@ def build(folder: Path) -> None:
     tested = [f"{name}.tested.o" for name in _TESTED]
     for name in FUZZERS:
         sources = [str(HERE / f"{one}.c") for one in (name, "guided")]
-        wrapped = ["-Wl,--wrap=dlsym"] if name == "image_check" else []
+        wrapped = [f"-Wl,--wrap={one}" for one in _WRAPPED[name]]
         _compile(folder, *_FLAGS, *sources, *tested, *wrapped, "-o", name)
     (folder / "good.c").write_text(_GOOD)
     small = ["-nostdlib", "-Wl,-z,noseparate-code", "-Wl,--build-id=none"]

@@ -11,11 +11,15 @@ TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "plc")]
 
 from fuzz import (  # noqa: E402
+    carrier_targets,
     identity_targets,
     link_targets,
     peer_targets,
     program_targets,
+    pyro_targets,
+    python_targets,
     service_targets,
+    tls_targets,
     value_targets,
 )
 
@@ -46,4 +50,17 @@ TARGETS: dict[str, Target] = {
     "replies": peer_targets.replies,
     "client": peer_targets.client,
     "bridge": peer_targets.bridge,
+    "ide-procedures": carrier_targets.ide_procedures,
+    "tunnel": carrier_targets.tunnel,
+    "relay": carrier_targets.relay,
+    "wamp-procedures": carrier_targets.wamp_procedures,
+    "wamp-stock-board": carrier_targets.wamp_stock_board,
+    "wamp-client": carrier_targets.wamp_client,
+    "wamp-fleet": carrier_targets.wamp_fleet,
+    "pyro-daemon": pyro_targets.pyro_daemon,
+    "pyro-client": pyro_targets.pyro_client,
+    "tls-hello": tls_targets.tls_hello,
+    "python-process": python_targets.python_process,
+    "csv-files": python_targets.csv_files,
+    "type-mapping": python_targets.type_mapping,
 }

@@ -20,7 +20,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("name", "count"), [("image_file", 8_000), ("image_check", 50_000)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("image_file", 8_000), ("image_check", 50_000), ("image_object", 30_000)]
+)
 def test_a_damaged_program_file(built: Path, name: str, count: int) -> None:
     said = image.run(name, built, count, seed=1)
     kept = int(said.split()[-2])

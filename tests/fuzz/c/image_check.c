@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The program table of an image in memory. Arguments: how many inputs, the seed.
- *
- * An input is the image's memory. A word there whose upper half is DATA or CODE is a pointer: its
- * lower half is an offset, maybe beyond the end. Linked with --wrap=dlsym. */
+/* The program table of an image in memory, which is the input. Arguments: how many inputs, the
+ * seed. Linked with --wrap=dlsym. */
 #include "image_parts.h"
 
 #include "guided.h"
+#include "image_memory.h"
 
 #include <errno.h>
 #include <link.h>
 
 #include "../../board/c/harness.h"
 
-#define DATA UINT64_C(0x5eed0000)
-#define CODE UINT64_C(0x5eed0001)
 #define CODE_BYTES 64u
-
-_Static_assert(sizeof(void *) == 8, "the upper half of a word tells what it points to");
 
 static char *memory;
 static char code[CODE_BYTES];
@@ -28,19 +23,6 @@ void *__wrap_dlsym(void *handle, const char *name)
     (void)handle;
     (void)name;
     return memory;
-}
-
-static void relocate(size_t size)
-{
-    for (size_t at = 0; at + 8 <= size; at += 8) {
-        uint64_t word;
-        memcpy(&word, memory + at, 8);
-        const uint64_t kind = word >> 32;
-        if (kind != DATA && kind != CODE)
-            continue;
-        word = (uint64_t)(uintptr_t)(kind == DATA ? memory : code) + (uint32_t)word;
-        memcpy(memory + at, &word, 8);
-    }
 }
 
 /* What the cycle relies on: that all it will touch can be touched. */
@@ -65,7 +47,7 @@ static void check(const uint8_t *data, size_t size)
     CHECK(memory != NULL || size == 0);
     if (size > 0)
         memcpy(memory, data, size);
-    relocate(size);
+    relocate(memory, size, code);
     struct image image = {
         .segments = {{.start = memory, .size = size, .access = PF_R | PF_W},
                      {.start = code, .size = CODE_BYTES, .access = PF_R | PF_X}},
