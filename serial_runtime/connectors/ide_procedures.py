@@ -47,7 +47,7 @@ def call_natively(
         if name not in _LOGGED or isinstance(error, CallRefused):
             note(str(error))
         return _REFUSED[name]
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise ProtocolError(f"{name}: wrong arguments: {error}") from error
 
 

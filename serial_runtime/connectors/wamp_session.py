@@ -283,5 +283,6 @@ class AsyncTunnel:
 def refusal_of(error: Exception) -> LinkClosed:
     """What a failed call through the router means for a tunnel."""
     if isinstance(error, ApplicationError):
-        return LinkClosed(str(error.args[0] if error.args else error.error))
+        text = error.args[0] if error.args else ""  # or whatever the other end sent with it
+        return LinkClosed(text if text and isinstance(text, str) else str(error.error))
     return LinkClosed(str(error) or type(error).__name__)
