@@ -69,6 +69,8 @@ class _End:
 
     def call(self, name: str, *arguments: object) -> Any:
         """A procedure, see `pyro_board`."""
+        if self._proxy._pyroConnection is None:  # Pyro5 would look for a host to connect to anew
+            raise errors.ConnectionClosedError("the connection was lost")
         with _strange_answers():
             return getattr(self._proxy, name)(*arguments)
 

@@ -33,17 +33,18 @@ def result(number: int, payload: bytes, *, flags: int = 0, more: int = 0) -> byt
 
 @pytest.fixture
 def daemon() -> Iterator[Daemon]:
-    """Connections: each gets the bytes named for it, and no others."""
+    """Connections: each gets the bytes named for it; the second, which writes, then ends."""
     with contextlib.ExitStack() as ends:
 
         def make(*said: bytes) -> Callable[[], socket.socket]:
-            told = iter(said)
+            told = list(said)
 
             def connect() -> socket.socket:
                 near, far = socket.socketpair()
                 ends.enter_context(far)
-                far.sendall(next(told))
-                far.shutdown(socket.SHUT_WR)
+                far.sendall(told.pop(0))
+                if not told:
+                    far.shutdown(socket.SHUT_WR)
                 return near
 
             return connect
@@ -76,3 +77,23 @@ def test_what_it_reads_are_no_bytes(daemon: Daemon, value: object) -> None:
     with pytest.raises(LinkClosed):
         tunnel.read(LONG_S)
     tunnel.close()
+
+
+def test_a_lost_connection_is_not_looked_for(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[object] = []
+
+    def look(*what: object, **how: object) -> list[object]:
+        looked.append(what)
+        raise OSError("nothing is looked up here")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look)
+    methods = result(1, msgpack.packb(METHODS))
+    tunnel = open_board("board", daemon(methods + result(2, msgpack.packb("c")), methods), LONG_S)
+    with contextlib.suppress(LinkClosed):
+        tunnel.write(b"x")
+    with pytest.raises(LinkClosed):
+        tunnel.read(LONG_S)
+    tunnel.close()
+    assert looked == []
