@@ -104,7 +104,7 @@ class Table:
         try:
             column = self.column(column_name)
         except _Problem:
-            column = max((len(row) for row in self._rows), default=1)
+            column = max((1, *map(len, self._rows)))  # the first holds the names of rows
             cells[0, column] = column_name
         self._replace({**cells, (row, column): text})
 

@@ -98,6 +98,12 @@ def test_a_table_grows(library: Library) -> None:
     assert Path("new.csv").read_text() == ",column\nrow,cell\n"
 
 
+def test_a_table_of_an_empty_row_grows(library: Library) -> None:
+    Path("empty.csv").write_text("\n")
+    assert library["CSVWrStr"]("empty.csv", "row", "column", "cell") == "OK"
+    assert library["CSVRdStr"]("empty.csv", "row", "column") == "cell"
+
+
 def test_other_peoples_changes_are_seen_after_a_reload(library: Library) -> None:
     assert library["CSVRdInt"]("recipes.csv", 1, 1) == "500"
     Path("recipes.csv").write_text("a;b\nc;d\n")
