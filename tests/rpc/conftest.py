@@ -28,6 +28,7 @@ from serial_runtime.rpc.ide.common import Status
 from serial_runtime.rpc.server import Server
 from serial_runtime.rpc.service import About
 from serial_runtime.transport.loop import LoopTransport, loop_pair
+from serial_runtime.transport.tcp import TcpListener
 
 ABOUT = About(board_id="bench-1", runtime="0.0", backend="fake", max_program=1_000_000)
 
@@ -322,6 +323,15 @@ def bench(plc: FakePLC) -> Iterator[Bench]:
     bench = Bench(plc)
     yield bench
     bench.close()
+
+
+@pytest.fixture
+def listener(bench: Bench) -> Iterator[TcpListener]:
+    """A TCP port of the bench's server."""
+    listener = TcpListener("127.0.0.1", 0)
+    bench.server.listen(listener, parallel=True)
+    yield listener
+    bench.server.close()
 
 
 @pytest.fixture

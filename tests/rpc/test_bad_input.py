@@ -9,10 +9,11 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from erpc_message import message
 
 from serial_runtime.errors import LinkClosed, LinkError
 from serial_runtime.protocol.frame import FrameDecoder, encode_frame
@@ -26,19 +27,6 @@ from serial_runtime.transport.tcp import TcpListener, open_tcp
 
 STATUS = bytes.fromhex("278a0800dadf0004010101000000")
 QUIET_S = 0.15
-
-
-def message(
-    method: int,
-    arguments: bytes = b"",
-    *,
-    service: int = 1,
-    kind: int = 0,
-    version: int = 1,
-    sequence: int = 5,
-) -> bytes:
-    word = version << 24 | service << 16 | method << 8 | kind
-    return struct.pack("<II", word, sequence) + arguments
 
 
 def answer(end: LoopTransport) -> bytes:
@@ -146,14 +134,6 @@ def test_an_error_that_should_not_be(end: LoopTransport, plc: Any, client: Clien
 
 
 # TCP: many connections.
-
-
-@pytest.fixture
-def listener(bench: Any) -> Iterator[TcpListener]:
-    listener = TcpListener("127.0.0.1", 0)
-    bench.server.listen(listener, parallel=True)
-    yield listener
-    bench.server.close()
 
 
 def dial(listener: TcpListener) -> socket.socket:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,14 +18,6 @@ from serial_runtime.transport.tcp import TcpListener, adopt
 
 WaitFor = Callable[[Callable[[], object]], None]
 LONG_S = 10.0
-
-
-@pytest.fixture
-def listener(bench: Any) -> Iterator[TcpListener]:
-    listener = TcpListener("127.0.0.1", 0)
-    bench.server.listen(listener, parallel=True)
-    yield listener
-    bench.server.close()
 
 
 def next_process(bench: Any, kept: list[int]) -> None:

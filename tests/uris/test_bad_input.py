@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import pytest
+from erpc_message import message
 from ways import AT_A_ROUTER, WAYS, Way
 
 from serial_runtime.errors import LinkClosed
@@ -31,19 +32,6 @@ CLIENTS = 50
 SILENCE_S = 0.15  # after which a line is in step again
 STATUS_BODY = bytes.fromhex("0004010101000000")
 STATUS = encode_frame(STATUS_BODY)
-
-
-def message(
-    method: int,
-    arguments: bytes = b"",
-    *,
-    service: int = 1,
-    kind: int = 0,
-    version: int = 1,
-    sequence: int = 5,
-) -> bytes:
-    word = version << 24 | service << 16 | method << 8 | kind
-    return struct.pack("<II", word, sequence) + arguments
 
 
 def call(method: int, arguments: bytes = b"", service: int = 1) -> bytes:
