@@ -1,21 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Envelopes, refusals and both halves of a session, case by case; the model tests the rest."""
+"""Both halves of a session, case by case; the model tests the rest."""
 
 from __future__ import annotations
 
-import struct
-import zlib
 from itertools import count
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from serial_runtime import errors
 from serial_runtime.protocol import envelope, refusal
 from serial_runtime.protocol.client_session import ClientSession
 from serial_runtime.protocol.envelope import Envelope, decode, encode
-from serial_runtime.protocol.plain_session import PlainSession
 from serial_runtime.protocol.session import MAX_SESSIONS, WINDOW, WINDOW_BYTES, ServerSessions
 from serial_runtime.protocol.timing import Line
 
@@ -49,71 +44,6 @@ def server() -> ServerSessions:
     server = ServerSessions(BOOT)
     server.receive(hello(), MAX_FRAME)
     return server
-
-
-def test_the_bytes_of_an_envelope() -> None:
-    body = encode(envelope.CALL, 3, 0x11111111, 0x22222222, 1, 4, 0x8001, b"arg")
-    head = struct.pack("<IIIIIBBH", 0x01020000, 3, 0x11111111, 0x22222222, 0, 1, 4, 0x8001)
-    crc = struct.pack("<I", zlib.crc32(head + b"arg"))
-    assert body == head[:16] + crc + head[20:] + b"arg"
-
-
-@given(
-    st.tuples(
-        st.sampled_from([envelope.CALL, envelope.ONEWAY, envelope.REPLY]),
-        *[st.integers(0, 2**32 - 1)] * 3,
-        *[st.integers(0, 255)] * 2,
-        st.integers(0, 65535),
-        st.binary(max_size=50),
-    )
-)
-def test_decode_undoes_encode(fields: tuple[int, int, int, int, int, int, int, bytes]) -> None:
-    assert tuple(decode(encode(*fields))) == fields
-
-
-@given(st.binary(max_size=40), st.integers(0, 8 * 64 - 1))
-def test_any_flipped_bit_is_seen(payload: bytes, bit: int) -> None:
-    body = bytearray(encode(envelope.CALL, 1, 2, 3, 1, 4, 0, payload))
-    body[bit // 8 % len(body)] ^= 1 << bit % 8
-    with pytest.raises(errors.ProtocolError):
-        decode(bytes(body))
-
-
-@given(st.binary(max_size=60))
-def test_other_bytes_are_no_envelope(data: bytes) -> None:
-    with pytest.raises(errors.ProtocolError):
-        decode(data)
-
-
-@pytest.mark.parametrize("kind", refusal.CODES.values())
-def test_a_refusal_keeps_class_and_sentence(kind: type[errors.SerialRuntimeError]) -> None:
-    if kind is errors.BoardError:
-        error: errors.SerialRuntimeError = errors.BoardError(22, "bad ü")
-    else:
-        error = kind("bad ü")
-    back = refusal.decode_refusal(refusal.encode_refusal(error))
-    assert type(back) is kind
-    assert str(back) == "bad ü"
-    assert getattr(back, "errno", 22) == 22
-
-
-def test_classes_without_a_code_travel_as_their_base_and_unknown_codes_as_call_refused() -> None:
-    class New(errors.BlobError):
-        pass
-
-    assert type(refusal.decode_refusal(refusal.encode_refusal(New("x")))) is errors.BlobError
-    unknown = struct.pack("<HHI", 999, 0, 1) + b"x"
-    assert type(refusal.decode_refusal(unknown)) is errors.CallRefused
-    assert type(refusal.decode_refusal(b"\1")) is errors.ProtocolError
-
-
-def test_every_error_with_a_code_is_still_there() -> None:
-    """The codes are for ever: 1 to 19 so far."""
-    assert sorted(refusal.CODES) == list(range(1, 20))
-    assert refusal.CODES[3] is errors.StateError
-    assert refusal.CODES[17] is errors.WorkerBusy
-    assert refusal.CODES[18] is errors.TableChanged
-    assert refusal.CODES[19] is errors.LinkError
 
 
 def test_a_finished_call_is_answered_from_the_cache(server: ServerSessions) -> None:
@@ -583,62 +513,6 @@ def test_an_unsupported_method_is_said_to_be_missing(client: ClientSession) -> N
     assert len(body) == envelope.OVERHEAD
     with pytest.raises(errors.CallUnsupported, match="no method 77 of service 1"):
         request.result()
-
-
-def reply_of(body: bytes, outputs: bytes) -> bytes:
-    return bytes([2]) + body[1:8] + outputs
-
-
-class TestPlain:
-    """Towards a stock server."""
-
-    @pytest.fixture
-    def plain(self) -> PlainSession:
-        return PlainSession(Line(None, 0.25))
-
-    def test_one_at_a_time(self, plain: PlainSession) -> None:
-        first, second = plain.submit(1, 4, b"a"), plain.submit(1, 4, b"b")
-        (body,) = plain.send(0.0)
-        plain.receive(reply_of(body, b"1"), 0.0)
-        assert first.result() == b"1"
-        (body,) = plain.send(0.0)
-        assert body[8:] == b"b"
-        assert not second.done
-
-    def test_repeats_only_what_may_be(self, plain: PlainSession) -> None:
-        plain.submit(1, 4, b"", deadline_s=9.0, idempotent=True)
-        body = plain.send(0.0)
-        assert plain.send(1.0) == body
-        plain.give_up(plain.waiting[0], errors.LinkTimeout(""))
-        once = plain.submit(1, 13, b"", deadline_s=9.0)
-        plain.send(1.0)
-        assert plain.wake_s == 9.0
-        assert plain.send(8.0) == []
-        plain.send(9.0)
-        with pytest.raises(errors.LinkTimeout):
-            once.result()
-
-    def test_a_reply_to_another_call_is_passed_over(self, plain: PlainSession) -> None:
-        request = plain.submit(1, 4, b"")
-        (body,) = plain.send(0.0)
-        late = bytearray(reply_of(body, b"old"))
-        late[4] ^= 1
-        plain.receive(bytes(late), 0.0)
-        plain.receive(b"\2", 0.0)
-        assert not request.done
-
-    def test_never_sends_our_own_service(self, plain: PlainSession) -> None:
-        request = plain.submit(2, 1, b"")
-        assert plain.send(0.0) == []
-        with pytest.raises(errors.CallUnsupported, match="not a serial runtime"):
-            request.result()
-
-    def test_a_lost_connection_leaves_the_outcome_unknown(self, plain: PlainSession) -> None:
-        request = plain.submit(1, 13, b"")
-        plain.send(0.0)
-        plain.link_lost(1.0)
-        with pytest.raises(errors.OutcomeUnknown):
-            request.result()
 
 
 @pytest.mark.parametrize(
