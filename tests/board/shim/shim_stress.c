@@ -36,10 +36,14 @@ static void pause_ms(long ms)
     nanosleep(&time, NULL);
 }
 
+/* A sanitizer or an emulator may hold a thread up for longer than the usual limit. */
+#define WATCHDOG_NS INT64_C(10000000000)
+
 static void open_board(bool own_cycle)
 {
     const struct board_options options = {.priority = 50,
                                           .cpu = -1,
+                                          .watchdog_ns = WATCHDOG_NS,
                                           .trace_ring_bytes = 1 << 16,
                                           .cpu_latency_us = -1,
                                           .io = "none",
@@ -93,6 +97,15 @@ static void *consume(void *argument)
     return NULL;
 }
 
+static void check_running(void)
+{
+    int32_t signal = 0;
+    uint32_t tick = 0;
+    if (board_state() == BOARD_FAULTED && board_fault(why, sizeof why, &signal, &tick) == 0)
+        fprintf(stderr, "broken in tick %u: %s\n", tick, why);
+    CHECK_EQ(board_state(), BOARD_RUNNING);
+}
+
 static void *observe(void *argument)
 {
     static struct stats_figures figures;
@@ -105,7 +118,7 @@ static void *observe(void *argument)
             CHECK_EQ(figures.wakeup.count, figures.ticks);
         (void)board_scheduling(text, sizeof text);
         (void)board_trace_dropped();
-        CHECK_EQ(board_state(), BOARD_RUNNING);
+        check_running();
         pause_ms(1);
     }
     return NULL;
