@@ -17,6 +17,9 @@
  *
  * Threads. `init` and `fini` run on a thread that is not real time, while no task runs; every
  * `run` runs on a real-time thread: it must not allocate, block, or call libc functions that may.
+ * Tasks take turns on one thread, by priority, unless their options say SR_TASK_THREAD: such a task
+ * may be interrupted by one of higher priority, or run at the same time, so it touches variables
+ * of its own only.
  *
  * Start. Every start is a cold start: all writable data of the image has its initial values
  * again before `init` is called.
@@ -65,6 +68,10 @@ enum sr_direction {
 };
 
 enum sr_variable_option { SR_RETAIN = 1u };
+
+enum sr_task_option {
+    SR_TASK_THREAD = 1u, /* may run on a thread of its own, see "Threads" */
+};
 
 /* Bits of a variable's flags byte. Owned by the runtime; the program only tests SR_FORCED. */
 enum sr_variable_flag { SR_FORCED = 1u };
@@ -131,7 +138,7 @@ typedef struct sr_task {
     const char *name;
     uint64_t interval_ns; /* > 0; the base tick is the greatest common divisor of all tasks' */
     int32_t priority;     /* IEC: 0 is the highest */
-    uint32_t reserved;
+    uint32_t options;     /* enum sr_task_option */
     void (*run)(const sr_cycle *cycle);
 } sr_task;
 
@@ -144,7 +151,7 @@ typedef struct sr_variable {
     uint8_t direction; /* enum sr_direction */
     uint8_t options;   /* enum sr_variable_option */
     uint8_t capacity;  /* STRING: characters; else 0 */
-    uint32_t reserved;
+    uint32_t task;     /* who writes it: n is tasks[n - 1], 0 any task without SR_TASK_THREAD */
 } sr_variable;
 
 typedef struct sr_plc_table {
@@ -230,7 +237,7 @@ static inline void sr_string_set_(uint8_t *length, char *to, size_t capacity, co
         .direction = (direction_),                                                                 \
         .options = (options_),                                                                     \
         .capacity = (capacity_),                                                                   \
-        .reserved = 0,                                                                             \
+        .task = 0,                                                                                 \
     }
 
 #ifndef SR_BUILD_ID

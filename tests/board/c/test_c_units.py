@@ -14,7 +14,7 @@ ROOT = HERE.parents[2]
 MODULES = [
     *(ROOT / "board" / f"{name}.c" for name in (
         "ring", "iec", "plan", "trace", "snapshot", "force", "log", "stats", "location",
-        "eval", "shared",
+        "eval", "shared", "exchange",
     )),
     *sorted((ROOT / "board" / "io").glob("*.c")),
 ]  # fmt: skip
@@ -33,6 +33,7 @@ STRESSED = [
         "cycle",
         "eval",
         "shared",
+        "exchange",
     )
 ]
 FLAGS = [
