@@ -22,7 +22,7 @@ static int32_t init()
 }
 
 static const sr_task tasks[] = {
-    {.name = "MAIN", .interval_ns = 1000000, .priority = 0, .reserved = 0, .run = run}};
+    {.name = "MAIN", .interval_ns = 1000000, .priority = 0, .options = 0, .run = run}};
 static const sr_variable variables[] = {SR_ROW("COUNT", DINT, Counter::count),
                                         SR_ROW_OUTPUT("LAMP", "%QX0.0", BOOL, lamp),
                                         SR_ROW_STRING("TEXT", text)};
