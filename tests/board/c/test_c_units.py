@@ -47,7 +47,10 @@ SANITIZERS = {
     "thread": ["-fsanitize=thread", "-Wno-tsan"],
 }
 # Modules whose program brings a platform of its own.
-SCRIPTED = {"cycle": ("cycle", "watchdog", "host"), "watchdog": ("watchdog",)}
+SCRIPTED = {
+    "cycle": ("cycle", "cycle_control", "program", "watchdog", "host"),
+    "watchdog": ("watchdog",),
+}
 # One program steps in between two calls of its module.
 LINK = {
     "test_log": ["-Wl,--wrap=ring_peek"],
