@@ -79,6 +79,8 @@ struct stats_figures {
 
 int board_open(const struct board_options *options, char *why, uint32_t why_size);
 int board_close(void);
+bool board_guarded(void);
+void board_dismiss_guard(void);
 int32_t board_state(void);
 bool board_tainted(void);
 const char *board_backend(void);

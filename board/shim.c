@@ -33,26 +33,10 @@ int board_refuse(int error, char *why, uint32_t why_size, const char *format, ..
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-static int open_io(const char *spec, char *why, uint32_t why_size)
-{
-    const char *argument;
-    const struct io_driver *driver = io_find(spec, &argument);
-    if (driver == NULL)
-        return board_refuse(-ENODEV, why, why_size, "no I/O driver for \"%s\"; there are: %s", spec,
-                            io_names());
-    if (!driver->rt_safe)
-        return board_refuse(-ENOTSUP, why, why_size, "the I/O driver %s is not safe in the cycle",
-                            driver->name);
-    int error = driver->open(&board->parts.io_state, argument, why, why_size);
-    if (error == 0)
-        board->parts.io = driver;
-    return error;
-}
-
 static int create_parts(char *why, uint32_t why_size)
 {
     struct cycle_parts *parts = &board->parts;
-    int error = open_io(board->options.io, why, why_size);
+    int error = board_open_io(why, why_size);
     if (error != 0)
         return error;
     error = trace_create(&parts->trace, board->options.trace_ring_bytes, platform_prefault);
@@ -92,8 +76,7 @@ static void destroy(void)
     shared_destroy(parts->shared);
     own_cycle_destroy(board->own);
     image_close(board->image);
-    if (parts->io != NULL)
-        parts->io->close(parts->io_state);
+    board_close_io();
     free((char *)board->options.io);
     free(board);
     board = NULL;

@@ -68,6 +68,12 @@ int board_open(const struct board_options *options, char *why, uint32_t why_size
 /* Stops a running program. A tainted process keeps its board: -EFAULT. */
 int board_close(void);
 
+/* Outputs become safe if the process dies (guard.h), or there is no I/O. Costs a system call. */
+bool board_guarded(void);
+/* The last thing before the process executes another program; no program runs. Outputs are safe,
+ * and no child is left. */
+void board_dismiss_guard(void);
+
 /* Any thread. */
 int32_t board_state(void);
 /* Any thread: program code was abandoned in this process; it runs no program any more. */

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "cycle.h"
+#include "guard.h"
 #include "own_cycle.h"
 
 struct board {
@@ -16,6 +17,7 @@ struct board {
     struct platform_actual actual; /* what the task thread got */
     struct platform_actual watchdog_actual;
     struct cycle_parts parts;
+    struct guard *guard; /* NULL: no I/O, nothing to guard */
     struct cycle *cycle;
     struct image *image;
     struct own_cycle *own;         /* of an image that runs itself, else NULL */
@@ -44,6 +46,11 @@ __attribute__((format(printf, 4, 5))) int board_refuse(int error, char *why, uin
 /* shim_variables.c: what a Beremiz object's own log holds now was taken, or is not the program's.
  */
 void board_begin_log(void);
+
+/* shim_io.c: the driver and the guard of its outputs. The first thing that is made, since it forks,
+ * and the last that goes. */
+int board_open_io(char *why, uint32_t why_size);
+void board_close_io(void);
 
 /* shim_python.c */
 int board_create_python(void);

@@ -153,6 +153,15 @@ class Board:
         return bool(lib.board_tainted())
 
     @property
+    def guarded(self) -> bool:
+        """Outputs become safe if this process dies, or there is no I/O."""
+        return bool(lib.board_guarded())
+
+    def dismiss_guard(self) -> None:
+        """The last thing before this process executes another program: outputs are safe then."""
+        lib.board_dismiss_guard()
+
+    @property
     def real_time(self) -> bool:
         """The task thread has the real-time schedule that was asked for."""
         return self._scheduling()[0]

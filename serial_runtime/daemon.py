@@ -155,8 +155,9 @@ class _Control:
         if not self.restart:
             self.plc.close()
             return
-        # The process is tainted: nothing of it is closed, only the log is taken along.
+        # The process is tainted: nothing of it is closed, the log is taken along.
         self.log = self.plc.save_log()
+        self.plc.leave()
 
 
 def run(profile: Profile, *, temporary: bool = False) -> int:

@@ -60,6 +60,10 @@ _STATUS = {
     BoardState.RUNNING: PlcStatus.STARTED,
     BoardState.FAULTED: PlcStatus.BROKEN,
 }
+_UNGUARDED = (
+    "the process that guards the outputs has ended: they would stay as they are if the runtime "
+    "died now; restart the runtime"
+)
 
 
 class PLC:
@@ -100,6 +104,7 @@ class PLC:
         # Owners and ids of the blobs that one `new_plc` at a time has claimed: they cannot change.
         self._installing: frozenset[tuple[Hashable, bytes]] = frozenset()
         self._fault_told = False
+        self._unguarded_told = False
         self._log_drops_told = 0
         self._born_ns = time.monotonic_ns()
 
@@ -126,6 +131,9 @@ class PLC:
         if drops != self._log_drops_told:
             self._note(WARNING, f"{drops - self._log_drops_told} messages of the program were lost")
             self._log_drops_told = drops
+        if not self._board.guarded and not self._unguarded_told:
+            self._unguarded_told = True
+            self._note(CRITICAL, _UNGUARDED)
         if self._board.state == BoardState.FAULTED and not self._fault_told:
             self._fault_told = True
             self._extensions.stop()
@@ -153,6 +161,11 @@ class PLC:
         """What `restore_log` of the next process takes."""
         self.housekeeping()
         return self._log.save()
+
+    @serialized
+    def leave(self) -> None:
+        """The last call before the process executes itself again, tainted as it may be."""
+        self._board.dismiss_guard()
 
     def restore_log(self, records: Sequence[LogRecord], counts: Sequence[int]) -> None:
         """Go on with the log of the process before this one. Any thread."""

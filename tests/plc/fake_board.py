@@ -52,6 +52,7 @@ class FakeBoard:
     backend = "fake"
     scheduling = "a fake: not real time"
     real_time = False
+    guarded = True
     trace_ring_bytes = 16 * 64  # small: the trace thread never waits long
 
     def __init__(self) -> None:
@@ -94,6 +95,9 @@ class FakeBoard:
         self._fault = reason
         self.tainted = True
         self.state = BoardState.FAULTED
+
+    def dismiss_guard(self) -> None:
+        assert self.state != BoardState.RUNNING
 
     def _crashed(self, reason: str) -> None:
         self.state = BoardState.RUNNING

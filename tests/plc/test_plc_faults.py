@@ -222,3 +222,12 @@ def test_the_log_tells_what_was_started(scene: Scene) -> None:
     scene.begin()
     scene.plc.autoload(True)
     assert "program fake started" in scene.log_texts(2)
+
+
+def test_outputs_without_their_guard_are_told_once(scene: Scene) -> None:
+    scene.board.guarded = False
+    scene.plc.housekeeping()
+    scene.plc.housekeeping()
+    assert [text[:44] for text in scene.log_texts(0)] == [
+        "the process that guards the outputs has ended"[:44]
+    ]

@@ -14,7 +14,7 @@ ROOT = HERE.parents[2]
 MODULES = [
     *(ROOT / "board" / f"{name}.c" for name in (
         "ring", "iec", "plan", "trace", "snapshot", "force", "log", "stats", "location",
-        "eval", "shared", "exchange",
+        "eval", "shared", "exchange", "guard",
     )),
     *sorted((ROOT / "board" / "io").glob("*.c")),
 ]  # fmt: skip
@@ -51,9 +51,10 @@ SCRIPTED = {
     "cycle": ("cycle", "cycle_control", "program", "watchdog", "host"),
     "watchdog": ("watchdog",),
 }
-# One program steps in between two calls of its module.
+# Programs that step in between their module and what it calls.
 LINK = {
     "test_log": ["-Wl,--wrap=ring_peek"],
+    "test_guard": ["-Wl,--wrap=fork"],
     **{
         f"test_{name}": [str(ROOT / "board" / f"{module}.c") for module in modules]
         for name, modules in SCRIPTED.items()
