@@ -16,6 +16,8 @@ ALL = (
     "trace",
     "work",
     "latency",
+    "overruns",
+    "busy_link",
     "bridge",
 )
 

@@ -11,8 +11,12 @@ from serial_runtime import get_include
 IMAGES = Path(__file__).parent / "images"
 
 
-def build(name: str, folder: Path) -> Path:
-    """Compile images/NAME.c into `folder`; the path of the image."""
-    image = folder / f"{name}.so"
-    build_image([IMAGES / f"{name}.c"], image, include_dirs=[get_include()])
+def build(name: str, folder: Path, period_us: int = 0) -> Path:
+    """Compile images/NAME.c into `folder`; the path of the image.
+
+    `period_us`: of its task, for those sources that take it; 0: their own.
+    """
+    image = folder / (f"{name}-{period_us}us.so" if period_us else f"{name}.so")
+    flags = [f"-DPERIOD_US={period_us}"] if period_us else []
+    build_image([IMAGES / f"{name}.c"], image, include_dirs=[get_include()], flags=flags)
     return image

@@ -69,11 +69,15 @@ def cable(folder: Path, baud: int | None = None, *options: str) -> Iterator[tupl
         yield laid.board_end, laid.host_end
 
 
+class Daemon(NamedTuple):
+    pid: int
+    uris: list[str]
+
+
 @contextlib.contextmanager
-def runtime(port: str, folder: Path, *options: str) -> Iterator[int]:
-    """`serial-runtime serve` on `port`, ready; its process id."""
-    command = [sys.executable, "-m", "serial_runtime", "serve", "--port", port]
-    command += ["--dir", str(folder), *options]
+def daemon(folder: Path, *options: str) -> Iterator[Daemon]:
+    """`serial-runtime serve` with these options, ready."""
+    command = [sys.executable, "-m", "serial_runtime", "serve", "--dir", str(folder), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -82,7 +86,14 @@ def runtime(port: str, folder: Path, *options: str) -> Iterator[int]:
                 break
         else:
             raise RuntimeError(f"the runtime did not start: {' '.join(command)}")
-        yield process.pid
+        yield Daemon(process.pid, line.split()[1:])
     finally:
         process.terminate()
         process.communicate()
+
+
+@contextlib.contextmanager
+def runtime(port: str, folder: Path, *options: str) -> Iterator[int]:
+    """The same on the serial line `port`; its process id."""
+    with daemon(folder, "--port", port, *options) as started:
+        yield started.pid
