@@ -113,8 +113,8 @@ static int check_location(const struct sr_variable *row, struct location *locati
     if (location_parse(row->location, location) != 0)
         return image_refuse(
             why, why_size,
-            "variable %s: \"%s\" is not a location; write %%IX0.0, %%QW3 or the like", row->path,
-            row->location);
+            "variable %s: \"%s\" is not a location (%s); write %%IX0.0, %%QW3 or the like",
+            row->path, row->location, location_refusal(row->location));
     switch (location_check(location, row->type, row->direction, IO_AREA_BYTES)) {
     case 0:
         return 0;

@@ -16,18 +16,33 @@ static char upper(char c)
     return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
 }
 
-/* Decimal digits at *text, which moves behind them; false when there are none or too many. */
-static bool number(const char **text, uint32_t *value)
+static const char no_area[] = "an address begins with %I, %Q or %M";
+static const char no_size[] = "behind the area comes the size, X, B, W, D or L, or a bit as in 0.0";
+static const char incomplete[] = "an incomplete address (*) has no place";
+static const char no_number[] = "a decimal number is missing";
+static const char too_large[] = "the number is too large";
+static const char no_bit[] = "a bit needs its byte, as in %IX0.5";
+static const char bad_bit[] = "bits are 0 to 7";
+static const char hierarchical[] = "hierarchical addresses have no meaning here: write one number";
+static const char no_end[] = "something stands behind the number";
+
+/* Decimal digits at *text, which moves behind them. NULL, or what is wrong. */
+static const char *number(const char **text, uint32_t *value)
 {
     const char *start = *text;
     *value = 0;
     while (**text >= '0' && **text <= '9') {
         *value = *value * 10u + (uint32_t)(**text - '0');
         if (*value > NUMBER_MAX)
-            return false;
+            return too_large;
         (*text)++;
     }
-    return *text != start;
+    return *text != start ? NULL : no_number;
+}
+
+static bool ends(const char *text)
+{
+    return *text == '\0';
 }
 
 static uint8_t area_of(char letter)
@@ -63,28 +78,49 @@ static uint8_t width_of(char letter)
     }
 }
 
-int location_parse(const char *text, struct location *location)
+/* NULL, or what is wrong. */
+static const char *parse(const char *text, struct location *location)
 {
     struct location found = {0};
     uint32_t value, bit = 0;
-    if (text == NULL || text[0] != '%' || (found.area = area_of(text[1])) == SR_LOCAL ||
-        (found.width = width_of(text[2])) == 0)
-        return -EINVAL;
+    if (text == NULL || text[0] != '%' || (found.area = area_of(text[1])) == SR_LOCAL)
+        return no_area;
+    if (text[2] == '*')
+        return incomplete;
+    if ((found.width = width_of(text[2])) == 0)
+        return no_size;
     text += upper(text[2]) >= 'A' ? 3 : 2;
-    if (!number(&text, &value))
-        return -EINVAL;
+    const char *wrong = number(&text, &value);
+    if (wrong != NULL)
+        return wrong;
+    found.byte = found.width == 1 ? value : value * (found.width / 8u);
     if (found.width == 1) {
-        if (*text++ != '.' || !number(&text, &bit) || bit > 7)
-            return -EINVAL;
-        found.byte = value;
+        if (*text != '.')
+            return ends(text) ? no_bit : no_end;
+        text++;
+        wrong = number(&text, &bit);
+        if (wrong != NULL)
+            return wrong;
+        if (bit > 7)
+            return bad_bit;
         found.bit = (uint8_t)bit;
-    } else {
-        found.byte = value * (found.width / 8u);
     }
-    if (*text != '\0')
-        return -EINVAL;
+    if (!ends(text))
+        return *text == '.' ? hierarchical : no_end;
     *location = found;
-    return 0;
+    return NULL;
+}
+
+int location_parse(const char *text, struct location *location)
+{
+    return parse(text, location) == NULL ? 0 : -EINVAL;
+}
+
+const char *location_refusal(const char *text)
+{
+    struct location unused;
+    const char *wrong = parse(text, &unused);
+    return wrong != NULL ? wrong : "";
 }
 
 int location_check(const struct location *location, uint8_t type, uint8_t direction,

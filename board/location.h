@@ -5,8 +5,10 @@
  *                             number times the size
  *   %<area>X<byte>.<bit>      one bit, 0..7 (the X may be left out)
  *
- * Letters in either case, plain decimal numbers. Hierarchical addresses (%IW1.2) and a bit
- * without its byte (%IX5) are refused. Values in the process image are little-endian, unaligned.
+ * Letters in either case, decimal numbers, leading zeros allowed. Hierarchical addresses (%IW1.2),
+ * incomplete ones (%I*) and a bit without its byte (%IX5) are refused. Values in the process image
+ * are little-endian, unaligned. serial_runtime/iec/location.py is the same for profiles; one list
+ * of examples, tests/data/locations.tsv, holds for both.
  */
 #ifndef SR_LOCATION_H
 #define SR_LOCATION_H
@@ -26,6 +28,8 @@ struct location {
 
 /* Worker: 0, or -EINVAL when `text` (may be NULL) is no address. */
 int location_parse(const char *text, struct location *location);
+/* Worker: what is wrong with a `text` that location_parse refuses, "" when nothing is. */
+const char *location_refusal(const char *text);
 /* Worker: does a variable of `type` and `direction` fit there? -EPROTOTYPE: another area than
  * the direction's; -EINVAL: the width is not the type's (BOOL is a bit, TIME and its kin and
  * the 64-bit types are L; STRING has none); -ERANGE: beyond `area_bytes`. */

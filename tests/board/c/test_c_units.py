@@ -51,10 +51,11 @@ SCRIPTED = {
     "cycle": ("cycle", "cycle_control", "program", "watchdog", "host"),
     "watchdog": ("watchdog",),
 }
-# Programs that step in between their module and what it calls.
+# Programs that step in between their module and what it calls; one is told where its examples are.
 LINK = {
     "test_log": ["-Wl,--wrap=ring_peek"],
     "test_guard": ["-Wl,--wrap=fork"],
+    "test_location": [f'-DLOCATION_EXAMPLES="{ROOT / "tests" / "data" / "locations.tsv"}"'],
     **{
         f"test_{name}": [str(ROOT / "board" / f"{module}.c") for module in modules]
         for name, modules in SCRIPTED.items()
