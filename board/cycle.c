@@ -20,10 +20,10 @@
 
 #define LONGEST_GRID_NS INT64_C(10000000)
 
-SR_RT static void load_inputs(struct cycle *cycle)
+SR_RT static void load_inputs(struct cycle *cycle, int64_t now_ns)
 {
     const struct image_located_list list = cycle->program->inputs;
-    cycle->parts.io->read(cycle->parts.io_state, cycle->inputs);
+    cycle->parts.io->read(cycle->parts.io_state, cycle->inputs, now_ns);
     for (uint32_t i = 0; i < list.count; i++)
         force_write_input(list.items[i].variable, &list.items[i].location, cycle->inputs);
 }
@@ -63,7 +63,7 @@ SR_RT static void one_cycle(struct cycle *cycle, int64_t deadline_ns, uint32_t s
     watchdog_enter(&cycle->watchdog);
     host_tick(cycle->tick);
 
-    load_inputs(cycle);
+    load_inputs(cycle, woke_ns);
     force_apply(parts->force);
     if (parts->eval != NULL) {
         /* In this order: who sees a result also sees what was written before it. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* io.h - what moves the process image to and from the plant.
  *
- * A driver is a table of functions. `open` and `close` run on the worker while no task runs;
- * the others on the RT side (rt.h): the RT thread while one runs, the worker otherwise.
+ * A driver is a table of functions. `open`, `begin` and `close` run on the worker while no task
+ * runs; the others on the RT side (rt.h): the RT thread while one runs, the worker otherwise.
  */
 #ifndef SR_IO_H
 #define SR_IO_H
@@ -22,11 +22,16 @@ struct io_driver {
     /* `argument` is what follows "name:" in the specification, "" when nothing does. On error
      * `why` gets a sentence. *state is passed to all others. */
     int (*open)(void **state, const char *argument, char *why, size_t why_size);
-    /* Fill `inputs` (IO_AREA_BYTES). False: nothing new could be had, `inputs` is unchanged. */
-    SR_RT bool (*read)(void *state, uint8_t *inputs);
+    /* Before a cycle begins: its outputs are no longer the safe ones. May be NULL. */
+    void (*begin)(void *state);
+    /* Fill `inputs` (IO_AREA_BYTES), which are those of the last call. `now_ns` is the time on
+     * CLOCK_MONOTONIC. False: nothing new could be had, `inputs` is unchanged. */
+    SR_RT bool (*read)(void *state, uint8_t *inputs, int64_t now_ns);
     /* Put `outputs` (IO_AREA_BYTES) out. `tick` is for drivers whose plant wants to know. */
     SR_RT void (*write)(void *state, const uint8_t *outputs, uint32_t tick);
-    /* Outputs to their safe state: stop, fault, before close. */
+    /* Outputs to their safe state: stop, fault, before close. Also the watchdog's thread beside an
+     * RT thread that is stuck anywhere, and a forked child of a process that has died: no lock, no
+     * memory, and no thread that must do it, as far as the driver can. */
     SR_RT void (*safe)(void *state);
     void (*close)(void *state); /* NULL state is allowed */
 };

@@ -16,8 +16,9 @@ static int none_open(void **state, const char *argument, char *why, size_t why_s
     return 0;
 }
 
-SR_RT static bool none_read(void *state, uint8_t *inputs)
+SR_RT static bool none_read(void *state, uint8_t *inputs, int64_t now_ns)
 {
+    (void)now_ns;
     (void)state;
     (void)inputs;
     return false;

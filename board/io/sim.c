@@ -51,8 +51,9 @@ static int sim_open(void **state, const char *argument, char *why, size_t why_si
     return 0;
 }
 
-SR_RT static bool sim_read(void *state, uint8_t *inputs)
+SR_RT static bool sim_read(void *state, uint8_t *inputs, int64_t now_ns)
 {
+    (void)now_ns;
     struct sim *sim = state;
     if (!sim_get_inputs(sim->segment.layout, sim->attempt))
         return false;

@@ -34,6 +34,8 @@ STRESSED = [
         "eval",
         "shared",
         "exchange",
+        "set",
+        "gpio",
     )
 ]
 FLAGS = [
@@ -136,5 +138,5 @@ def test_sanitizers_are_at_work(address: Build, thread: Build) -> None:
 def test_every_module_has_its_program() -> None:
     tested = {name.removeprefix("test_") for name in PROGRAMS}
     modules = {path.stem for path in MODULES if path.parent.name == "board"}
-    assert tested == modules | {"sim", "plc_python"} | set(SCRIPTED)
+    assert tested == modules | {"sim", "set", "gpio", "plc_python"} | set(SCRIPTED)
     assert set(STRESSED) <= set(PROGRAMS)

@@ -170,9 +170,10 @@ uint64_t image_base_ns(const struct image *image)
     return BASE_NS;
 }
 
-static bool io_read(void *state, uint8_t *inputs)
+static bool io_read(void *state, uint8_t *inputs, int64_t now_ns)
 {
     (void)state;
+    (void)now_ns;
     (void)inputs;
     return true;
 }

@@ -70,7 +70,7 @@ static void none_does_nothing(void)
     CHECK_EQ(io_none.open(&state, "x", why, sizeof why), -EINVAL);
     CHECK(strstr(why, "\"x\"") != NULL);
     CHECK_EQ(io_none.open(&state, "", why, sizeof why), 0);
-    CHECK(!io_none.read(state, area));
+    CHECK(!io_none.read(state, area, 0));
     io_none.write(state, area, 1);
     io_none.safe(state);
     CHECK_BYTES(area, before, sizeof area);
@@ -106,11 +106,11 @@ static void moves_data_both_ways(void)
     void *board = open_board();
     plant = open_plant();
     CHECK(sim_board_open(plant));
-    CHECK(io_sim.read(board, area));
+    CHECK(io_sim.read(board, area, 0));
     CHECK_EQ(area[0], 0);
     CHECK_EQ(sim_write_inputs(plant, 3, (const uint8_t *)"\x0A\x0B", 2), 0);
     CHECK_EQ(sim_write_inputs(plant, 1023, (const uint8_t *)"\x0C", 1), 0);
-    CHECK(io_sim.read(board, area));
+    CHECK(io_sim.read(board, area, 0));
     CHECK_BYTES(area, "\0\0\0\x0A\x0B\0", 6);
     CHECK_EQ(area[1023], 0x0C);
     memset(area, 0x5A, sizeof area);
@@ -211,7 +211,7 @@ static void plant_outlives_the_board(void)
     CHECK_EQ(sim_write_inputs(plant, 0, (const uint8_t *)"\x21", 1), 0);
     board = open_board();
     CHECK(sim_board_open(plant));
-    CHECK(io_sim.read(board, area));
+    CHECK(io_sim.read(board, area, 0));
     CHECK_EQ(area[0], 0x21); /* the plant's word counts */
     area[0] = 9;
     io_sim.write(board, area, 6);
@@ -260,14 +260,14 @@ static void reuses_what_a_crash_left(void)
     void *board = open_board();
     CHECK_EQ(sim_read_outputs(plant, 0, area, 1, &tick), 0);
     CHECK_EQ(area[0], 0);
-    CHECK(io_sim.read(board, area));
+    CHECK(io_sim.read(board, area, 0));
     CHECK_EQ(area[0] | area[1023], 0);
     sim_detach(plant);
     io_sim.close(board);
     CHECK(!exists());
     in_killed_child(crash_both);
     board = open_board(); /* without any plant: old inputs are not taken for new ones */
-    CHECK(io_sim.read(board, area));
+    CHECK(io_sim.read(board, area, 0));
     CHECK_EQ(area[0] | area[1023], 0);
     io_sim.close(board);
     CHECK(!exists());
@@ -310,10 +310,10 @@ static void keeps_inputs_while_the_plant_writes(void)
     CHECK_EQ(sim_segment_open(&plant, name, SIM_PLANT), 0);
     memset(area, 0x31, sizeof area);
     seqlock_write_begin(&plant.layout->input_sequence);
-    CHECK(!io_sim.read(board, area)); /* one attempt, no wait */
+    CHECK(!io_sim.read(board, area, 0)); /* one attempt, no wait */
     CHECK_EQ(area[0], 0x31);
     seqlock_write_end(&plant.layout->input_sequence);
-    CHECK(io_sim.read(board, area));
+    CHECK(io_sim.read(board, area, 0));
     CHECK_EQ(area[0], 0);
     sim_segment_close(&plant);
     io_sim.close(board);
