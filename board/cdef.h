@@ -1,9 +1,56 @@
 /* SPDX-License-Identifier: MIT */
 /* Exactly what Python may call; the manual is shim.h, stats.h, log.h, force.h, eval.h, shared.h
- * and io/sim.h. Read by cffi, which has the compiler compare every line with those headers. */
+ * io/sim.h and io/gpio.h. Read by cffi, which has the compiler compare every line with those
+ * headers. */
 
 enum board_state { BOARD_EMPTY, BOARD_STOPPED, BOARD_RUNNING, BOARD_FAULTED };
 
+enum io_news { IO_OLD, IO_NEW, IO_SAFE };
+enum io_gpio_use {
+    IO_GPIO_OUTPUT = 1,
+    IO_GPIO_ACTIVE_LOW = 2,
+    IO_GPIO_PULL_UP = 4,
+    IO_GPIO_PULL_DOWN = 8,
+    IO_GPIO_NO_BIAS = 16,
+    IO_GPIO_OPEN_DRAIN = 32,
+    IO_GPIO_OPEN_SOURCE = 64,
+    IO_GPIO_RISING = 128,
+    IO_GPIO_FALLING = 256
+};
+struct io_gpio_line {
+    uint32_t line;
+    uint32_t use;
+    uint32_t debounce_us;
+    uint16_t value_byte;
+    uint8_t value_mask;
+    uint8_t count_bytes;
+    uint16_t count_byte;
+    uint16_t reserved;
+};
+struct io_gpio_options {
+    const char *chip;
+    const struct io_gpio_line *lines;
+    uint32_t line_count;
+    int32_t priority;
+    int64_t poll_ns;
+    const uint8_t *quality;
+    const uint8_t *lost;
+    const uint8_t *safe;
+};
+struct io_gpio_report {
+    int32_t error;
+    int32_t priority;
+    int64_t since_ns;
+    char text[160];
+};
+struct board_io_part {
+    const uint8_t *inputs;
+    const uint8_t *outputs;
+    const uint8_t *lost;
+    const uint8_t *safe;
+    int64_t stale_ns;
+    const struct io_gpio_options *gpio;
+};
 struct board_options {
     int32_t priority;
     int32_t cpu;
@@ -11,6 +58,8 @@ struct board_options {
     uint32_t trace_ring_bytes;
     int32_t cpu_latency_us;
     const char *io;
+    const struct board_io_part *io_parts;
+    uint32_t io_part_count;
     bool python;
     bool own_cycle;
 };
@@ -106,6 +155,10 @@ int board_answer_eval(uint64_t call, uint32_t run, const char *text, uint32_t le
 int64_t board_share(const uint32_t *indices, uint32_t count, char *why, uint32_t why_size);
 int32_t board_read_shared(uint32_t generation, uint8_t *to, uint32_t size);
 int board_write_shared(uint32_t generation, uint32_t position, const uint8_t *wire, uint32_t size);
+int board_io_publish(uint32_t part, const uint8_t *inputs);
+int board_io_take(uint32_t part, uint8_t *outputs);
+int board_io_look(uint32_t part, uint8_t *inputs, uint8_t *outputs);
+int board_io_gpio(uint32_t part, struct io_gpio_report *report);
 bool board_take_log(struct log_record *record);
 uint32_t board_log_dropped(void);
 int board_statistics(struct stats_figures *figures, bool reset);

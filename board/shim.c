@@ -106,6 +106,7 @@ int board_open(const struct board_options *options, char *why, uint32_t why_size
     board->options = *options;
     board->options.io = io;
     error = create_parts(why, why_size);
+    board->options.io_parts = NULL; /* the caller's */
     if (error != 0)
         destroy();
     return error;
@@ -346,6 +347,8 @@ int board_start(char *why, uint32_t why_size)
     if (init_result != 0)
         return refuse_start(init_result, why, why_size);
     board_hold_latency();
+    if (board->parts.io->begin != NULL)
+        board->parts.io->begin(board->parts.io_state);
     const struct platform_schedule wanted = board_schedule();
     error = cycle_start(board->cycle, board->image, &wanted, board->options.watchdog_ns,
                         &board->actual);

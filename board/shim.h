@@ -23,10 +23,21 @@
 
 #include "eval.h"
 #include "force.h"
+#include "io/gpio.h"
 #include "log.h"
 #include "stats.h"
 
 enum board_state { BOARD_EMPTY, BOARD_STOPPED, BOARD_RUNNING, BOARD_FAULTED };
+
+/* A part of the process image (io/part.h); areas of IO_AREA_BYTES. */
+struct board_io_part {
+    const uint8_t *inputs; /* bits of %I it fills */
+    const uint8_t *outputs;
+    const uint8_t *lost;
+    const uint8_t *safe;
+    int64_t stale_ns;
+    const struct io_gpio_options *gpio; /* NULL: a thread of Python serves it */
+};
 
 struct board_options {
     int32_t priority;          /* 1..98 (the watchdog runs one above); 0: not real time */
@@ -35,8 +46,10 @@ struct board_options {
     uint32_t trace_ring_bytes; /* a power of two */
     int32_t cpu_latency_us;    /* held while tasks run; -1: not */
     const char *io;            /* "none", "sim:NAME" */
-    bool python;               /* programs may have Python code evaluated */
-    bool own_cycle;            /* objects of the Beremiz IDE run their own (own_cycle.h) */
+    const struct board_io_part *io_parts; /* beside `io`; for the time of the call */
+    uint32_t io_part_count;
+    bool python;    /* programs may have Python code evaluated */
+    bool own_cycle; /* objects of the Beremiz IDE run their own (own_cycle.h) */
 };
 
 struct board_image {
@@ -125,6 +138,15 @@ int64_t board_share(const uint32_t *indices, uint32_t count, char *why, uint32_t
 /* Python thread, with `python` only: see shared.h. */
 int32_t board_read_shared(uint32_t generation, uint8_t *to, uint32_t size);
 int board_write_shared(uint32_t generation, uint32_t position, const uint8_t *wire, uint32_t size);
+
+/* Its I/O thread, of a part that a thread of Python serves: inputs for the cycle, and what it shall
+ * put out (enum io_news). The area of `io_part_count` parts, in their order; -EINVAL: no such. */
+int board_io_publish(uint32_t part, const uint8_t *inputs);
+int board_io_take(uint32_t part, uint8_t *outputs);
+/* Any thread: what the part's I/O thread had last. */
+int board_io_look(uint32_t part, uint8_t *inputs, uint8_t *outputs);
+/* Any thread. -EINVAL: no such part, or not of GPIO. */
+int board_io_gpio(uint32_t part, struct io_gpio_report *report);
 
 /* The oldest message; false: none. */
 bool board_take_log(struct log_record *record);

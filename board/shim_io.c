@@ -2,6 +2,7 @@
 /* shim_io.c - the I/O driver of the board, and the guard that outlives it. */
 #include "shim_parts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static int find_driver(const char **argument, char *why, uint32_t why_size)
@@ -23,7 +24,8 @@ int board_open_io(char *why, uint32_t why_size)
     struct cycle_parts *parts = &board->parts;
     const char *argument;
     int error = find_driver(&argument, why, why_size);
-    if (error == 0 && parts->io != &io_none && (board->guard = guard_prepare()) == NULL)
+    const bool guarded = parts->io != &io_none || board->options.io_part_count > 0;
+    if (error == 0 && guarded && (board->guard = guard_prepare()) == NULL)
         error = board_refuse(-ENOMEM, why, why_size, "out of memory");
     if (error != 0)
         return error;
@@ -32,13 +34,15 @@ int board_open_io(char *why, uint32_t why_size)
         parts->io = NULL; /* it has no state to close */
         return error;
     }
-    if (board->guard == NULL)
-        return 0;
+    error = board_open_io_parts(why, why_size);
+    if (error != 0 || board->guard == NULL)
+        return error;
     error = guard_start(board->guard, parts->io, parts->io_state, board->options.priority);
     if (error != 0)
-        board_refuse(error, why, why_size, "cannot start the process that guards the outputs: %s",
-                     strerror(-error));
-    return error;
+        return board_refuse(error, why, why_size,
+                            "cannot start the process that guards the outputs: %s",
+                            strerror(-error));
+    return board_start_io_parts(why, why_size);
 }
 
 void board_close_io(void)
@@ -47,6 +51,7 @@ void board_close_io(void)
     board->guard = NULL;
     if (board->parts.io != NULL)
         board->parts.io->close(board->parts.io_state);
+    free(board->gpio);
 }
 
 bool board_guarded(void)

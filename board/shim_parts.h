@@ -10,6 +10,7 @@
 
 #include "cycle.h"
 #include "guard.h"
+#include "io/set.h"
 #include "own_cycle.h"
 
 struct board {
@@ -17,7 +18,9 @@ struct board {
     struct platform_actual actual; /* what the task thread got */
     struct platform_actual watchdog_actual;
     struct cycle_parts parts;
-    struct guard *guard; /* NULL: no I/O, nothing to guard */
+    struct guard *guard;   /* NULL: no I/O, nothing to guard */
+    struct io_set *io_set; /* NULL: there are no parts beside the driver */
+    struct gpio **gpio;    /* by part; NULL: a part that a thread of Python serves */
     struct cycle *cycle;
     struct image *image;
     struct own_cycle *own;         /* of an image that runs itself, else NULL */
@@ -51,6 +54,9 @@ void board_begin_log(void);
  * and the last that goes. */
 int board_open_io(char *why, uint32_t why_size);
 void board_close_io(void);
+/* shim_io_parts.c: parts beside the driver, then the threads of those that have one in C. */
+int board_open_io_parts(char *why, uint32_t why_size);
+int board_start_io_parts(char *why, uint32_t why_size);
 
 /* shim_python.c */
 int board_create_python(void);

@@ -116,6 +116,7 @@ class Board:
     def __init__(self, options: Options) -> None:
         why = _Why()
         io = ffi.new("char[]", options.io.encode())
+        parts, keep = _io_parts(options)
         native = ffi.new(
             "struct board_options *",
             {
@@ -125,11 +126,14 @@ class Board:
                 "trace_ring_bytes": options.trace_ring_bytes,
                 "cpu_latency_us": options.cpu_latency_us,
                 "io": io,
+                "io_parts": parts,
+                "io_part_count": len(options.io_parts),
                 "python": options.python,
                 "own_cycle": options.own_cycle,
             },
         )
         result = lib.board_open(native, why.buffer, _TEXT_BYTES)
+        del keep
         if result != 0:
             raise BoardError(-result, why.text())
         self.trace_ring_bytes = options.trace_ring_bytes
@@ -431,6 +435,15 @@ class Board:
             atexit.unregister(self.close)
             if os.getpid() == self._process:  # a forked child has no task thread to wait for
                 lib.board_close()
+
+
+def _io_parts(options: Options) -> tuple[Any, Any]:
+    """For `struct board_options`, and what it refers to."""
+    if not options.io_parts:
+        return ffi.NULL, None
+    from serial_runtime.board_io import native_parts
+
+    return native_parts(options.io_parts)
 
 
 def _index(index: int) -> int:

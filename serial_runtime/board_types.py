@@ -19,14 +19,63 @@ class BoardState(enum.IntEnum):
     FAULTED = 3
 
 
+class GpioLine(NamedTuple):
+    """A line of a GPIO chip: `struct io_gpio_line` of board/io/gpio.h."""
+
+    line: int
+    use: int  # of enum io_gpio_use
+    debounce_us: int = 0
+    value_byte: int = 0
+    value_mask: int = 0
+    count_bytes: int = 0
+    count_byte: int = 0
+
+
+class GpioChip(NamedTuple):
+    """A GPIO chip that serves a part of the process image; `quality`: its bits, an area."""
+
+    chip: str
+    lines: tuple[GpioLine, ...]
+    poll_ns: int
+    priority: int = 0
+    quality: bytes = b""
+
+
+class IoPart(NamedTuple):
+    """A part of the process image with an I/O thread: areas of 1024 bytes, see board/io/part.h."""
+
+    inputs: bytes
+    outputs: bytes
+    lost: bytes
+    safe: bytes
+    stale_ns: int
+    gpio: GpioChip | None = None  # None: a thread of Python serves it, through a `PartPort`
+
+
+class IoNews(enum.IntEnum):
+    """What the outputs are that an I/O thread takes."""
+
+    OLD = 0
+    NEW = 1
+    SAFE = 2
+
+
+class GpioState(NamedTuple):
+    """How a GPIO chip does; an empty text: well. ``since_ns``: of the monotonic clock."""
+
+    text: str
+    since_ns: int
+    priority_error: int = 0  # errno: its thread did not get the priority
+
+
 class Options(NamedTuple):
     """How the board runs programs.
 
     ``priority``: SCHED_FIFO 1 to 98, 0 for not real time. ``cpu``: -1 for any. ``watchdog_ns``: how
     long one cycle may take; 0 for max(100 ms, 10 base ticks). ``trace_ring_bytes``: a power of two.
     ``cpu_latency_us``: held in /dev/cpu_dma_latency while a program runs; -1: not held. ``io``:
-    "none" or "sim:NAME". ``own_cycle``: objects of the Beremiz IDE run their own cycle. ``python``:
-    programs may have Python code evaluated.
+    "none" or "sim:NAME"; ``io_parts``: beside it. ``own_cycle``: objects of the Beremiz IDE run
+    their own cycle. ``python``: programs may have Python code evaluated.
     """
 
     priority: int = 80
@@ -35,6 +84,7 @@ class Options(NamedTuple):
     trace_ring_bytes: int = 1 << 20
     cpu_latency_us: int = 0
     io: str = "none"
+    io_parts: tuple[IoPart, ...] = ()
     own_cycle: bool = False
     python: bool = False
 

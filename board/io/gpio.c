@@ -34,7 +34,8 @@ struct gpio {
     bool started;
     int end_fd; /* readable: the thread shall end */
     /* Of the thread, or of the worker while there is none. */
-    bool open;
+    bool open; /* the lines are requested, */
+    bool well; /* and the last round did not fail */
     int64_t retry_ns;
     uint8_t inputs[IO_AREA_BYTES];
     uint8_t outputs[IO_AREA_BYTES];
@@ -65,7 +66,8 @@ static int try_to_open(struct gpio *gpio, int64_t now_ns)
     const int error = gpio_lines_open(&gpio->lines, why, sizeof why);
     gpio->open = error == 0;
     gpio->retry_ns = now_ns + RETRY_NS;
-    tell(gpio, error, error != 0 ? why : "", now_ns);
+    if (error != 0)
+        tell(gpio, error, why, now_ns);
     return error;
 }
 
@@ -93,6 +95,10 @@ int gpio_create(struct gpio **gpio, const struct io_gpio_options *options,
     }
     for (int i = 0; try_to_open(made, clock_ns()) == -EBUSY && i < HELD_ATTEMPTS; i++)
         (void)nanosleep(&(struct timespec){.tv_nsec = HELD_WAIT_NS}, NULL);
+    if (made->open) {
+        made->well = true;
+        tell(made, 0, "", clock_ns());
+    }
     *gpio = made;
     return 0;
 }
@@ -109,29 +115,44 @@ static int drive(struct gpio *gpio)
     return error;
 }
 
+static int serve(struct gpio *gpio)
+{
+    const int error = gpio_lines_read(&gpio->lines, gpio->inputs);
+    return error != 0 ? error : drive(gpio);
+}
+
+/* A chip that has gone is closed. Otherwise the lines stay requested: a guard process may hold
+ * them too, so they could not be requested anew. */
+static void fail(struct gpio *gpio, int error, int64_t now_ns)
+{
+    char text[sizeof gpio->report.text];
+    snprintf(text, sizeof text, "%s failed: %s", gpio->lines.chip, strerror(-error));
+    if (error == -ENODEV) {
+        gpio_lines_close(&gpio->lines);
+        gpio->open = false;
+    }
+    gpio->retry_ns = now_ns + RETRY_NS;
+    tell(gpio, error, text, now_ns);
+}
+
 void gpio_round(struct gpio *gpio, int64_t now_ns)
 {
-    int error = 0;
-    if (!gpio->open && now_ns >= gpio->retry_ns)
-        error = try_to_open(gpio, now_ns);
-    if (gpio->open) {
-        error = gpio_lines_read(&gpio->lines, gpio->inputs);
-        if (error == 0)
-            error = drive(gpio);
+    const bool was_well = gpio->well;
+    if (was_well || now_ns >= gpio->retry_ns) {
+        gpio->well = gpio->open || try_to_open(gpio, now_ns) == 0;
+        const int error = gpio->well ? serve(gpio) : 0;
         if (error != 0) {
-            char text[sizeof gpio->report.text];
-            snprintf(text, sizeof text, "%s failed: %s", gpio->lines.chip, strerror(-error));
-            gpio_lines_close(&gpio->lines);
-            gpio->open = false;
-            gpio->retry_ns = now_ns + RETRY_NS;
-            tell(gpio, error, text, now_ns);
+            gpio->well = false;
+            fail(gpio, error, now_ns);
+        } else if (gpio->well && !was_well) {
+            tell(gpio, 0, "", now_ns);
         }
     }
-    if (gpio->open)
+    if (gpio->well)
         io_runs_fill(gpio->quality, gpio->inputs, 0xFF);
     else
         io_runs_fill(gpio->lost, gpio->inputs, 0);
-    io_part_publish(gpio->part, gpio->inputs, now_ns);
+    io_part_publish(gpio->part, gpio->inputs);
 }
 
 static void take_priority(struct gpio *gpio)

@@ -6,8 +6,8 @@
  * kernel has noted, reads the inputs, puts the outputs out and publishes. Lines of the same
  * settings are one request, so they are read, and switched, at once.
  *
- * A chip that cannot be opened, or fails later, is closed and tried again every second; its
- * quality bits are 0 meanwhile. Lines are requested with the outputs' safe values, so there is no
+ * A chip that cannot be opened, or fails later, is tried again every second; its quality bits are 0
+ * meanwhile. Lines are requested with the outputs' safe values, so there is no
  * moment with others. A line that the kernel has let go of keeps what its chip does then: mostly
  * the last value.
  */

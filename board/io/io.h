@@ -24,8 +24,8 @@ struct io_driver {
     int (*open)(void **state, const char *argument, char *why, size_t why_size);
     /* Before a cycle begins: its outputs are no longer the safe ones. May be NULL. */
     void (*begin)(void *state);
-    /* Fill `inputs` (IO_AREA_BYTES), which are those of the last call. `now_ns` is the time on
-     * CLOCK_MONOTONIC. False: nothing new could be had, `inputs` is unchanged. */
+    /* Fill `inputs` (IO_AREA_BYTES), which are those of the last call. `now_ns` is the cycle's
+     * clock. False: nothing new could be had, `inputs` is unchanged. */
     SR_RT bool (*read)(void *state, uint8_t *inputs, int64_t now_ns);
     /* Put `outputs` (IO_AREA_BYTES) out. `tick` is for drivers whose plant wants to know. */
     SR_RT void (*write)(void *state, const uint8_t *outputs, uint32_t tick);

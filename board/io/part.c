@@ -12,17 +12,13 @@
 #include "exchange.h"
 #include "runs.h"
 
-struct input_set {
-    int64_t time_ns;
-    uint8_t area[IO_AREA_BYTES];
-};
-
 struct io_part {
     int64_t stale_ns;
+    int64_t heard_ns; /* RT: when the newest inputs were taken */
     struct io_runs *inputs;
     struct io_runs *outputs;
     struct io_runs *lost;
-    struct exchange *in;  /* struct input_set, I/O thread to cycle */
+    struct exchange *in;  /* an area, I/O thread to cycle */
     struct exchange *out; /* an area, cycle to I/O thread */
     atomic_bool safe;
     uint8_t safe_values[IO_AREA_BYTES];
@@ -50,7 +46,7 @@ int io_part_create(struct io_part **part, const struct io_part_masks *masks, sr_
     if (error == 0)
         error = io_runs_create(&made->lost, masks->lost, prefault);
     if (error == 0)
-        error = exchange_create(&made->in, sizeof(struct input_set), prefault);
+        error = exchange_create(&made->in, IO_AREA_BYTES, prefault);
     if (error == 0)
         error = exchange_create(&made->out, IO_AREA_BYTES, prefault);
     if (error != 0)
@@ -83,10 +79,10 @@ void io_part_begin(struct io_part *part)
 
 void io_part_load(struct io_part *part, uint8_t *inputs, int64_t now_ns)
 {
-    exchange_take(part->in);
-    const struct input_set *set = exchange_front(part->in);
-    io_runs_copy(part->inputs, inputs, set->area);
-    if (now_ns - set->time_ns > part->stale_ns)
+    if (exchange_take(part->in))
+        part->heard_ns = now_ns;
+    io_runs_copy(part->inputs, inputs, exchange_front(part->in));
+    if (now_ns - part->heard_ns > part->stale_ns)
         io_runs_fill(part->lost, inputs, 0);
 }
 
@@ -108,11 +104,9 @@ bool io_part_is_safe(const struct io_part *part)
     return atomic_load(&part->safe);
 }
 
-void io_part_publish(struct io_part *part, const uint8_t *inputs, int64_t now_ns)
+void io_part_publish(struct io_part *part, const uint8_t *inputs)
 {
-    struct input_set *set = exchange_back(part->in);
-    set->time_ns = now_ns;
-    memcpy(set->area, inputs, IO_AREA_BYTES);
+    memcpy(exchange_back(part->in), inputs, IO_AREA_BYTES);
     exchange_publish(part->in);
     pthread_mutex_lock(&part->look);
     memcpy(part->seen_inputs, inputs, IO_AREA_BYTES);

@@ -39,15 +39,16 @@ void io_part_destroy(struct io_part *part);
 /* Worker, before a cycle begins: what it puts out counts again; until then the safe values. */
 void io_part_begin(struct io_part *part);
 
-/* RT: the newest inputs into `inputs`. `now_ns` is of CLOCK_MONOTONIC. */
+/* RT: the newest inputs into `inputs`. `now_ns` is of the RT side's clock, which need not be the
+ * I/O thread's. */
 SR_RT void io_part_load(struct io_part *part, uint8_t *inputs, int64_t now_ns);
 /* RT: these outputs for the I/O thread. */
 SR_RT void io_part_store(struct io_part *part, const uint8_t *outputs);
 /* RT, and the watchdog beside it. */
 SR_RT void io_part_safe(struct io_part *part);
 
-/* I/O thread: a whole set of inputs, known to be good at `now_ns`. */
-void io_part_publish(struct io_part *part, const uint8_t *inputs, int64_t now_ns);
+/* I/O thread: a whole set of inputs. */
+void io_part_publish(struct io_part *part, const uint8_t *inputs);
 /* I/O thread: the newest outputs into `outputs` (an area). IO_OLD: they are those of the last
  * call; IO_SAFE: they are the safe values, and shall be. */
 enum io_news io_part_take(struct io_part *part, uint8_t *outputs);

@@ -283,9 +283,10 @@ static void outputs_go_out_when_they_change(void)
     CHECK_EQ(kernel.levels[2], 2);
 }
 
+#define SECOND INT64_C(1000000000)
+
 static void a_failing_chip_is_tried_again(void)
 {
-    const int64_t second = 1000000000;
     set_up();
     make();
     kernel.levels[0] = kernel.levels[1] = 1;
@@ -298,18 +299,37 @@ static void a_failing_chip_is_tried_again(void)
     CHECK_EQ(report().error, -EIO);
     CHECK(strstr(report().text, "/dev/gpiochip7 failed: ") != NULL);
     CHECK_EQ(report().since_ns, 2);
-    CHECK(kernel.closed[0] && kernel.closed[1] && kernel.closed[2]);
     kernel.values_error = 0;
-    CHECK_EQ(round_at(second)[20], 0); /* not yet */
-    CHECK_EQ(kernel.request_count, 3);
-    kernel.levels[3] = 1;
-    edge(17, 1); /* of the new request, which counts from 1 */
-    CHECK_EQ(round_at(second + 2)[20], 0x10);
-    CHECK_EQ(image[0], 1);
-    CHECK_EQ(image[8], 6);
+    CHECK_EQ(round_at(SECOND)[20], 0); /* not yet */
+    CHECK_EQ(round_at(SECOND + 2)[20], 0x10);
+    CHECK_EQ(image[0], 3);
+    CHECK_EQ(kernel.request_count, 3); /* the old ones */
     CHECK_EQ(report().error, 0);
     CHECK_EQ(report().text[0], '\0');
-    CHECK_EQ(report().since_ns, second + 2);
+    CHECK_EQ(report().since_ns, SECOND + 2);
+    tear_down();
+}
+
+static void a_chip_that_went_is_opened_anew(void)
+{
+    set_up();
+    make();
+    edge(17, 5);
+    (void)round_at(1);
+    kernel.values_error = -ENODEV;
+    CHECK_EQ(round_at(2)[20], 0);
+    CHECK(kernel.closed[0] && kernel.closed[1] && kernel.closed[2]);
+    kernel.values_error = 0;
+    kernel.open_error = -ENOENT;
+    CHECK_EQ(round_at(SECOND + 2)[20], 0);
+    CHECK_EQ(report().error, -ENOENT);
+    CHECK_EQ(report().since_ns, 2); /* bad for that long, whatever the reason is now */
+    kernel.open_error = 0;
+    kernel.levels[3] = 1;
+    edge(17, 1); /* of the new request, which counts from 1 */
+    CHECK_EQ(round_at(2 * SECOND + 2)[20], 0x10);
+    CHECK_EQ(image[0], 1);
+    CHECK_EQ(image[8], 6);
     tear_down();
 }
 
@@ -420,6 +440,7 @@ int main(void)
     RUN(inputs_edges_and_quality_arrive);
     RUN(outputs_go_out_when_they_change);
     RUN(a_failing_chip_is_tried_again);
+    RUN(a_chip_that_went_is_opened_anew);
     RUN(a_missing_chip_is_no_error);
     RUN(who_has_a_line_is_named);
     RUN(too_many_lines_are_refused);

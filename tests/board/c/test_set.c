@@ -26,7 +26,7 @@ static void inputs_replace_their_bits_only(void)
     given[IO_AREA_BYTES - 1] = 9;
     struct io_part *part = make(mask, none, none, none);
     memset(image, 0x5A, sizeof image);
-    io_part_publish(part, given, 100);
+    io_part_publish(part, given);
     io_part_load(part, image, 100);
     static const uint8_t expected[] = {0x55, 1, 2, 0x5A, 0xDA, 0x5A};
     CHECK_BYTES(image, expected, sizeof expected);
@@ -42,13 +42,14 @@ static void a_silent_thread_is_a_loss(void)
     struct io_part *part = make(all, none, lost, none);
     io_part_load(part, image, 5000); /* nothing was ever published */
     CHECK_EQ(image[0], 0);
-    io_part_publish(part, given, 5000);
+    io_part_publish(part, given);
+    io_part_load(part, image, 5000);
     io_part_load(part, image, 5000 + STALE_NS);
     static const uint8_t fresh[] = {0xFF, 7, 8}, stale[] = {0xFE, 0, 8};
     CHECK_BYTES(image, fresh, sizeof fresh);
     io_part_load(part, image, 5001 + STALE_NS);
     CHECK_BYTES(image, stale, sizeof stale);
-    io_part_publish(part, given, 9000);
+    io_part_publish(part, given);
     io_part_load(part, image, 9000);
     CHECK_BYTES(image, fresh, sizeof fresh);
     io_part_destroy(part);
@@ -154,7 +155,7 @@ static void a_set_joins_base_and_parts(void)
     CHECK(io_set_part(set, 1) == parts[1]);
     io_set.begin(set);
     for (int i = 0; i < 2; i++)
-        io_part_publish(parts[i], given, 1);
+        io_part_publish(parts[i], given);
     CHECK(io_set.read(set, image, 1));
     CHECK_EQ(image[0], 0x5F);
     CHECK_EQ(image[1], 0xFF);
@@ -193,7 +194,7 @@ static void *io_thread(void *argument)
     uint8_t area[IO_AREA_BYTES], got[IO_AREA_BYTES];
     for (uint32_t i = 0; !atomic_load(&ended); i++) {
         memset(area, (int)(i & 0xFF), sizeof area);
-        io_part_publish(argument, area, i);
+        io_part_publish(argument, area);
         (void)io_part_take(argument, got);
         CHECK(is_whole(got));
     }
