@@ -106,11 +106,13 @@ struct eval_request {
 struct stats_distribution {
     uint32_t bin_ns;
     uint32_t count;
+    uint32_t last_ns;
     uint32_t min_ns;
     uint32_t avg_ns;
     uint32_t p50_ns;
     uint32_t p99_ns;
     uint32_t p999_ns;
+    uint32_t p9999_ns;
     uint32_t max_ns;
     uint32_t overflow;
     uint32_t used_bins;
@@ -120,10 +122,28 @@ struct stats_figures {
     uint32_t ticks;
     uint32_t overruns;
     uint32_t skipped;
-    uint32_t reserved;
+    uint32_t load_ppm;
+    uint64_t interval_ns;
     struct stats_distribution wakeup;
     struct stats_distribution execution;
+    struct stats_distribution jitter;
     struct stats_distribution shim;
+};
+struct recorder_cycle {
+    uint32_t tick;
+    uint32_t wakeup_ns;
+    uint32_t execution_ns;
+    uint32_t jitter_ns;
+    uint32_t task;
+};
+struct recorder_record {
+    uint32_t owner;
+    uint32_t cause;
+    uint32_t value_ns;
+    uint32_t before_ns;
+    uint32_t position;
+    uint32_t count;
+    struct recorder_cycle cycles[128];
 };
 
 int board_open(const struct board_options *options, char *why, uint32_t why_size);
@@ -161,7 +181,9 @@ int board_io_look(uint32_t part, uint8_t *inputs, uint8_t *outputs);
 int board_io_gpio(uint32_t part, struct io_gpio_report *report);
 bool board_take_log(struct log_record *record);
 uint32_t board_log_dropped(void);
-int board_statistics(struct stats_figures *figures, bool reset);
+int board_statistics(uint32_t task, struct stats_figures *figures);
+int board_reset_statistics(uint32_t wakeup_ns, uint32_t execution_ns);
+bool board_take_record(struct recorder_record *record);
 
 struct sim_plant;
 int sim_attach(struct sim_plant **plant, const char *name);

@@ -28,9 +28,11 @@ SR_RT static void load_inputs(struct cycle *cycle, int64_t now_ns)
         force_write_input(list.items[i].variable, &list.items[i].location, cycle->inputs);
 }
 
-SR_RT static void run_due_tasks(struct cycle *cycle, int64_t deadline_ns)
+/* Returns when the last one ended. */
+SR_RT static int64_t run_due_tasks(struct cycle *cycle, int64_t deadline_ns, int64_t began_ns)
 {
     struct program *program = cycle->program;
+    int64_t start_ns = began_ns;
     for (uint32_t i = 0; i < program->task_count; i++) {
         struct program_task *due = &program->tasks[i];
         const uint32_t late = cycle->tick - due->next; /* wraps with the tick */
@@ -43,8 +45,19 @@ SR_RT static void run_due_tasks(struct cycle *cycle, int64_t deadline_ns)
                                      .interval_ns = (int64_t)due->task->interval_ns};
         atomic_store_explicit(&cycle->current, due, memory_order_relaxed);
         due->task->run(&now);
+        const int64_t end_ns = platform_now_ns();
+        due->ran = true;
+        due->run =
+            (struct stats_sample){.release_ns = deadline_ns - late % due->every * program->base_ns,
+                                  .start_ns = start_ns,
+                                  .end_ns = end_ns,
+                                  .shim_ns = -1,
+                                  .skipped = late / due->every,
+                                  .tick = cycle->tick};
+        start_ns = end_ns;
     }
     atomic_store_explicit(&cycle->current, NULL, memory_order_relaxed);
+    return start_ns;
 }
 
 SR_RT static void store_outputs(struct cycle *cycle)
@@ -53,6 +66,26 @@ SR_RT static void store_outputs(struct cycle *cycle)
     for (uint32_t i = 0; i < list.count; i++)
         location_store(&list.items[i].location, list.items[i].variable->address, cycle->outputs);
     cycle->parts.io->write(cycle->parts.io_state, cycle->outputs, cycle->tick);
+}
+
+/* Behind all else, so that nobody's outputs wait for it. */
+SR_RT static void record_figures(struct cycle *cycle, struct stats_sample *sample)
+{
+    struct program *program = cycle->program;
+    int64_t longest_ns = 0;
+    for (uint32_t i = 0; i < program->task_count; i++) {
+        struct program_task *task = &program->tasks[i];
+        if (!task->ran)
+            continue;
+        task->ran = false;
+        stats_record(task->stats, &task->run);
+        if (task->run.end_ns - task->run.start_ns >= longest_ns) {
+            longest_ns = task->run.end_ns - task->run.start_ns;
+            sample->task = task->number;
+        }
+    }
+    stats_record(cycle->parts.stats, sample);
+    cycle->recording_ns = platform_now_ns() - sample->end_ns;
 }
 
 /* One scan: inputs, forces, tasks, forces again, outputs, trace, statistics. */
@@ -72,8 +105,7 @@ SR_RT static void one_cycle(struct cycle *cycle, int64_t deadline_ns, uint32_t s
     }
 
     const int64_t began_ns = platform_now_ns();
-    run_due_tasks(cycle, deadline_ns);
-    const int64_t ended_ns = platform_now_ns();
+    const int64_t ended_ns = run_due_tasks(cycle, deadline_ns, began_ns);
     if (atomic_load_explicit(&cycle->claimed, memory_order_relaxed))
         return; /* too late: the watchdog gave up and made the outputs safe */
 
@@ -87,14 +119,15 @@ SR_RT static void one_cycle(struct cycle *cycle, int64_t deadline_ns, uint32_t s
     watchdog_leave(&cycle->watchdog);
 
     const int64_t done_ns = platform_now_ns();
-    const struct stats_sample sample = {
-        .wakeup_ns = woke_ns - deadline_ns,
-        .execution_ns = done_ns - woke_ns,
-        .shim_ns = done_ns - woke_ns - (ended_ns - began_ns),
+    struct stats_sample sample = {
+        .release_ns = deadline_ns,
+        .start_ns = woke_ns,
+        .end_ns = done_ns,
+        .shim_ns = done_ns - woke_ns - (ended_ns - began_ns) + cycle->recording_ns,
         .skipped = skipped,
-        .overrun = done_ns - deadline_ns > cycle->program->base_ns,
+        .tick = cycle->tick,
     };
-    stats_record(parts->stats, &sample);
+    record_figures(cycle, &sample);
 }
 
 int64_t cycle_grid_ns(int64_t base_ns)

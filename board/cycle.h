@@ -32,7 +32,8 @@ struct cycle_parts {
     struct snapshot *snapshot;
     struct log *log;
     struct stats *stats;
-    struct eval *eval; /* this and `shared`: both NULL while Python is off */
+    struct recorder *recorder; /* may be NULL, like the next two together */
+    struct eval *eval;
     struct shared *shared;
 };
 
@@ -52,6 +53,12 @@ int cycle_start(struct cycle *cycle, const struct image *image,
 /* Wait for the end of the present cycle and of the thread; outputs are safe then. 0, or -EFAULT
  * when the program faulted before. */
 int cycle_stop(struct cycle *cycle);
+
+/* Only when idle or faulted: hold no address of the image any more. */
+void cycle_forget(struct cycle *cycle);
+/* Worker: how the task of this row (from 1) of the image keeps its time, since the start; NULL: it
+ * was not started, or has no such row. */
+struct stats *cycle_task_stats(const struct cycle *cycle, uint32_t number);
 
 /* Any. Acquire: all that the thread did before it faulted is seen. */
 enum cycle_state cycle_state(const struct cycle *cycle);

@@ -41,10 +41,25 @@ static int64_t next_release(int64_t grid_ns)
     return soon_ns - soon_ns % grid_ns + grid_ns + grid_ns / 4;
 }
 
-static int take_program(struct cycle *cycle, const struct image *image)
+void cycle_forget(struct cycle *cycle)
 {
     program_destroy(cycle->program);
     cycle->program = NULL;
+}
+
+struct stats *cycle_task_stats(const struct cycle *cycle, uint32_t number)
+{
+    const struct program *program = cycle->program;
+    for (uint32_t i = 0; program != NULL && i < program->task_count; i++) {
+        if (program->tasks[i].number == number)
+            return program->tasks[i].stats;
+    }
+    return NULL;
+}
+
+static int take_program(struct cycle *cycle, const struct image *image)
+{
+    cycle_forget(cycle);
     return program_create(&cycle->program, image, cycle->prefault);
 }
 
@@ -63,6 +78,8 @@ int cycle_start(struct cycle *cycle, const struct image *image,
     const int64_t base_ns = cycle->program->base_ns;
     cycle->tick = 0;
     cycle->begun = false;
+    cycle->recording_ns = 0;
+    stats_begin(cycle->parts.stats, base_ns, cycle->parts.recorder);
     atomic_store_explicit(&cycle->last_tick, 0, memory_order_relaxed);
     atomic_store_explicit(&cycle->current, NULL, memory_order_relaxed);
     cycle->limit_ns = watchdog_ns;

@@ -24,6 +24,7 @@ struct cycle {
     struct program *program;
     uint32_t tick;
     bool begun;
+    int64_t recording_ns; /* what the statistics of the cycle before took */
     struct fault fault;
     uint8_t inputs[IO_AREA_BYTES];
     uint8_t outputs[IO_AREA_BYTES];

@@ -11,11 +11,17 @@
 
 #include "image.h"
 #include "rt.h"
+#include "stats.h"
 
 struct program_task {
     const struct sr_task *task; /* of the image */
+    uint32_t number;            /* of the image's row, from 1 */
     uint32_t every;             /* base ticks */
-    uint32_t next;              /* RT: the tick it is due in */
+    struct stats *stats;
+    /* RT */
+    uint32_t next;           /* the tick it is due in */
+    bool ran;                /* in this tick; then: */
+    struct stats_sample run; /* how */
 };
 
 struct program {

@@ -51,6 +51,8 @@ static int create_parts(char *why, uint32_t why_size)
         error = log_create(&parts->log, LOG_RING_BYTES, platform_prefault);
     if (error == 0)
         error = stats_create(&parts->stats, platform_prefault);
+    if (error == 0)
+        error = recorder_create(&parts->recorder, platform_prefault);
     if (error == 0 && board->options.python)
         error = board_create_python();
     if (error == 0)
@@ -72,6 +74,7 @@ static void destroy(void)
     snapshot_destroy(parts->snapshot);
     log_destroy(parts->log);
     stats_destroy(parts->stats);
+    recorder_destroy(parts->recorder);
     eval_destroy(parts->eval);
     shared_destroy(parts->shared);
     own_cycle_destroy(board->own);
@@ -163,6 +166,7 @@ static void drop_image(void)
     force_forget(board->parts.force);
     trace_forget(board->parts.trace);
     snapshot_cancel(board->parts.snapshot);
+    cycle_forget(board->cycle);
     board_forget_python();
     own_cycle_destroy(board->own);
     image_close(board->image);
@@ -339,8 +343,7 @@ int board_start(char *why, uint32_t why_size)
     force_apply(board->parts.force);
     if (board->parts.eval != NULL)
         eval_forget(board->parts.eval);
-    stats_reset(board->parts.stats);
-    stats_apply_reset(board->parts.stats);
+    board_begin_recording();
     error = contain(call_init, (void *)image_table(board->image), "init", why, why_size);
     if (error != 0)
         return error;

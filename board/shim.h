@@ -153,8 +153,14 @@ bool board_take_log(struct log_record *record);
 /* Any thread: of all levels. */
 uint32_t board_log_dropped(void);
 
-/* Any thread; the worker with `reset`. -EAGAIN: the cycle kept writing; try again. -ENOTSUP: the
- * program runs its own cycle. */
-int board_statistics(struct stats_figures *figures, bool reset);
+/* How `task` keeps its time: 0 the cycle as a whole (any thread), n the n-th task of the program
+ * (worker), all 0 when it was not started since it was loaded. -EAGAIN: the cycle kept writing; try
+ * again. -ENOENT: no such task. -ENOTSUP: the program runs its own cycle. */
+int board_statistics(uint32_t task, struct stats_figures *figures);
+/* Forget the figures of all tasks and the maxima; from then on, and at every start, record the
+ * cycles around maxima that exceed these thresholds; 0: as recorder.h says. -ENOTSUP as above. */
+int board_reset_statistics(uint32_t wakeup_ns, uint32_t execution_ns);
+/* The cycles around a new maximum; false: there is none. */
+bool board_take_record(struct recorder_record *record);
 
 #endif

@@ -28,9 +28,10 @@ struct board {
     uint32_t log_lost;             /* messages it overwrote before they were taken */
     uint32_t generation;
     uint32_t shared_generation;
-    struct fault fault;  /* of init or fini; the cycle keeps its own */
-    _Atomic int state;   /* enum board_state, as far as the worker made it */
-    bool memory_settled; /* platform_lock_memory was called; then: */
+    struct fault fault;          /* of init or fini; the cycle keeps its own */
+    _Atomic int state;           /* enum board_state, as far as the worker made it */
+    uint32_t record_above_ns[2]; /* thresholds of the recorder: wakeup, execution */
+    bool memory_settled;         /* platform_lock_memory was called; then: */
     int memory_error;
     bool memory_all;
     int latency_error;
@@ -57,6 +58,9 @@ void board_close_io(void);
 /* shim_io_parts.c: parts beside the driver, then the threads of those that have one in C. */
 int board_open_io_parts(char *why, uint32_t why_size);
 int board_start_io_parts(char *why, uint32_t why_size);
+
+/* shim_statistics.c: a maximum of an earlier run is none any more. */
+void board_begin_recording(void);
 
 /* shim_python.c */
 int board_create_python(void);

@@ -267,16 +267,3 @@ uint32_t board_log_dropped(void)
         sum += log_dropped(board->parts.log, level);
     return sum;
 }
-
-int board_statistics(struct stats_figures *figures, bool reset)
-{
-    if (board->own != NULL)
-        return -ENOTSUP;
-    const int error = stats_read(board->parts.stats, figures);
-    if (error == 0 && reset) {
-        stats_reset(board->parts.stats);
-        if (board_state() != BOARD_RUNNING)
-            stats_apply_reset(board->parts.stats);
-    }
-    return error;
-}

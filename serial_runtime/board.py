@@ -23,7 +23,10 @@ from serial_runtime.board_types import (
     Fault,
     Image,
     LogRecord,
+    MaximumCause,
+    MaximumRecord,
     Options,
+    RecordedCycle,
     SharedValue,
     Statistics,
     Task,
@@ -39,8 +42,9 @@ from serial_runtime.errors import (
 )
 
 __all__ = [
-    "Board", "BoardState", "Distribution", "Evaluation", "Fault", "Image", "LogRecord", "Options",
-    "Plant", "SharedValue", "Statistics", "Task", "Variable",
+    "Board", "BoardState", "Distribution", "Evaluation", "Fault", "Image", "LogRecord",
+    "MaximumCause", "MaximumRecord", "Options", "Plant", "RecordedCycle", "SharedValue",
+    "Statistics", "Task", "Variable",
 ]  # fmt: skip
 
 ffi, lib = _board.ffi, _board.lib
@@ -54,7 +58,8 @@ EXTENSION_FOLDERS = (
 _TEXT_BYTES = 512
 _READ_BYTES = 65000  # SNAPSHOT_MAX_BYTES
 _SHARED_BYTES = 16384  # SHARED_MAX_BYTES
-_EBUSY, _ENOEXEC, _EFAULT, _EINVAL, _EAGAIN, _ENOTSUP, _ESTALE = 16, 8, 14, 22, 11, 95, 116
+_ENOENT, _EBUSY, _ENOEXEC, _EFAULT, _EINVAL, _EAGAIN = 2, 16, 8, 14, 22, 11
+_ENOTSUP, _ESTALE = 95, 116
 
 
 class _Why:
@@ -100,6 +105,8 @@ def _distribution(figures: Any) -> Distribution:
         bins=tuple(ffi.unpack(figures.bins, figures.used_bins)),
         bin_ns=figures.bin_ns,
         p50_ns=figures.p50_ns,
+        last_ns=figures.last_ns,
+        p9999_ns=figures.p9999_ns,
     )
 
 
@@ -142,6 +149,8 @@ class Board:
         self._period_ns = 0
         self._trace_buffer: Any = None
         self._log_record = ffi.new("struct log_record *")
+        self._record = ffi.new("struct recorder_record *")
+        self._record_above_ns = (0, 0)
         self._request = ffi.new("struct eval_request *")
         self._shared = ffi.new("uint8_t[]", _SHARED_BYTES) if options.python else None
         atexit.register(self.close)
@@ -395,34 +404,63 @@ class Board:
         self._check_open()
         return int(lib.board_log_dropped())
 
-    def statistics(self, reset: bool = False) -> Statistics:
-        """Figures since the start or the last reset. Any thread.
+    def statistics(self, reset: bool = False, task: int = 0) -> Statistics:
+        """Figures since the start or the last reset: of the cycle, or of a task, counted from 1.
 
-        With ``reset``, which is the worker's, they begin anew. :class:`StateError` for a program
-        that runs its own cycle.
+        With ``reset`` those of all begin anew. The cycle's alone: any thread. :class:`StateError`
+        for a program that runs its own cycle, :class:`VariableError` for a task it does not have.
         """
         self._check_open()
         figures = ffi.new("struct stats_figures *")
-        result = lib.board_statistics(figures, reset)
+        result = lib.board_statistics(task, figures)
         while result == -_EAGAIN and self.state == BoardState.RUNNING:
             time.sleep(0.001)
-            result = lib.board_statistics(figures, reset)
-        if result == -_ENOTSUP:
-            raise StateError(
-                "there are no statistics of a program that runs its own cycle (profile key "
-                "beremiz.cycle)"
-            )
-        if result != 0:
-            raise BoardError(-result, "the statistics were being written when the program crashed")
+            result = lib.board_statistics(task, figures)
+        _check_statistics(result)
+        if reset:
+            self.reset_statistics(*self._record_above_ns)
         return Statistics(
             ticks=figures.ticks,
             overruns=figures.overruns,
             skipped=figures.skipped,
-            period_ns=self._period_ns,
+            period_ns=self._period_ns if task == 0 else figures.interval_ns,
             wakeup=_distribution(figures.wakeup),
             execution=_distribution(figures.execution),
             shim=_distribution(figures.shim),
+            jitter=_distribution(figures.jitter),
+            load_ppm=figures.load_ppm,
         )
+
+    def reset_statistics(self, wakeup_above_ns: int = 0, execution_above_ns: int = 0) -> None:
+        """Begin all figures anew, and record only maxima above these thresholds from now on.
+
+        0: whatever exceeds the first 1000 cycles. :class:`StateError` as in ``statistics``.
+        """
+        self._check_open()
+        _check_statistics(lib.board_reset_statistics(wakeup_above_ns, execution_above_ns))
+        self._record_above_ns = wakeup_above_ns, execution_above_ns
+
+    def take_records(self) -> list[MaximumRecord]:
+        """The new maxima since the last call, with the cycles around them."""
+        self._check_open()
+        native = self._record
+        records = []
+        while lib.board_take_record(native):
+            cycles = ffi.unpack(native.cycles, native.count)
+            records.append(
+                MaximumRecord(
+                    native.owner,
+                    MaximumCause(native.cause),
+                    native.value_ns,
+                    native.before_ns,
+                    native.position,
+                    tuple(
+                        RecordedCycle(c.tick, c.wakeup_ns, c.execution_ns, c.jitter_ns, c.task)
+                        for c in cycles
+                    ),
+                )
+            )
+        return records
 
     def close(self) -> None:
         """Stop a running program and give everything back. Idempotent.
@@ -444,6 +482,18 @@ def _io_parts(options: Options) -> tuple[Any, Any]:
     from serial_runtime.board_io import native_parts
 
     return native_parts(options.io_parts)
+
+
+def _check_statistics(result: int) -> None:
+    if result == -_ENOTSUP:
+        raise StateError(
+            "there are no statistics of a program that runs its own cycle (profile key "
+            "beremiz.cycle)"
+        )
+    if result == -_ENOENT:
+        raise VariableError("the program has no such task; task 0 is the cycle as a whole")
+    if result != 0:
+        raise BoardError(-result, "the statistics were being written when the program crashed")
 
 
 def _index(index: int) -> int:

@@ -165,14 +165,18 @@ class Distribution(NamedTuple):
     bins: tuple[int, ...]
     bin_ns: int = 1000
     p50_ns: int = 0
+    last_ns: int = 0
+    p9999_ns: int = 0
 
 
 class Statistics(NamedTuple):
-    """How well the cycle keeps its time, since the start or the last reset.
+    """How well the cycle, or a task, keeps its time, since the start or the last reset.
 
-    ``wakeup``: release to running; ``execution``: running to done; ``shim``: the runtime's own part
-    of it. ``overruns``: cycles that were not done at the next release; ``skipped``: whole periods
-    skipped because of them. ``period_ns`` is the base tick, 0 without a program.
+    ``wakeup``: release to running; ``execution``: running to done; ``jitter``: how far the time
+    from start to start is off the interval; ``shim``: the runtime's own part, of the cycle only.
+    ``ticks``: how often it ran; ``overruns``: of these, not done at the next release; ``skipped``:
+    whole periods skipped because of them. ``period_ns`` is the base tick, 0 without a program, or
+    the task's interval; ``load_ppm`` is the share of it that execution takes, in millionths.
     """
 
     ticks: int
@@ -182,3 +186,41 @@ class Statistics(NamedTuple):
     wakeup: Distribution
     execution: Distribution
     shim: Distribution
+    jitter: Distribution = Distribution(0, 0, 0, 0, 0, 0, 0, ())
+    load_ppm: int = 0
+
+
+class RecordedCycle(NamedTuple):
+    """A cycle of a record. ``task``: the one that took longest, counted from 1; 0: none ran."""
+
+    tick: int
+    wakeup_ns: int
+    execution_ns: int
+    jitter_ns: int
+    task: int
+
+
+class MaximumCause(enum.IntEnum):
+    """What was greater than ever before."""
+
+    WAKEUP = 1
+    EXECUTION = 2
+
+    @property
+    def text(self) -> str:
+        """For the user."""
+        return "wakeup latency" if self is MaximumCause.WAKEUP else "execution time"
+
+
+class MaximumRecord(NamedTuple):
+    """The cycles around a new maximum, in order; ``cycles[position]`` is the one.
+
+    ``task``: whose maximum, 0 for the cycle as a whole. ``before_ns``: the maximum until then.
+    """
+
+    task: int
+    cause: MaximumCause
+    value_ns: int
+    before_ns: int
+    position: int
+    cycles: tuple[RecordedCycle, ...]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from erpc import Reference
 
 from serial_runtime.board_types import LogRecord, Variable
+from serial_runtime.bridge.figures import Figures
 from serial_runtime.bridge.remote_plc import COMMANDS, RemotePLC
 from serial_runtime.errors import (
     CallRefused,
@@ -45,6 +46,7 @@ class Seat:
     def __init__(self, plc: RemotePLC, name: str) -> None:
         """`name` says in the log who it is."""
         self._plc = plc
+        self.figures = Figures(plc)
         self._name = name
 
     def __str__(self) -> str:

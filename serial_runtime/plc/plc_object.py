@@ -34,6 +34,7 @@ from serial_runtime.errors import (
 from serial_runtime.plc.answers import BoardStatus, PlcStatus, ProgramInfo, RestartPlan, TraceBatch
 from serial_runtime.plc.blobs import Blobs
 from serial_runtime.plc.extensions import NoExtensions
+from serial_runtime.plc.figures import Figures
 from serial_runtime.plc.loader import Loader
 from serial_runtime.plc.log import CRITICAL, INFO, WARNING, Log
 from serial_runtime.plc.program_store import check_names
@@ -101,6 +102,7 @@ class PLC:
         self._loader = Loader(
             board, store, self._watch, self._log, trial, self._extensions, keys_path
         )
+        self.figures = Figures(worker, board, self._log, lambda: self._loader.image)
         # Owners and ids of the blobs that one `new_plc` at a time has claimed: they cannot change.
         self._installing: frozenset[tuple[Hashable, bytes]] = frozenset()
         self._fault_told = False
@@ -128,6 +130,7 @@ class PLC:
         if records:
             self._log.extend(records)
         self._extensions.housekeeping()
+        self.figures.poll()
         if drops != self._log_drops_told:
             self._note(WARNING, f"{drops - self._log_drops_told} messages of the program were lost")
             self._log_drops_told = drops
@@ -260,6 +263,7 @@ class PLC:
     def _install(self, prepared: Prepared, md5: str) -> None:
         self.housekeeping()
         if self._loader.install(prepared):
+            self.figures.forget()
             self._log.add(INFO, f"program {md5} loaded")
         else:
             reason = "only a new process can load the program"
@@ -463,7 +467,10 @@ class PLC:
     @serialized
     def statistics(self, reset: bool = False) -> Statistics:
         """Cycle statistics since the start or the last reset."""
-        return self._board.statistics(reset)
+        found = self._board.statistics(reset)
+        if reset:
+            self.figures.forget()
+        return found
 
     @serialized
     def open_trace(
@@ -534,6 +541,7 @@ class PLC:
         if status is PlcStatus.STARTED:
             raise StateError("the PLC is started already")
         self._watch.trace.restarted()
+        self.figures.forget()
         self._board.start()
         self._extensions.start()
         assert self._loader.image is not None

@@ -75,6 +75,10 @@ _NEEDED: dict[type[Ide] | type[Board], dict[str, Role]] = {
         "Echo": _VIEW,
         "GetTypes": _VIEW,
         "GetConnections": _VIEW,
+        "GetTaskStatistics": _VIEW,
+        "GetBins": _VIEW,
+        "GetRecord": _VIEW,
+        "ResetStatistics": _OPERATE,
     },
 }
 METHODS: dict[tuple[int, int], tuple[str, Role]] = {

@@ -34,6 +34,7 @@ from serial_runtime.rpc.board.common import (
     CycleStatistics,
     Force,
     LinkStatistics,
+    MaximumRecord,
     ProgramInfo,
     TraceTrigger,
     Variable,
@@ -46,6 +47,7 @@ from serial_runtime.rpc.link import Link
 from serial_runtime.rpc.link_figures import Message
 from serial_runtime.rpc.opener import Opener
 from serial_runtime.rpc.stub_manager import StubManager
+from serial_runtime.rpc.task_figures import TaskFigures, read_record, read_task
 from serial_runtime.rpc.trace import Capture, Snapshot, Trace, Trigger
 from serial_runtime.rpc.upload import Sent, Target, Upload
 from serial_runtime.rpc.variable_table import VariableTable
@@ -374,6 +376,22 @@ class Client:
         self._board.GetStatistics(reset, statistics)
         found: CycleStatistics = statistics.value
         return found
+
+    def task_figures(self, bins: bool = False) -> list[TaskFigures]:
+        """Figures of the cycle as a whole, then of each task; with their histograms."""
+        tasks = range(1 + len(self.program().tasks))
+        return [read_task(self._board, task, bins) for task in tasks]
+
+    def maximum(self, task: int = 0) -> MaximumRecord:
+        """The cycles around the greatest maximum of the cycle, or of a task (from 1)."""
+        return read_record(self._board, task)
+
+    def reset_statistics(self, wakeup_above_ns: int = 0, execution_above_ns: int = 0) -> None:
+        """Begin all figures anew, and record maxima above these thresholds from now on.
+
+        0: whatever exceeds the first 1000 cycles.
+        """
+        self._board.ResetStatistics(wakeup_above_ns, execution_above_ns)
 
     def trace(
         self,

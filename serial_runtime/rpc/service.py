@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
 _BATCH_OVERHEAD = 80  # the same of ReadTrace
 _DETAIL = 200  # characters of what a call changes, in the audit log
+_BIN_BYTES, _CYCLE_BYTES = 4, 20  # on the wire
 _ROW_BYTES = 12  # of a variable on the wire, beside its two texts
 _STATUS = Struct("<i4II")
 
@@ -325,6 +326,46 @@ class BoardHandler(IBoardService):
     def FinishUpload(self) -> None:
         self._plc.finish_upload(self.owner)
 
+    def GetTaskStatistics(self, task: int, statistics: Reference) -> None:
+        found = self._plc.figures.task(task)
+        statistics.value = board_types.TaskStatistics(
+            name=found.name,
+            interval_ns=found.interval_ns,
+            runs=found.runs,
+            overruns=found.overruns,
+            skipped=found.skipped,
+            load_ppm=found.load_ppm,
+            wakeup=_timing(found.wakeup),
+            execution=_timing(found.execution),
+            jitter=_timing(found.jitter),
+            shim=_timing(found.shim),
+        )
+
+    def GetBins(self, task: int, figure: int, first: int, bins: Reference) -> None:
+        bins.value = self._plc.figures.bins(task, figure, first, self._room(_BIN_BYTES))
+
+    def GetRecord(self, task: int, first: int, record: Reference) -> None:
+        found = self._plc.figures.record(task, first, self._room(_CYCLE_BYTES))
+        record.value = board_types.MaximumRecord(
+            number=found.number,
+            cause=found.cause,
+            value_ns=found.value_ns,
+            before_ns=found.before_ns,
+            position=found.position,
+            count=found.count,
+            cycles=[
+                board_types.RecordedCycle(c.tick, c.wakeup_ns, c.execution_ns, c.jitter_ns, c.task)
+                for c in found.cycles
+            ],
+        )
+
+    def ResetStatistics(self, wakeup_above_ns: int, execution_above_ns: int) -> None:
+        self._plc.figures.reset(wakeup_above_ns, execution_above_ns)
+
+    def _room(self, item_bytes: int) -> int:
+        """How many of them fit a reply."""
+        return (self._limits.reply_bytes - _REPLY_OVERHEAD) // item_bytes
+
     def GetLinkStatistics(self, statistics: Reference) -> None:
         statistics.value = self._line.statistics()
 
@@ -357,6 +398,22 @@ def _distribution(found: Distribution) -> board_types.Distribution:
         max_ns=found.max_ns,
         overflow=found.overflow,
         bins=_without_trailing_zeros(found.bins),
+    )
+
+
+def _timing(found: Distribution) -> board_types.Timing:
+    return board_types.Timing(
+        bin_ns=found.bin_ns,
+        count=found.count,
+        last_ns=found.last_ns,
+        min_ns=found.min_ns,
+        avg_ns=found.avg_ns,
+        p50_ns=found.p50_ns,
+        p99_ns=found.p99_ns,
+        p999_ns=found.p999_ns,
+        p9999_ns=found.p9999_ns,
+        max_ns=found.max_ns,
+        overflow=found.overflow,
     )
 
 

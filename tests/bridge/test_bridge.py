@@ -241,6 +241,11 @@ def test_our_client(scene: BridgeScene, wait_for: WaitFor) -> None:
         client.start()
     with pytest.raises(StateError, match="keeps no statistics"):
         client.statistics()
+    with pytest.raises(StateError, match="keeps no statistics"):
+        client.task_figures()
+    client.reset_statistics(7000)
+    assert scene.board.board.record_above_ns == (7000, 0)
+    assert client.maximum().cause == 0
     with client.trace(["V2", "V1"], poll_s=0.01) as trace:
         ide = scene.ide()
         token = ide.watch(1, 4)

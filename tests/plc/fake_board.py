@@ -24,6 +24,7 @@ from serial_runtime.board import (
     Fault,
     Image,
     LogRecord,
+    MaximumRecord,
     Statistics,
     Task,
     Variable,
@@ -75,6 +76,8 @@ class FakeBoard:
         self._ring: deque[tuple[int, bytes]] = deque()
         self._change = threading.Condition()
         self._log: list[LogRecord] = []
+        self.records: list[MaximumRecord] = []
+        self.record_above_ns = (0, 0)
 
     def as_board(self) -> Board:
         return cast(Board, self)
@@ -213,8 +216,15 @@ class FakeBoard:
     def log_dropped(self) -> int:
         return 0
 
-    def statistics(self, reset: bool = False) -> Statistics:
+    def statistics(self, reset: bool = False, task: int = 0) -> Statistics:
         raise StateError("a fake keeps no statistics")
+
+    def reset_statistics(self, wakeup_above_ns: int = 0, execution_above_ns: int = 0) -> None:
+        self.record_above_ns = wakeup_above_ns, execution_above_ns
+
+    def take_records(self) -> list[MaximumRecord]:
+        records, self.records = self.records, []
+        return records
 
     def close(self) -> None:
         assert self.state != BoardState.RUNNING

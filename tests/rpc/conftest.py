@@ -33,11 +33,55 @@ from serial_runtime.transport.tcp import TcpListener
 ABOUT = About(board_id="bench-1", runtime="0.0", backend="fake", max_program=1_000_000)
 
 
+class FakeFigures:
+    """Of a cycle and one task; a record that may change while it is read."""
+
+    def __init__(self) -> None:
+        self.records = [self.make_record(1, 128)]
+        self.reset_to: tuple[int, int] | None = None
+        self.pages = 0
+
+    @staticmethod
+    def make_record(number: int, count: int) -> SimpleNamespace:
+        cycles = [
+            SimpleNamespace(
+                tick=n, wakeup_ns=number, execution_ns=2, jitter_ns=3, task=1
+            ) for n in range(count)
+        ]  # fmt: skip
+        return SimpleNamespace(
+            number=number, cause=1, value_ns=9, before_ns=8, position=96, count=count,
+            cycles=cycles,
+        )  # fmt: skip
+
+    def task(self, task: int) -> SimpleNamespace:
+        if task > 1:
+            raise VariableError("no such task")
+        names = "count last_ns min_ns avg_ns p50_ns p99_ns p999_ns p9999_ns max_ns overflow"
+        timing = SimpleNamespace(bin_ns=1000, **dict.fromkeys(names.split(), 1))
+        none = SimpleNamespace(bin_ns=10, **dict.fromkeys(names.split(), 0))
+        return SimpleNamespace(
+            name="MAIN" if task else "", interval_ns=1_000_000, runs=7, overruns=0, skipped=0,
+            load_ppm=1234, wakeup=timing, execution=timing, jitter=timing, shim=none,
+        )  # fmt: skip
+
+    def bins(self, task: int, figure: int, first: int, most: int) -> list[int]:
+        self.pages += 1
+        return [figure, *range(999)][first : first + most]
+
+    def record(self, task: int, first: int, most: int) -> SimpleNamespace:
+        found = self.records.pop(0) if len(self.records) > 1 else self.records[0]
+        return SimpleNamespace(**{**vars(found), "cycles": found.cycles[first : first + most]})
+
+    def reset(self, wakeup_above_ns: int, execution_above_ns: int) -> None:
+        self.reset_to = wakeup_above_ns, execution_above_ns
+
+
 class FakePLC:
     """In memory, without worker and board; `calls` lists what was executed, in order."""
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
+        self.figures = FakeFigures()
         self.logged: list[str] = []
         self.restart: object | None = None
         self.state = Status.Empty

@@ -99,12 +99,15 @@ def test_a_role_opens_what_it_should_and_nothing_else(gate: Gate, plc: Any, role
         client.status()
         client.read(["VAR1"])
         client.statistics()
+        client.task_figures(bins=True)
+        client.maximum()
         calls: list[tuple[Role, Callable[[], object]]] = [
             (Role.OPERATE, client.start),
             (Role.OPERATE, lambda: client.force({"VAR1": b"\1\0\0\0"})),
             (Role.OPERATE, client.unforce),
             (Role.OPERATE, client.reset_log),
             (Role.OPERATE, lambda: client.statistics(reset=True)),
+            (Role.OPERATE, client.reset_statistics),
             (Role.OPERATE, client.stop),
             (Role.PROGRAM, lambda: client.download(b"program")),
             (Role.PROGRAM, client.repair),

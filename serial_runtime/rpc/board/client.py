@@ -185,6 +185,41 @@ class BoardServiceClient(interface.IBoardService):
         self._clientManager.perform_request(_request)
         types.value = bytes(_codec.read_binary())
 
+    def GetTaskStatistics(self, task: int, statistics: Reference) -> None:
+        """Call GetTaskStatistics."""
+        _request = self._begin(self.GETTASKSTATISTICS_ID)
+        _codec = _request.codec
+        _codec.write_uint32(task)
+        self._clientManager.perform_request(_request)
+        statistics.value = common.TaskStatistics()._read(_codec)
+
+    def GetBins(self, task: int, figure: int, first: int, bins: Reference) -> None:
+        """Call GetBins."""
+        _request = self._begin(self.GETBINS_ID)
+        _codec = _request.codec
+        _codec.write_uint32(task)
+        _codec.write_uint8(figure)
+        _codec.write_uint32(first)
+        self._clientManager.perform_request(_request)
+        bins.value = [_codec.read_uint32() for _ in range(_codec.start_read_list())]
+
+    def GetRecord(self, task: int, first: int, record: Reference) -> None:
+        """Call GetRecord."""
+        _request = self._begin(self.GETRECORD_ID)
+        _codec = _request.codec
+        _codec.write_uint32(task)
+        _codec.write_uint32(first)
+        self._clientManager.perform_request(_request)
+        record.value = common.MaximumRecord()._read(_codec)
+
+    def ResetStatistics(self, wakeup_above_ns: int, execution_above_ns: int) -> None:
+        """Call ResetStatistics."""
+        _request = self._begin(self.RESETSTATISTICS_ID)
+        _codec = _request.codec
+        _codec.write_uint32(wakeup_above_ns)
+        _codec.write_uint32(execution_above_ns)
+        self._clientManager.perform_request(_request)
+
     def GetConnections(self, connections: Reference) -> None:
         """Call GetConnections."""
         _request = self._begin(self.GETCONNECTIONS_ID)

@@ -308,6 +308,166 @@ class CycleStatistics:
 
 
 @dataclass(slots=True)
+class Timing:
+    """A Distribution without its bins: GetBins has them."""
+
+    bin_ns: int = 0
+    count: int = 0
+    last_ns: int = 0
+    min_ns: int = 0
+    avg_ns: int = 0
+    p50_ns: int = 0
+    p99_ns: int = 0
+    p999_ns: int = 0
+    p9999_ns: int = 0
+    max_ns: int = 0
+    overflow: int = 0
+
+    def _read(self, codec: Codec) -> Self:
+        self.bin_ns = codec.read_uint32()
+        self.count = codec.read_uint32()
+        self.last_ns = codec.read_uint32()
+        self.min_ns = codec.read_uint32()
+        self.avg_ns = codec.read_uint32()
+        self.p50_ns = codec.read_uint32()
+        self.p99_ns = codec.read_uint32()
+        self.p999_ns = codec.read_uint32()
+        self.p9999_ns = codec.read_uint32()
+        self.max_ns = codec.read_uint32()
+        self.overflow = codec.read_uint32()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_uint32(self.bin_ns)
+        codec.write_uint32(self.count)
+        codec.write_uint32(self.last_ns)
+        codec.write_uint32(self.min_ns)
+        codec.write_uint32(self.avg_ns)
+        codec.write_uint32(self.p50_ns)
+        codec.write_uint32(self.p99_ns)
+        codec.write_uint32(self.p999_ns)
+        codec.write_uint32(self.p9999_ns)
+        codec.write_uint32(self.max_ns)
+        codec.write_uint32(self.overflow)
+
+
+@dataclass(slots=True)
+class TaskStatistics:
+    """How a task keeps its time, or the cycle as a whole: task 0, which has no name."""
+
+    name: str = ""
+    #: of the cycle: its base tick
+    interval_ns: int = 0
+    runs: int = 0
+    #: runs that were not done at the next release
+    overruns: int = 0
+    #: whole intervals skipped because of them
+    skipped: int = 0
+    #: execution, of all the time, in millionths
+    load_ppm: int = 0
+    #: release to running
+    wakeup: Timing = field(default_factory=Timing)
+    #: running to done
+    execution: Timing = field(default_factory=Timing)
+    #: start to start, less the interval, without sign
+    jitter: Timing = field(default_factory=Timing)
+    #: the runtime's own part; of the cycle only
+    shim: Timing = field(default_factory=Timing)
+
+    def _read(self, codec: Codec) -> Self:
+        self.name = codec.read_string()
+        self.interval_ns = codec.read_uint64()
+        self.runs = codec.read_uint32()
+        self.overruns = codec.read_uint32()
+        self.skipped = codec.read_uint32()
+        self.load_ppm = codec.read_uint32()
+        self.wakeup = Timing()._read(codec)
+        self.execution = Timing()._read(codec)
+        self.jitter = Timing()._read(codec)
+        self.shim = Timing()._read(codec)
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_string(self.name)
+        codec.write_uint64(self.interval_ns)
+        codec.write_uint32(self.runs)
+        codec.write_uint32(self.overruns)
+        codec.write_uint32(self.skipped)
+        codec.write_uint32(self.load_ppm)
+        self.wakeup._write(codec)
+        self.execution._write(codec)
+        self.jitter._write(codec)
+        self.shim._write(codec)
+
+
+@dataclass(slots=True)
+class RecordedCycle:
+    """A struct."""
+
+    tick: int = 0
+    wakeup_ns: int = 0
+    execution_ns: int = 0
+    jitter_ns: int = 0
+    #: the one that took longest, counted from 1; 0: none ran
+    task: int = 0
+
+    def _read(self, codec: Codec) -> Self:
+        self.tick = codec.read_uint32()
+        self.wakeup_ns = codec.read_uint32()
+        self.execution_ns = codec.read_uint32()
+        self.jitter_ns = codec.read_uint32()
+        self.task = codec.read_uint32()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_uint32(self.tick)
+        codec.write_uint32(self.wakeup_ns)
+        codec.write_uint32(self.execution_ns)
+        codec.write_uint32(self.jitter_ns)
+        codec.write_uint32(self.task)
+
+
+@dataclass(slots=True)
+class MaximumRecord:
+    """The cycles around the greatest maximum so far."""
+
+    #: another record has another one
+    number: int = 0
+    #: 0 there is none yet, 1 wakeup, 2 execution
+    cause: int = 0
+    value_ns: int = 0
+    #: the maximum until then
+    before_ns: int = 0
+    #: of the cycle that had it
+    position: int = 0
+    #: of all cycles of the record
+    count: int = 0
+    #: those asked for, as many as fit a reply
+    cycles: list[RecordedCycle] = field(default_factory=list)
+
+    def _read(self, codec: Codec) -> Self:
+        self.number = codec.read_uint32()
+        self.cause = codec.read_uint8()
+        self.value_ns = codec.read_uint32()
+        self.before_ns = codec.read_uint32()
+        self.position = codec.read_uint32()
+        self.count = codec.read_uint32()
+        self.cycles = [RecordedCycle()._read(codec) for _ in range(codec.start_read_list())]
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_uint32(self.number)
+        codec.write_uint8(self.cause)
+        codec.write_uint32(self.value_ns)
+        codec.write_uint32(self.before_ns)
+        codec.write_uint32(self.position)
+        codec.write_uint32(self.count)
+        codec.start_write_list(len(self.cycles))
+        for _item1 in self.cycles:
+            _item1._write(codec)
+
+
+@dataclass(slots=True)
 class Force:
     """A struct."""
 

@@ -34,6 +34,10 @@ class IBoardService(ABC):
     SETBAUD_ID = 26
     ECHO_ID = 27
     GETTYPES_ID = 30
+    GETTASKSTATISTICS_ID = 31
+    GETBINS_ID = 32
+    GETRECORD_ID = 33
+    RESETSTATISTICS_ID = 34
     GETCONNECTIONS_ID = 60
 
     @abstractmethod
@@ -164,6 +168,36 @@ class IBoardService(ABC):
         them, and the whole table is long.
 
         types: out bytes
+        """
+
+    @abstractmethod
+    def GetTaskStatistics(self, task: int, statistics: Reference) -> None:
+        """Task 0 is the cycle as a whole, n the n-th of the program.
+
+        statistics: out common.TaskStatistics
+        """
+
+    @abstractmethod
+    def GetBins(self, task: int, figure: int, first: int, bins: Reference) -> None:
+        """Counts of the histogram of a figure (0 wakeup, 1 execution, 2 jitter, 3 shim) from bin
+        `first` on, as many as fit a reply; none: the rest is 0. Each page is of its own
+        instant.
+
+        bins: out list[int]
+        """
+
+    @abstractmethod
+    def GetRecord(self, task: int, first: int, record: Reference) -> None:
+        """From cycle `first` of the record on.
+
+        record: out common.MaximumRecord
+        """
+
+    @abstractmethod
+    def ResetStatistics(self, wakeup_above_ns: int, execution_above_ns: int) -> None:
+        """All figures begin anew; from now on only maxima above these thresholds are recorded.
+        0: all
+        that exceed the first 1000 cycles.
         """
 
     @abstractmethod

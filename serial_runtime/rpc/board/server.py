@@ -45,6 +45,10 @@ class BoardServiceService(Service):  # type: ignore[misc]
             self._ids.SETBAUD_ID: self._handle_SetBaud,
             self._ids.ECHO_ID: self._handle_Echo,
             self._ids.GETTYPES_ID: self._handle_GetTypes,
+            self._ids.GETTASKSTATISTICS_ID: self._handle_GetTaskStatistics,
+            self._ids.GETBINS_ID: self._handle_GetBins,
+            self._ids.GETRECORD_ID: self._handle_GetRecord,
+            self._ids.RESETSTATISTICS_ID: self._handle_ResetStatistics,
             self._ids.GETCONNECTIONS_ID: self._handle_GetConnections,
         }
 
@@ -228,6 +232,44 @@ class BoardServiceService(Service):  # type: ignore[misc]
         if types.value is None:
             raise ValueError("GetTypes did not set types")
         _codec.write_binary(types.value)
+
+    def _handle_GetTaskStatistics(self, _sequence: int, _codec: Codec) -> None:
+        task = _codec.read_uint32()
+        statistics = Reference()
+        self._handler.GetTaskStatistics(task, statistics)
+        self._reply(self._ids.GETTASKSTATISTICS_ID, _sequence, _codec)
+        if statistics.value is None:
+            raise ValueError("GetTaskStatistics did not set statistics")
+        statistics.value._write(_codec)
+
+    def _handle_GetBins(self, _sequence: int, _codec: Codec) -> None:
+        task = _codec.read_uint32()
+        figure = _codec.read_uint8()
+        first = _codec.read_uint32()
+        bins = Reference()
+        self._handler.GetBins(task, figure, first, bins)
+        self._reply(self._ids.GETBINS_ID, _sequence, _codec)
+        if bins.value is None:
+            raise ValueError("GetBins did not set bins")
+        _codec.start_write_list(len(bins.value))
+        for _item1 in bins.value:
+            _codec.write_uint32(_item1)
+
+    def _handle_GetRecord(self, _sequence: int, _codec: Codec) -> None:
+        task = _codec.read_uint32()
+        first = _codec.read_uint32()
+        record = Reference()
+        self._handler.GetRecord(task, first, record)
+        self._reply(self._ids.GETRECORD_ID, _sequence, _codec)
+        if record.value is None:
+            raise ValueError("GetRecord did not set record")
+        record.value._write(_codec)
+
+    def _handle_ResetStatistics(self, _sequence: int, _codec: Codec) -> None:
+        wakeup_above_ns = _codec.read_uint32()
+        execution_above_ns = _codec.read_uint32()
+        self._handler.ResetStatistics(wakeup_above_ns, execution_above_ns)
+        self._reply(self._ids.RESETSTATISTICS_ID, _sequence, _codec)
 
     def _handle_GetConnections(self, _sequence: int, _codec: Codec) -> None:
         connections = Reference()

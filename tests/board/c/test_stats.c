@@ -14,10 +14,11 @@ static struct stats *make(void)
     return stats;
 }
 
+/* Released at 0: what is not about jitter needs no time of day. */
 static void record(struct stats *stats, int64_t wakeup_ns, int64_t execution_ns, int64_t shim_ns)
 {
     struct stats_sample sample = {
-        .wakeup_ns = wakeup_ns, .execution_ns = execution_ns, .shim_ns = shim_ns};
+        .start_ns = wakeup_ns, .end_ns = wakeup_ns + execution_ns, .shim_ns = shim_ns};
     stats_record(stats, &sample);
 }
 
@@ -43,7 +44,7 @@ static void sorts_into_bins(void)
     record(stats, 0, 999, 9);
     record(stats, 1000, 1999, 10);
     record(stats, 999999, 1000000, 9999);
-    record(stats, -5, INT64_MAX, 10000);
+    record(stats, -5, INT64_C(1) << 40, 10000);
     CHECK_EQ(stats_read(stats, &figures), 0);
     CHECK_EQ(figures.ticks, 4);
     CHECK_EQ(figures.wakeup.bins[0], 2);
@@ -72,8 +73,8 @@ static void the_extremes_go_on_when_the_count_is_full(void)
     struct stats *stats = make();
     _Atomic uint32_t *words = (void *)stats;
     record(stats, 500, 500, 500);
-    CHECK_EQ(words[4], 1); /* wakeup.count, behind sequence, ticks, overruns, skipped */
-    atomic_store(&words[4], UINT32_MAX);
+    CHECK_EQ(words[16], 1); /* wakeup.count, in the second cache line */
+    atomic_store(&words[16], UINT32_MAX);
     record(stats, 7000, 500, 500);
     record(stats, 3, 500, 500);
     CHECK_EQ(stats_read(stats, &figures), 0);
@@ -120,12 +121,90 @@ static void sums_beyond_32_bits(void)
     stats_destroy(stats);
 }
 
+static void the_last_and_the_worst_in_ten_thousand(void)
+{
+    struct stats *stats = make();
+    for (int i = 0; i < 19996; i++)
+        record(stats, 3000, 0, -1);
+    record(stats, 300000, 0, -1);
+    for (int i = 0; i < 3; i++)
+        record(stats, 500000, 0, -1);
+    CHECK_EQ(stats_read(stats, &figures), 0);
+    CHECK_EQ(figures.wakeup.p999_ns, 4000);
+    CHECK_EQ(figures.wakeup.p9999_ns, 500000);
+    CHECK_EQ(figures.wakeup.last_ns, 500000);
+    record(stats, 2000, 0, -1);
+    CHECK_EQ(stats_read(stats, &figures), 0);
+    CHECK_EQ(figures.wakeup.last_ns, 2000);
+    CHECK_EQ(figures.shim.count, 0); /* it was not measured */
+    stats_destroy(stats);
+}
+
+/* Starts at these times, each run for 250 us, due every millisecond. */
+static void jitter_is_from_start_to_start(void)
+{
+    static const int64_t starts_ns[] = {10000, 1010000, 2015500, 3008000, 5008000};
+    struct stats *stats = make();
+    stats_begin(stats, 1000000, NULL);
+    for (uint32_t i = 0; i < 5; i++) {
+        const struct stats_sample sample = {.release_ns = starts_ns[i] / 1000000 * 1000000,
+                                            .start_ns = starts_ns[i],
+                                            .end_ns = starts_ns[i] + 250000,
+                                            .skipped = i == 4};
+        stats_record(stats, &sample);
+    }
+    CHECK_EQ(stats_read(stats, &figures), 0);
+    CHECK_EQ(figures.interval_ns, 1000000);
+    CHECK_EQ(figures.jitter.count, 4); /* the first start has none before it */
+    CHECK_EQ(figures.jitter.min_ns, 0);
+    CHECK_EQ(figures.jitter.bins[5], 1); /* 5.5 us later than the interval */
+    CHECK_EQ(figures.jitter.bins[7], 1); /* 7.5 us earlier */
+    CHECK_EQ(figures.jitter.overflow, 1);
+    CHECK_EQ(figures.jitter.max_ns, 1000000); /* a skipped period is a whole one */
+    CHECK_EQ(figures.load_ppm, 250000u * 5 / 6);
+    stats_begin(stats, 5000000000, NULL);
+    CHECK_EQ(stats_read(stats, &figures), 0);
+    CHECK_EQ(figures.interval_ns, 5000000000);
+    CHECK_EQ(figures.jitter.count, 0);
+    CHECK_EQ(figures.load_ppm, 0);
+    stats_destroy(stats);
+}
+
+static void what_is_recorded_reaches_the_recorder(void)
+{
+    static struct recorder_record found;
+    struct recorder *recorder;
+    struct stats *stats = make();
+    CHECK_EQ(recorder_create(&recorder, NULL), 0);
+    stats_begin(stats, 1000, recorder);
+    recorder_reset(recorder, 50, 0);
+    for (uint32_t tick = 7; tick < 9; tick++) {
+        const struct stats_sample sample = {.release_ns = tick * 1000,
+                                            .start_ns = tick * 1000 + tick * 10,
+                                            .end_ns = tick * 1000 + tick * 10 + 5,
+                                            .tick = tick,
+                                            .task = tick + 1};
+        stats_record(stats, &sample);
+    }
+    recorder_finish(recorder);
+    CHECK(recorder_take(recorder, &found));
+    CHECK_EQ(found.count, 2);
+    CHECK_EQ(found.cycles[1].tick, 8);
+    CHECK_EQ(found.cycles[1].wakeup_ns, 80);
+    CHECK_EQ(found.cycles[1].execution_ns, 5);
+    CHECK_EQ(found.cycles[1].jitter_ns, 10);
+    CHECK_EQ(found.cycles[1].task, 9);
+    stats_destroy(stats);
+    recorder_destroy(recorder);
+}
+
 static void counts_overruns(void)
 {
     struct stats *stats = make();
-    struct stats_sample sample = {.overrun = true, .skipped = 3};
+    stats_begin(stats, 1000, NULL);
+    struct stats_sample sample = {.end_ns = 1001, .skipped = 3};
     stats_record(stats, &sample);
-    sample = (struct stats_sample){.skipped = 1};
+    sample = (struct stats_sample){.end_ns = 1000, .skipped = 1};
     stats_record(stats, &sample);
     CHECK_EQ(stats_read(stats, &figures), 0);
     CHECK_EQ(figures.ticks, 2);
@@ -218,6 +297,9 @@ int main(void)
     RUN(the_extremes_go_on_when_the_count_is_full);
     RUN(percentiles_are_upper_edges);
     RUN(sums_beyond_32_bits);
+    RUN(the_last_and_the_worst_in_ten_thousand);
+    RUN(jitter_is_from_start_to_start);
+    RUN(what_is_recorded_reaches_the_recorder);
     RUN(counts_overruns);
     RUN(resets);
     RUN(reads_are_of_one_instant);

@@ -112,7 +112,7 @@ static void *observe(void *argument)
     char text[512];
     (void)argument;
     while (!atomic_load(&done)) {
-        const int error = board_statistics(&figures, (figures.ticks & 64) != 0);
+        const int error = board_statistics(0, &figures);
         CHECK(error == 0 || error == -EAGAIN);
         if (error == 0)
             CHECK_EQ(figures.wakeup.count, figures.ticks);
