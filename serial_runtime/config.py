@@ -17,6 +17,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from serial_runtime.errors import ConfigError
+from serial_runtime.profile_values import boolean as _boolean
+from serial_runtime.profile_values import choice as _choice
+from serial_runtime.profile_values import integer as _integer
+from serial_runtime.profile_values import one_of as _one_of
+from serial_runtime.profile_values import power_of_two as _power_of_two
+from serial_runtime.profile_values import text as _text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -219,65 +225,12 @@ def parse_listen(text: str, default_port: int = _DEFAULT_TCP_PORT) -> ListenAddr
     return ListenAddress(host, int(port))
 
 
-def _choice(lead: str, names: object) -> str:
-    return f"the {lead} {', '.join(names)}"  # type: ignore[arg-type]
-
-
-def _integer(low: int, high: int, unit: str = "") -> Callable[[str, object], int]:
-    def check(key: str, value: object) -> int:
-        # bool is an int in Python, but not in TOML
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ConfigError(f"{key} = {value!r}: expected an integer from {low} to {high}{unit}")
-        return value
-
-    return check
-
-
-def _power_of_two(low: int, high: int, unit: str) -> Callable[[str, object], int]:
-    in_range = _integer(low, high, f"{unit}, a power of two")
-
-    def check(key: str, value: object) -> int:
-        number = in_range(key, value)
-        if number & (number - 1):
-            below = 1 << number.bit_length() - 1
-            raise ConfigError(
-                f"{key} = {number}: expected a power of two, such as {below} or {2 * below}"
-            )
-        return number
-
-    return check
-
-
-def _boolean(key: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ConfigError(f"{key} = {value!r}: expected true or false")
-    return value
-
-
-def _text(key: str, value: object) -> str:
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ConfigError(f"{key} = {value!r}: expected a text that is not empty")
-    return value
-
-
 def _port(key: str, value: object) -> str:
     if not isinstance(value, str) or "\0" in value:
         raise ConfigError(
             f'{key} = {value!r}: expected a device such as "/dev/ttyS1", or "" for no serial line'
         )
     return value
-
-
-def _one_of(*words: str) -> Callable[[str, object], str]:
-    quoted = [f'"{word}"' for word in words]
-    accepted = f"{', '.join(quoted[:-1])} or {quoted[-1]}"
-
-    def check(key: str, value: object) -> str:
-        if not isinstance(value, str) or value not in words:
-            raise ConfigError(f"{key} = {value!r}: expected {accepted}")
-        return value
-
-    return check
 
 
 _role = _one_of("view", "operate", "program")
