@@ -20,8 +20,11 @@
 
 #include <stddef.h>
 
-/* Marks a function (or a function pointer in a table) reachable from the scan cycle. */
-#define SR_RT
+/* Marks a function reachable from the scan cycle. The compiler puts such functions side by side: a
+ * cycle finds its caches cold after a sleep, and so has fewer lines and pages to wait for. */
+#define SR_RT __attribute__((hot))
+/* Marks a function pointer in a table that the cycle calls through. */
+#define SR_RT_POINTER
 
 /* Cursors of different threads lie this far apart: one line on every core we run on. */
 #define SR_CACHE_LINE 64

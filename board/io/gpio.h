@@ -62,7 +62,7 @@ struct io_gpio_report {
 /* The system calls; tests have others. Results as the system's, errors as -errno. */
 struct gpio_calls {
     int (*open)(const char *path);
-    SR_RT int (*ioctl)(int fd, unsigned long request, void *argument);
+    SR_RT_POINTER int (*ioctl)(int fd, unsigned long request, void *argument);
     bool (*readable)(int fd); /* at once */
     int (*read)(int fd, void *to, size_t size);
     void (*close)(int fd);

@@ -26,13 +26,13 @@ struct io_driver {
     void (*begin)(void *state);
     /* Fill `inputs` (IO_AREA_BYTES), which are those of the last call. `now_ns` is the cycle's
      * clock. False: nothing new could be had, `inputs` is unchanged. */
-    SR_RT bool (*read)(void *state, uint8_t *inputs, int64_t now_ns);
+    SR_RT_POINTER bool (*read)(void *state, uint8_t *inputs, int64_t now_ns);
     /* Put `outputs` (IO_AREA_BYTES) out. `tick` is for drivers whose plant wants to know. */
-    SR_RT void (*write)(void *state, const uint8_t *outputs, uint32_t tick);
+    SR_RT_POINTER void (*write)(void *state, const uint8_t *outputs, uint32_t tick);
     /* Outputs to their safe state: stop, fault, before close. Also the watchdog's thread beside an
      * RT thread that is stuck anywhere, and a forked child of a process that has died: no lock, no
      * memory, and no thread that must do it, as far as the driver can. */
-    SR_RT void (*safe)(void *state);
+    SR_RT_POINTER void (*safe)(void *state);
     void (*close)(void *state); /* NULL state is allowed */
 };
 

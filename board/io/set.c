@@ -7,7 +7,7 @@
 
 struct member {
     struct io_part *part;
-    SR_RT void (*safe)(void *state);
+    SR_RT_POINTER void (*safe)(void *state);
     void (*close)(void *state);
     void *state;
 };
@@ -31,7 +31,7 @@ int io_set_create(struct io_set **set, const struct io_driver *base, void *base_
     return 0;
 }
 
-void io_set_add(struct io_set *set, struct io_part *part, SR_RT void (*safe)(void *state),
+void io_set_add(struct io_set *set, struct io_part *part, SR_RT_POINTER void (*safe)(void *state),
                 void (*close)(void *state), void *state)
 {
     set->members[set->count++] = (struct member){part, safe, close, state};

@@ -20,7 +20,7 @@ int io_set_create(struct io_set **set, const struct io_driver *base, void *base_
 /* Take over a part, and what serves it: `safe` puts safe values out at once (SR_RT, as in io.h),
  * `close` ends its I/O thread before the part is destroyed. Both NULL: a thread of somebody else,
  * who ends it first. */
-void io_set_add(struct io_set *set, struct io_part *part, SR_RT void (*safe)(void *state),
+void io_set_add(struct io_set *set, struct io_part *part, SR_RT_POINTER void (*safe)(void *state),
                 void (*close)(void *state), void *state);
 /* Any thread. */
 struct io_part *io_set_part(const struct io_set *set, uint32_t index);

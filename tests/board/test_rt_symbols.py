@@ -64,7 +64,7 @@ ALLOWED_IN = {
 }
 
 MARKED = re.compile(r"\bSR_RT\b([^;{}()]*?)\b(\w+)\s*\((?!\s*\*)")
-POINTER = re.compile(r"\bSR_RT\b[^;{}()]*?\(\s*\*\s*(\w+)\s*\)")
+POINTER = re.compile(r"\bSR_RT_POINTER\b[^;{}()]*?\(\s*\*\s*(\w+)\s*\)")
 
 
 def tool(*command: str) -> str:
@@ -76,7 +76,9 @@ def tool(*command: str) -> str:
 
 
 def without_comments(text: str) -> str:
-    return re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
+    """Nor preprocessor lines: one of them defines the mark."""
+    text = re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
+    return re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
 
 
 def marked_functions(text: str, inline: bool = True) -> set[str]:
