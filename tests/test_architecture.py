@@ -54,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "demo": {"errors", "board"},
     "cli": {
         "__init__",
+        "board_types",
         "errors",
         "config",
         "iec",

@@ -23,13 +23,17 @@ from serial_runtime.rpc.board.common import (
     CycleStatistics,
     Distribution,
     LinkStatistics,
+    MaximumRecord,
     ProgramInfo,
     Task,
+    TaskStatistics,
+    Timing,
     Variable,
 )
 from serial_runtime.rpc.client import LogLine, Sent, Snapshot
 from serial_runtime.rpc.ide.common import Identity, PlcStatus, Status
 from serial_runtime.rpc.link_figures import LinkFigures
+from serial_runtime.rpc.task_figures import FIGURES, TaskFigures
 
 TANK = Path(serial_runtime.__file__).parent / "demo" / "tank.c"
 URI = "ERPC://fake:3000"
@@ -120,6 +124,9 @@ class FakeBoard:
         self.traces: list[FakeTrace] = []
         self.figures = CycleStatistics(period_ns=10_000_000)
         self.resets = 0
+        self.tasks = [task("", 0), task("MAIN", 0)]
+        self.maxima: dict[int, MaximumRecord] = {}
+        self.record_above_ns = (0, 0)
         self.machine = "x86_64"
         self.closed = 0
         self.add("TANK.LEVEL", IecType.REAL, 1.25)
@@ -237,6 +244,20 @@ class FakeBoard:
         self.resets += reset
         return self.figures
 
+    def task_figures(self, bins: bool = False) -> list[TaskFigures]:
+        if self.is_old:
+            raise CallUnsupported("the board does not know this call")
+        if bins:
+            return self.tasks
+        return [TaskFigures(one.statistics, {name: [] for name in FIGURES}) for one in self.tasks]
+
+    def maximum(self, task: int = 0) -> MaximumRecord:
+        return self.maxima.get(task, MaximumRecord())
+
+    def reset_statistics(self, wakeup_above_ns: int = 0, execution_above_ns: int = 0) -> None:
+        self.resets += 1
+        self.record_above_ns = wakeup_above_ns, execution_above_ns
+
     def log(self, levels: Sequence[int], first: Sequence[int]) -> list[LogLine]:
         return [e for e in self.lines if e.level in levels and e.number >= first[e.level]]
 
@@ -288,6 +309,22 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     return call
 
 
+def timing(*bins: int, overflow: int = 0, bin_ns: int = 1000) -> Timing:
+    """One whose figures are made up."""
+    count = sum(bins) + overflow
+    return Timing(bin_ns, count, 1400, 100, 1500, 1000, 3000, 3000, 3400, 3500, overflow)
+
+
+def task(name: str, runs: int, **bins: list[int]) -> TaskFigures:
+    """A task that ran so often, with these histograms."""
+    shim = timing(*bins.get("shim", ()), bin_ns=10)
+    statistics = TaskStatistics(
+        name, 10_000_000, runs, 1, 2, 12_300,
+        *(timing(*bins.get(one, ()), overflow=one == "wakeup") for one in FIGURES[:3]), shim,
+    )  # fmt: skip
+    return TaskFigures(statistics, {one: bins.get(one, []) for one in FIGURES})
+
+
 def distribution(*bins: int, overflow: int = 0) -> Distribution:
     """One with these counts in bins of 1 us."""
     return Distribution(1000, sum(bins), 100, 1500, 1000, 3000, 3000, 3500, overflow, list(bins))
@@ -306,6 +343,8 @@ def busy(board: FakeBoard) -> FakeBoard:
         execution=distribution(100, 7),
         shim=distribution(107),
     )
+    figures = {"wakeup": [0, 3, 50, 50, 0, 0, 0, 4], "execution": [100, 7], "jitter": [90, 16]}
+    board.tasks = [task("", 107, **figures, shim=[0, 107]), task("MAIN", 107, **figures)]
     return board
 
 

@@ -17,7 +17,6 @@ import pytest
 import serial_runtime
 from serial_runtime.cli.load import _Progress
 from serial_runtime.iec import IecType
-from serial_runtime.rpc.board.common import CycleStatistics
 from serial_runtime.rpc.client import LogLine
 from serial_runtime.rpc.ide.common import Status
 
@@ -439,29 +438,3 @@ def test_log_follow_goes_on_after_a_restart_of_the_board(board, run, monkeypatch
     monkeypatch.setattr("time.sleep", restart)
     out = run("log", "--follow").out
     assert [line.split()[-1] for line in out.splitlines()] == ["one", "two", "again"]
-
-
-def test_stats(busy, run) -> None:
-    out = run("stats", "--reset").out
-    assert "107 ticks of 10 ms, 1 overruns, 2 periods skipped" in out
-    assert "wakeup latency          0.1      1.5      3.0      3.0      3.5" in out
-    assert busy.resets == 1
-    assert json.loads(run("stats", "--json").out)["wakeup"]["bins"][1] == 3
-
-
-def test_histogram(busy, run) -> None:
-    lines = run("stats", "--histogram").out.splitlines()
-    at = lines.index("wakeup latency")
-    assert [line.split() for line in lines[at + 1 : at + 5]] == [
-        ["1", "to", "2", "us", "3", "##"],
-        ["2", "to", "4", "us", "100", "#" * 40],
-        ["4", "to", "8", "us", "4", "##"],
-        ["above", "8", "us", "1", "#"],
-    ]
-
-
-def test_stats_of_a_board_that_ran_nothing(board, run) -> None:
-    out = "no program has run since the load, or the last --reset\n"
-    assert run("stats", "--histogram").out == out
-    board.figures = CycleStatistics()
-    assert run("stats").out == out
