@@ -30,9 +30,9 @@ class Figures:
         bins: list[int] = found.value
         return bins[:most]
 
-    def record(self, task: int, first: int, most: int) -> board_types.MaximumRecord:
+    def record(self, task: int, cause: int, first: int, most: int) -> board_types.MaximumRecord:
         found = Reference()
-        self._plc.call(lambda board: board.GetRecord(task, first, found))
+        self._plc.call(lambda board: board.GetRecord(task, cause, first, found))
         record: board_types.MaximumRecord = found.value
         del record.cycles[most:]
         return record

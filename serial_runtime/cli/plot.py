@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from serial_runtime.cli.timings import Figures
 
 _FORMATS = (".png", ".svg", ".pdf")
-_WIDTH_IN, _PANEL_IN, _DPI = 8.0, 2.6, 80  # a few ten kilobytes
+_WIDTH_IN, _PANEL_IN, _DPI = 9.0, 2.7, 72  # a few ten kilobytes
 
 
 class Curve(NamedTuple):
@@ -77,7 +77,7 @@ def draw(path: str, title: str, panels: Sequence[Panel]) -> None:
         for curve in panel.curves:
             width_us = curve.figures.bin_ns / 1000
             edges = [n * width_us for n in range(len(curve.bins) + 1)]
-            axes.stairs(curve.bins, edges, label=_legend(curve), linewidth=1.0)
+            axes.stairs(curve.bins, edges, label=_legend(curve), linewidth=0.8)
         axes.set_yscale("symlog", linthresh=1)  # so that a single sample is seen
         axes.set_ylim(bottom=0)
         axes.set_xlim(left=0)

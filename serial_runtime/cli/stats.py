@@ -33,7 +33,7 @@ _LABELS = {
     "wakeup": "wakeup latency",
     "execution": "execution time",
     "jitter": "period jitter",
-    "shim": "  of it runtime",
+    "shim": "runtime's part",
 }
 _ORDER = ("wakeup", "execution", "shim", "jitter")
 _AROUND = 12  # cycles shown before and after a maximum
@@ -137,8 +137,6 @@ def _show_old(arguments: argparse.Namespace, board: Client) -> int:
 
 def maximum_lines(whose: str, record: MaximumRecord, names: Sequence[str]) -> list[str]:
     """One record as text; `names` are those of the tasks."""
-    if not record.cause:
-        return [f"{whose}: no new maximum was recorded since the start, or the last --reset"]
     what = _LABELS["wakeup" if record.cause == 1 else "execution"]
     value_us, before_us = record.value_ns / 1000, record.before_ns / 1000
     position = record.position
@@ -159,16 +157,22 @@ def maximum_lines(whose: str, record: MaximumRecord, names: Sequence[str]) -> li
 
 def _show_maxima(arguments: argparse.Namespace, board: Client) -> int:
     names = [task.name for task in board.program().tasks]
-    records = [("cycle", board.maximum())]
-    own = [(f"task {printable(name)}", board.maximum(n)) for n, name in enumerate(names, 1)]
-    records += [(whose, record) for whose, record in own if record.cause]
+    found = [
+        (name, record)
+        for task, name in enumerate(["", *names])
+        for cause in (1, 2)
+        if (record := board.maximum(cause, task)).cause
+    ]
     if arguments.json:
         from dataclasses import asdict
 
-        print_json({whose: asdict(record) for whose, record in records})
+        print_json([{"task": name, **asdict(record)} for name, record in found])
         return 0
-    for whose, record in records:
+    for name, record in found:
+        whose = f"task {printable(name)}" if name else "cycle"
         print("\n".join(maximum_lines(whose, record, names)))
+    if not found:
+        print("no new maximum was recorded since the start, or the last --reset")
     return 0
 
 
@@ -283,7 +287,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         help="draw the histograms into a .png, .svg or .pdf (needs the extra serial-runtime[plot])",
     )
     parser.add_argument(
-        "--maximum", action="store_true", help="show the cycles around the greatest maximum so far"
+        "--maximum", action="store_true", help="show the cycles around the greatest maxima so far"
     )
     parser.add_argument(
         "--wakeup-above",

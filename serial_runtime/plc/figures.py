@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""How well the tasks keep their time, and the cycles around the greatest maximum of each.
+"""How well the tasks keep their time, and the cycles around the greatest maxima.
 
-The shim hands out a record of the cycles around each new maximum; the greatest is kept here for
-whoever asks for it.
+The shim hands out a record of the cycles around each new maximum; the greatest of each kind is
+kept here for whoever asks for it.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ class Figures:
         self._board = board
         self._log = log
         self._image = image
-        self._records: dict[int, MaximumRecord] = {}
+        self._records: dict[tuple[int, int], MaximumRecord] = {}  # by task and cause
         self._number = 0  # of records so far
-        self._has_thresholds = False
+        self._above_ns = dict.fromkeys(MaximumCause, 0)
 
     def poll(self) -> None:
-        """Take new records, and log them; for those of a threshold somebody is waiting."""
+        """Take new records, and log them; for those above a threshold somebody is waiting."""
         for record in self._board.take_records():
-            self._records[record.task] = record
+            self._records[record.task, record.cause] = record
             self._number += 1
-            level = INFO if self._has_thresholds else DEBUG
+            level = INFO if self._above_ns[record.cause] else DEBUG
             self._log.add(level, self._sentence(record), record.cycles[record.position].tick)
 
     def forget(self) -> None:
@@ -103,10 +103,10 @@ class Figures:
         return list(figures[figure].bins[first : first + most])
 
     @serialized
-    def record(self, task: int, first: int, most: int) -> RecordPage:
-        """The greatest maximum of a task so far, with at most `most` of its cycles."""
+    def record(self, task: int, cause: int, first: int, most: int) -> RecordPage:
+        """The greatest maximum so far, with at most `most` of its cycles, from `first` on."""
         self.poll()
-        record = self._records.get(task)
+        record = self._records.get((task, cause))
         if record is None:
             return RecordPage(self._number, 0, 0, 0, 0, 0, ())
         return RecordPage(
@@ -123,7 +123,8 @@ class Figures:
     def reset(self, wakeup_above_ns: int, execution_above_ns: int) -> None:
         """Begin anew, and record maxima above these thresholds; 0: what exceeds the first 1000."""
         self._board.reset_statistics(wakeup_above_ns, execution_above_ns)
-        self._has_thresholds = bool(wakeup_above_ns or execution_above_ns)
+        self._above_ns[MaximumCause.WAKEUP] = wakeup_above_ns
+        self._above_ns[MaximumCause.EXECUTION] = execution_above_ns
         self._records.clear()
 
     def _task_name(self, task: int) -> str:

@@ -382,9 +382,12 @@ class Client:
         tasks = range(1 + len(self.program().tasks))
         return [read_task(self._board, task, bins) for task in tasks]
 
-    def maximum(self, task: int = 0) -> MaximumRecord:
-        """The cycles around the greatest maximum of the cycle, or of a task (from 1)."""
-        return read_record(self._board, task)
+    def maximum(self, cause: int, task: int = 0) -> MaximumRecord:
+        """The cycles around the greatest wakeup latency (cause 1) or execution time (2).
+
+        Of the cycle, or of a task that has its own thread, counted from 1.
+        """
+        return read_record(self._board, task, cause)
 
     def reset_statistics(self, wakeup_above_ns: int = 0, execution_above_ns: int = 0) -> None:
         """Begin all figures anew, and record maxima above these thresholds from now on.

@@ -344,8 +344,8 @@ class BoardHandler(IBoardService):
     def GetBins(self, task: int, figure: int, first: int, bins: Reference) -> None:
         bins.value = self._plc.figures.bins(task, figure, first, self._room(_BIN_BYTES))
 
-    def GetRecord(self, task: int, first: int, record: Reference) -> None:
-        found = self._plc.figures.record(task, first, self._room(_CYCLE_BYTES))
+    def GetRecord(self, task: int, cause: int, first: int, record: Reference) -> None:
+        found = self._plc.figures.record(task, cause, first, self._room(_CYCLE_BYTES))
         record.value = board_types.MaximumRecord(
             number=found.number,
             cause=found.cause,

@@ -51,15 +51,15 @@ def _read_bins(board: BoardServiceClient, task: int, figure: int) -> list[int]:
         bins += page.value
 
 
-def read_record(board: BoardServiceClient, task: int) -> MaximumRecord:
+def read_record(board: BoardServiceClient, task: int, cause: int) -> MaximumRecord:
     """All of it; `cause` is 0 when there is none."""
     page = Reference()
-    board.GetRecord(task, 0, page)
+    board.GetRecord(task, cause, 0, page)
     record: MaximumRecord = page.value
     while len(record.cycles) < record.count:
-        board.GetRecord(task, len(record.cycles), page)
+        board.GetRecord(task, cause, len(record.cycles), page)
         if page.value.number != record.number:  # a greater one came meanwhile
-            board.GetRecord(task, 0, page)
+            board.GetRecord(task, cause, 0, page)
             record = page.value
         else:
             record.cycles += page.value.cycles

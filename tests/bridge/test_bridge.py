@@ -245,7 +245,7 @@ def test_our_client(scene: BridgeScene, wait_for: WaitFor) -> None:
         client.task_figures()
     client.reset_statistics(7000)
     assert scene.board.board.record_above_ns == (7000, 0)
-    assert client.maximum().cause == 0
+    assert client.maximum(1).cause == 0
     with client.trace(["V2", "V1"], poll_s=0.01) as trace:
         ide = scene.ide()
         token = ide.watch(1, 4)

@@ -125,7 +125,7 @@ class FakeBoard:
         self.figures = CycleStatistics(period_ns=10_000_000)
         self.resets = 0
         self.tasks = [task("", 0), task("MAIN", 0)]
-        self.maxima: dict[int, MaximumRecord] = {}
+        self.maxima: dict[tuple[int, int], MaximumRecord] = {}
         self.record_above_ns = (0, 0)
         self.machine = "x86_64"
         self.closed = 0
@@ -251,8 +251,8 @@ class FakeBoard:
             return self.tasks
         return [TaskFigures(one.statistics, {name: [] for name in FIGURES}) for one in self.tasks]
 
-    def maximum(self, task: int = 0) -> MaximumRecord:
-        return self.maxima.get(task, MaximumRecord())
+    def maximum(self, cause: int, task: int = 0) -> MaximumRecord:
+        return self.maxima.get((task, cause), MaximumRecord())
 
     def reset_statistics(self, wakeup_above_ns: int = 0, execution_above_ns: int = 0) -> None:
         self.resets += 1

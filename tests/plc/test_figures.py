@@ -21,11 +21,12 @@ def test_a_record_is_kept_and_told(scene: Scene) -> None:
     scene.plc.housekeeping()
     sentence = "new maximum of wakeup latency: 143.2 us in tick 88060 (until then 142.2 us)"
     assert sentence in scene.log_texts(DEBUG)
-    page = scene.plc.figures.record(0, 90, 4)
+    page = scene.plc.figures.record(0, 1, 90, 4)
     assert (page.number, page.cause, page.value_ns, page.before_ns) == (2, 1, 143_200, 142_200)
     assert (page.position, page.count) == (60, 100)
     assert [cycle.tick for cycle in page.cycles] == [88_090, 88_091, 88_092, 88_093]
-    assert scene.plc.figures.record(1, 0, 4).cause == 0, "not of this task"
+    assert scene.plc.figures.record(1, 1, 0, 4).cause == 0, "not of this task"
+    assert scene.plc.figures.record(0, 2, 0, 4).cause == 0, "not of the execution time"
 
 
 def test_a_maximum_of_the_execution_time_names_the_task(scene: Scene) -> None:
@@ -43,6 +44,9 @@ def test_it_is_news_where_somebody_set_a_threshold(scene: Scene) -> None:
     scene.board.records = [record(143_200)]
     scene.plc.housekeeping()
     assert any("143.2 us" in text for text in scene.log_texts(INFO))
+    scene.board.records = [record(150_000, MaximumCause.EXECUTION)]
+    scene.plc.housekeeping()
+    assert any("150.0 us" in text for text in scene.log_texts(DEBUG)), "of the other nobody asked"
 
 
 def test_a_start_a_load_and_a_reset_forget_it(scene: Scene) -> None:
@@ -53,6 +57,6 @@ def test_a_start_a_load_and_a_reset_forget_it(scene: Scene) -> None:
         lambda: scene.load(image("other")),
     ):
         scene.board.records = [record(143_200)]
-        assert scene.plc.figures.record(0, 0, 1).cause == 1
+        assert scene.plc.figures.record(0, 1, 0, 1).cause == 1
         forget()
-        assert scene.plc.figures.record(0, 0, 1).cause == 0
+        assert scene.plc.figures.record(0, 1, 0, 1).cause == 0

@@ -68,7 +68,7 @@ class FakeFigures:
         self.pages += 1
         return [figure, *range(999)][first : first + most]
 
-    def record(self, task: int, first: int, most: int) -> SimpleNamespace:
+    def record(self, task: int, cause: int, first: int, most: int) -> SimpleNamespace:
         found = self.records.pop(0) if len(self.records) > 1 else self.records[0]
         return SimpleNamespace(**{**vars(found), "cycles": found.cycles[first : first + most]})
 

@@ -100,7 +100,7 @@ def test_a_role_opens_what_it_should_and_nothing_else(gate: Gate, plc: Any, role
         client.read(["VAR1"])
         client.statistics()
         client.task_figures(bins=True)
-        client.maximum()
+        client.maximum(1)
         calls: list[tuple[Role, Callable[[], object]]] = [
             (Role.OPERATE, client.start),
             (Role.OPERATE, lambda: client.force({"VAR1": b"\1\0\0\0"})),

@@ -36,7 +36,7 @@ def test_histograms(bench: Any, plc: Any, rate_Bps: float | None) -> None:
 def test_a_record(bench: Any, plc: Any, rate_Bps: float | None) -> None:
     bench.rate_Bps = rate_Bps
     with bench.client() as client:
-        record = client.maximum()
+        record = client.maximum(1)
     assert [cycle.tick for cycle in record.cycles] == list(range(128))
     assert record.position == 96
 
@@ -46,7 +46,7 @@ def test_a_greater_maximum_while_the_record_is_read(bench: Any, plc: Any) -> Non
     make = plc.figures.make_record
     plc.figures.records = [make(1, 128), make(1, 128), make(2, 50)]
     with bench.client() as client:
-        record = client.maximum()
+        record = client.maximum(1)
     assert record.number == 2
     assert [cycle.tick for cycle in record.cycles] == list(range(50))
     assert {cycle.wakeup_ns for cycle in record.cycles} == {2}

@@ -203,11 +203,12 @@ class BoardServiceClient(interface.IBoardService):
         self._clientManager.perform_request(_request)
         bins.value = [_codec.read_uint32() for _ in range(_codec.start_read_list())]
 
-    def GetRecord(self, task: int, first: int, record: Reference) -> None:
+    def GetRecord(self, task: int, cause: int, first: int, record: Reference) -> None:
         """Call GetRecord."""
         _request = self._begin(self.GETRECORD_ID)
         _codec = _request.codec
         _codec.write_uint32(task)
+        _codec.write_uint8(cause)
         _codec.write_uint32(first)
         self._clientManager.perform_request(_request)
         record.value = common.MaximumRecord()._read(_codec)

@@ -429,11 +429,11 @@ class RecordedCycle:
 
 @dataclass(slots=True)
 class MaximumRecord:
-    """The cycles around the greatest maximum so far."""
+    """The cycles around the greatest wakeup latency or execution time so far."""
 
     #: another record has another one
     number: int = 0
-    #: 0 there is none yet, 1 wakeup, 2 execution
+    #: 1 wakeup, 2 execution; 0: no new maximum was recorded yet
     cause: int = 0
     value_ns: int = 0
     #: the maximum until then

@@ -187,8 +187,8 @@ class IBoardService(ABC):
         """
 
     @abstractmethod
-    def GetRecord(self, task: int, first: int, record: Reference) -> None:
-        """From cycle `first` of the record on.
+    def GetRecord(self, task: int, cause: int, first: int, record: Reference) -> None:
+        """Of a cause (1 wakeup, 2 execution), from cycle `first` of the record on.
 
         record: out common.MaximumRecord
         """

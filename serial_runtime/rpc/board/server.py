@@ -257,9 +257,10 @@ class BoardServiceService(Service):  # type: ignore[misc]
 
     def _handle_GetRecord(self, _sequence: int, _codec: Codec) -> None:
         task = _codec.read_uint32()
+        cause = _codec.read_uint8()
         first = _codec.read_uint32()
         record = Reference()
-        self._handler.GetRecord(task, first, record)
+        self._handler.GetRecord(task, cause, first, record)
         self._reply(self._ids.GETRECORD_ID, _sequence, _codec)
         if record.value is None:
             raise ValueError("GetRecord did not set record")
