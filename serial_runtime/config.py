@@ -115,6 +115,13 @@ class Store(NamedTuple):
     trace_buffer_kib: int = 4096
 
 
+class Supervision(NamedTuple):
+    """[supervision]: when a program that keeps crashing is not started any more."""
+
+    crash_limit: int = 3  # in a row; 0: never
+    stable_s: int = 60  # a run this long ends the row
+
+
 class Policy(NamedTuple):
     """[policy]: who may do what; see docs/security.md. Roles by the way in that a client takes."""
 
@@ -149,6 +156,7 @@ class Profile(NamedTuple):
     io: Io = Io()
     beremiz: Beremiz = Beremiz()
     store: Store = Store()
+    supervision: Supervision = Supervision()
     policy: Policy = Policy()
     python: Python = Python()
 
@@ -296,6 +304,10 @@ _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
         "max_program_kib": _integer(1, 1_048_576, " KiB"),
         "blob_quota_kib": _integer(1, 4_194_304, " KiB"),
         "trace_buffer_kib": _integer(64, 1_048_576, " KiB"),
+    },
+    "supervision": {
+        "crash_limit": _integer(0, 1000, " (0: never)"),
+        "stable_s": _integer(1, 86_400, " s"),
     },
     "policy": {
         "serial": _role,

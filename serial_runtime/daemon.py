@@ -6,8 +6,9 @@ connection (`rpc.server`); the main thread is the worker (`worker`), whose first
 stored program; the trace thread lives only while somebody traces. The RT thread belongs to the
 shim.
 
-When the worker runs and the listeners are open, one line is printed to standard output: ``READY``
-and the URIs under which the runtime is reached.
+When the worker runs and the listeners are open, one line is printed to standard output: ``READY``,
+the URIs under which the runtime is reached, and ``SAFE-MODE`` when the stored program is not
+started because it keeps crashing (``plc.crashes``).
 
 *Re-execution.* A program fault taints the process (see ``plc.plc_object``). The PLC object then
 asks for a new one: after the reply is written the runtime executes itself again with the same
@@ -26,6 +27,7 @@ import threading
 import time
 
 from serial_runtime.errors import ConfigError, LinkClosed, WorkerBusy, WorkerStopped
+from serial_runtime.service_manager import ServiceManager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ class _Control:
         self.restart = False
         self.log: SavedLog = ([], [])  # what a next process shall know
         self.connections: list[int] = []  # which it goes on with
+        self.manager = ServiceManager()
         self._worker = worker
         self._folder = folder
         self._read_fd, self._write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -130,6 +133,8 @@ class _Control:
 
     def _run(self) -> None:
         self.restart = os.read(self._read_fd, 1) == _RESTART
+        if not self.restart:
+            self.manager.stopping()
         if self.server is not None:
             if self.restart:
                 self.connections = self.server.hand_over()
@@ -201,10 +206,16 @@ def _run(profile: Profile, resume: _Resume, folder: str) -> int:
     start = resume.start if resume.resumed else profile.store.autostart
 
     def first() -> None:
-        print("READY", *listeners.uris, flush=True)
+        safe_mode = ["SAFE-MODE"] if plc.supervision().safe_mode else []
+        print("READY", *listeners.uris, *safe_mode, flush=True)
+        control.manager.ready()
         plc.autoload(start)
 
-    worker.run(first, housekeeping=plc.housekeeping)
+    def housekeeping() -> None:
+        plc.housekeeping()
+        control.manager.alive(plc.summary())
+
+    worker.run(first, housekeeping=housekeeping)
     if server.access.audit is not None:
         server.access.audit.close()
     if control.restart:
@@ -267,6 +278,8 @@ def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
         keys_path=policy.program_keys if policy.programs == "signed" else "",
         extensions=_extensions(profile.python, board),
         trial=partial(load_on_trial, own_cycle=own_cycle),
+        crash_limit=profile.supervision.crash_limit,
+        stable_s=profile.supervision.stable_s,
     )
     return plc, board.backend
 
@@ -326,6 +339,7 @@ def _adopt(connections: list[int], server: Server) -> None:
 
 def _execute_again(plc: PLC, listeners: Listeners, control: _Control) -> None:
     assert plc.restart is not None
+    control.manager.reloading()
     environment = _Resume.leave(control.log, plc.restart.start, *listeners.left())
     for fd in control.connections:
         os.set_inheritable(fd, True)

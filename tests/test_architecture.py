@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "rpc": {"errors", "board", "worker", "protocol", "transport", "plc"},
     "bridge": {"__init__", "errors", "board_types", "iec", "protocol", "transport", "plc", "rpc"},
     "announce": {"errors", "transport"},
+    "service_manager": set(),
     "listeners": {"announce", "errors", "config", "plc", "transport", "rpc", "connectors"},
     "daemon": {
         "__init__",
@@ -44,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
         "errors",
         "config",
         "board",
+        "service_manager",
         "worker",
         "protocol",
         "transport",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -261,3 +262,27 @@ def test_load_and_start_after_a_fault_over_tcp(daemon: Daemon, tmp_path: Path) -
             client.start()
             while client.status().status != Status.Broken:
                 pass
+
+
+def test_safe_mode_after_three_deaths_while_the_program_ran(tmp_path: Path) -> None:
+    build([CRASH], tmp_path / "crash.so", include_dirs=[get_include()], flags=["-DUNTIL_SEEN"])
+    options = ("--tcp", "127.0.0.1:0", "--io", f"sim:deaths-{os.getpid()}", "--autostart")
+    daemon = Daemon(tmp_path / "plc", *options)
+    with connect(daemon.ready[1]) as client:
+        client.download((tmp_path / "crash.so").read_bytes())
+        client.start()
+    for _ in range(3):
+        assert len(daemon.ready) == 2
+        with connect(daemon.ready[1]) as client:
+            while client.status().status != Status.Started:
+                pass
+        assert daemon.end(signal.SIGKILL)[0] == -signal.SIGKILL
+        daemon = Daemon(tmp_path / "plc", *options)
+    assert daemon.ready[2:] == ["SAFE-MODE"]
+    with connect(daemon.ready[1]) as client:
+        assert client.supervision().safe_mode
+        assert client.supervision().guarded
+        assert client.status().status == Status.Stopped
+        client.start()
+        assert not client.supervision().safe_mode
+    assert daemon.end() == (0, "")

@@ -173,6 +173,12 @@ class Seat:
         status: board_types.BoardStatus = found.value
         return status
 
+    def supervision(self) -> board_types.Supervision:
+        found = Reference()
+        self._plc.call(lambda board: board.GetSupervision(found))
+        supervision: board_types.Supervision = found.value
+        return supervision
+
     def program(self) -> board_types.ProgramInfo:
         return self._plc.program() if self._plc.line.ours else board_types.ProgramInfo()
 

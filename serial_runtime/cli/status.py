@@ -37,6 +37,7 @@ def _gather(board: Client, uri: str) -> dict[str, Any]:
         answer["program"] = asdict(board.program())
         answer["plc"] = asdict(board.board_status())
         answer["connections"] = _connections(board)
+        answer["supervision"] = _supervision(board)
         answer["forced"] = board.forced() if answer["plc"]["forced"] else []
     else:
         answer["board"] = {"id": board.plc_id() or "(no name)"}
@@ -52,6 +53,32 @@ def _connections(board: Client) -> list[dict[str, str]]:
         return [asdict(one) for one in board.connections()]
     except CallUnsupported:  # an older runtime
         return []
+
+
+def _supervision(board: Client) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from serial_runtime.errors import CallUnsupported
+
+    try:
+        return asdict(board.supervision())
+    except CallUnsupported:  # an older runtime
+        return {}
+
+
+def _crashes(supervision: dict[str, Any]) -> list[tuple[str, str]]:
+    """Lines about what went wrong; none when nothing did."""
+    lines = []
+    if supervision.get("crashes"):
+        text = f"{supervision['crashes']} in a row, the last: {supervision['last_crash']}"
+        if supervision["safe_mode"]:
+            text += "; SAFE MODE: nothing is started by itself, `start` or `load` ends that"
+        lines.append(("crashes", text))
+    if not supervision.get("guarded", True):
+        lines.append(
+            ("outputs", "NOT guarded: they stay as they are if the runtime dies; restart it")
+        )
+    return lines
 
 
 def _lines(answer: dict[str, Any]) -> list[tuple[str, str]]:
@@ -75,6 +102,7 @@ def _lines(answer: dict[str, Any]) -> list[tuple[str, str]]:
             f"up {plc['uptime_ns'] / 1e9:.0f} s",
         ),
         ("state", state),
+        *_crashes(answer["supervision"]),
         ("schedule", plc["scheduling"]),
     ]
     if program["loaded"]:

@@ -43,6 +43,16 @@ class BoardStatus(NamedTuple):
     uptime_ns: int
 
 
+class Supervision(NamedTuple):
+    """Crashes of the program, see ``crashes``, and the guard of the outputs."""
+
+    safe_mode: bool
+    crashes: int  # in a row
+    crash_limit: int
+    last_crash: str
+    guarded: bool
+
+
 class ProgramInfo(NamedTuple):
     """The loaded program; `md5` also when it is stored but not loaded."""
 

@@ -31,8 +31,16 @@ from serial_runtime.errors import (
     TraceError,
     WorkerStopped,
 )
-from serial_runtime.plc.answers import BoardStatus, PlcStatus, ProgramInfo, RestartPlan, TraceBatch
+from serial_runtime.plc.answers import (
+    BoardStatus,
+    PlcStatus,
+    ProgramInfo,
+    RestartPlan,
+    Supervision,
+    TraceBatch,
+)
 from serial_runtime.plc.blobs import Blobs
+from serial_runtime.plc.crashes import Crashes
 from serial_runtime.plc.extensions import NoExtensions
 from serial_runtime.plc.figures import Figures
 from serial_runtime.plc.loader import Loader
@@ -67,6 +75,11 @@ _UNGUARDED = (
 )
 
 
+def _row(crashes: Crashes) -> str:
+    times = "once" if crashes.count == 1 else f"{crashes.count} times in a row"
+    return f"{times}: {crashes.reason}"
+
+
 class PLC:
     """One PLC: a board, a program store, and what clients do with them.
 
@@ -87,8 +100,13 @@ class PLC:
         trial: Callable[[str], None] = load_on_trial,
         keys_path: str = "",
         extensions: Callable[[Log], Extensions] = NoExtensions,
+        crash_limit: int = 3,
+        stable_s: float = 60.0,
     ) -> None:
-        """`keys_path`: only programs signed with one of these keys are taken, "": any."""
+        """`keys_path`: only programs signed with one of these keys are taken, "": any.
+
+        `crash_limit`, `stable_s`: when to start nothing by itself any more, see ``crashes``.
+        """
         self.worker = worker
         self.version = version
         self.restart: RestartPlan | None = None
@@ -97,6 +115,7 @@ class PLC:
         self._blobs = Blobs(store.spool_directory, blob_quota_bytes)
         self._uploads = Uploads(store.uploads_directory, blob_quota_bytes, self._blobs, store.find)
         self._log = Log()
+        self._crashes = Crashes(store.directory, limit=crash_limit, stable_s=stable_s)
         self._watch = Watch(board, Trace(board, trace_buffer_bytes))
         self._extensions = extensions(self._log)
         self._loader = Loader(
@@ -114,13 +133,25 @@ class PLC:
 
     @serialized
     def autoload(self, start: bool) -> None:
-        """Load the stored program, and start it: the worker's first job. A failure is logged."""
+        """Load the stored program, and start it: the worker's first job. A failure is logged.
+
+        Not started in safe mode, which an order to start has ended before it came here.
+        """
+        crashes = self._crashes
+        if crashes.count and not crashes.safe_mode:
+            self._log.add(WARNING, f"the program has crashed {_row(crashes)}")
         as_ordered = self._loader.load_stored()
-        if start and as_ordered and self._status() is PlcStatus.STOPPED:
-            try:
-                self.start()
-            except SerialRuntimeError:
-                return  # logged
+        if not start or not as_ordered or self._status() is not PlcStatus.STOPPED:
+            return
+        if crashes.safe_mode:
+            self._log.add(
+                CRITICAL,
+                f"safe mode: the program is not started, since it has crashed {_row(crashes)}; "
+                "start it, or load another one, to end that",
+            )
+            return
+        with contextlib.suppress(SerialRuntimeError):  # logged
+            self._start_or_refuse()
 
     @serialized
     def housekeeping(self) -> None:
@@ -134,13 +165,29 @@ class PLC:
         if drops != self._log_drops_told:
             self._note(WARNING, f"{drops - self._log_drops_told} messages of the program were lost")
             self._log_drops_told = drops
+        if self._board.state == BoardState.RUNNING:
+            self._crashes.runs()
+        elif self._board.state != BoardState.FAULTED:
+            self._crashes.ended()
         if not self._board.guarded and not self._unguarded_told:
             self._unguarded_told = True
             self._note(CRITICAL, _UNGUARDED)
         if self._board.state == BoardState.FAULTED and not self._fault_told:
             self._fault_told = True
             self._extensions.stop()
-            self._note(CRITICAL, f"the program is broken: {self._board.fault().reason}")
+            reason = self._board.fault().reason
+            self._crashes.faulted(reason)
+            self._note(CRITICAL, f"the program is broken: {reason}")
+        if self._crashes.trouble:
+            self._note(WARNING, self._crashes.trouble)
+            self._crashes.trouble = ""
+
+    @serialized
+    def summary(self) -> str:
+        """The state in a few words, for whoever supervises the process."""
+        image = self._loader.image
+        words = self._status().name.capitalize() + (f": {image.name}" if image else "")
+        return words + " (safe mode)" * self._crashes.safe_mode
 
     @serialized
     def close(self) -> None:
@@ -151,6 +198,7 @@ class PLC:
             self._loader.halt()
         if not self._board.tainted:
             self._loader.unload()
+        self.housekeeping()
         self._extensions.close()
         self._board.close()
         self._store.close()
@@ -262,6 +310,7 @@ class PLC:
     @serialized
     def _install(self, prepared: Prepared, md5: str) -> None:
         self.housekeeping()
+        self._crashes.clear()
         if self._loader.install(prepared):
             self.figures.forget()
             self._log.add(INFO, f"program {md5} loaded")
@@ -284,6 +333,10 @@ class PLC:
     def start(self) -> None:
         """Start the program. StateError; ProgramFault when its init refuses."""
         self.housekeeping()
+        self._crashes.clear()
+        self._start_or_refuse()
+
+    def _start_or_refuse(self) -> None:
         try:
             self._start()
         except SerialRuntimeError as error:
@@ -322,6 +375,7 @@ class PLC:
             self._loader.halt()
             self._loader.unload()
         self._loader.broken = ""
+        self._crashes.clear()
         self._log.add(INFO, "program and extra files deleted")
 
     @serialized
@@ -409,6 +463,15 @@ class PLC:
             trace.lost,
             self._board.fault().reason if faulted else self._loader.broken,
             time.monotonic_ns() - self._born_ns,
+        )
+
+    @serialized
+    def supervision(self) -> Supervision:
+        """Crashes in a row, and whether the outputs are guarded."""
+        self.housekeeping()
+        crashes = self._crashes
+        return Supervision(
+            crashes.safe_mode, crashes.count, crashes.limit, crashes.reason, self._board.guarded
         )
 
     @serialized
@@ -542,6 +605,7 @@ class PLC:
             raise StateError("the PLC is started already")
         self._watch.trace.restarted()
         self.figures.forget()
+        self._crashes.begins()
         self._board.start()
         self._extensions.start()
         assert self._loader.image is not None

@@ -7,6 +7,7 @@
     slot-a/, slot-b/     program (the image, byte for byte), files/ (extra files), meta.json
     run/                 copies that were dlopened; spool/: uploads of this process
     uploads/             streams that a later process goes on with (``uploads``)
+    crashes, running     see ``crashes``
 
 A new program is written whole and durable into the slot that is not current; then `current` is
 replaced by a rename. So power loss at any instant leaves the old program or the new one, whole,
@@ -59,7 +60,7 @@ class ProgramStore:
         self, directory: str, *, max_program_bytes: int = 16 << 20, disk: Disk | None = None
     ) -> None:
         """Open or make the store and remove what an earlier process left half done. StoreError."""
-        self._directory = os.path.abspath(directory)
+        self.directory = os.path.abspath(directory)
         self._disk = disk if disk is not None else Disk()
         self._max_program_bytes = max_program_bytes
         self._loads = 0
@@ -67,12 +68,12 @@ class ProgramStore:
         self.spool_directory = self._path("spool")
         self.uploads_directory = self._path("uploads")
         try:
-            os.makedirs(self._directory, 0o700, exist_ok=True)
+            os.makedirs(self.directory, 0o700, exist_ok=True)
             self._lock()
             self._clean()
         except OSError as error:
             self.close()
-            raise StoreError(f"program store {self._directory}: {_reason(error)}") from error
+            raise StoreError(f"program store {self.directory}: {_reason(error)}") from error
         except StoreError:
             self.close()
             raise
@@ -218,7 +219,7 @@ class ProgramStore:
     # ---- inside ----------------------------------------------------------------------------
 
     def _path(self, *names: str) -> str:
-        return os.path.join(self._directory, *names)
+        return os.path.join(self.directory, *names)
 
     def _lock(self) -> None:
         self._lock_fd = os.open(self._path("lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
@@ -226,7 +227,7 @@ class ProgramStore:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StoreError(
-                f"program store {self._directory} is in use by another runtime: give each its "
+                f"program store {self.directory} is in use by another runtime: give each its "
                 "own directory (--dir)"
             ) from None
 
@@ -269,7 +270,7 @@ class ProgramStore:
         self._disk.take(program, os.path.join(directory, "program"))
         meta = {"format": _FORMAT, "md5": md5, "files": [name for name, _ in files]}
         self._disk.write(os.path.join(directory, "meta.json"), json.dumps(meta).encode())
-        for path in (extra, directory, self._directory):
+        for path in (extra, directory, self.directory):
             self._disk.sync_directory(path)
 
     def _empty_slot(self, slot: str) -> None:
@@ -283,12 +284,12 @@ class ProgramStore:
         self._disk.remove(path + ".new")
         self._disk.write(path + ".new", slot.encode())
         self._disk.replace(path + ".new", path)
-        self._disk.sync_directory(self._directory)
+        self._disk.sync_directory(self.directory)
 
     def _unmark(self, name: str) -> None:
         if os.path.exists(self._path(name)):
             self._disk.remove(self._path(name))
-            self._disk.sync_directory(self._directory)
+            self._disk.sync_directory(self.directory)
 
     def _read_mark(self, name: str) -> str:
         with open(self._path(name), "rb") as file:

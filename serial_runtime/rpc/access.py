@@ -74,6 +74,7 @@ _NEEDED: dict[type[Ide] | type[Board], dict[str, Role]] = {
         "SetBaud": _VIEW,  # of the caller's own line, which goes back by itself
         "Echo": _VIEW,
         "GetTypes": _VIEW,
+        "GetSupervision": _VIEW,
         "GetConnections": _VIEW,
         "GetTaskStatistics": _VIEW,
         "GetBins": _VIEW,

@@ -36,6 +36,7 @@ from serial_runtime.rpc.board.common import (
     LinkStatistics,
     MaximumRecord,
     ProgramInfo,
+    Supervision,
     TraceTrigger,
     Variable,
 )
@@ -225,6 +226,13 @@ class Client:
         info = Reference()
         self._board.GetProgram(info)
         found: ProgramInfo = info.value
+        return found
+
+    def supervision(self) -> Supervision:
+        """Crashes in a row, safe mode, the guard of the outputs."""
+        supervision = Reference()
+        self._board.GetSupervision(supervision)
+        found: Supervision = supervision.value
         return found
 
     def connections(self) -> list[Connection]:

@@ -372,6 +372,16 @@ class BoardHandler(IBoardService):
     def SetBaud(self, baud: int) -> None:
         self._line.set_baud(baud, self.owner)
 
+    def GetSupervision(self, supervision: Reference) -> None:
+        found = self._plc.supervision()
+        supervision.value = board_types.Supervision(
+            safe_mode=found.safe_mode,
+            crashes=found.crashes,
+            crash_limit=found.crash_limit,
+            last_crash=found.last_crash,
+            guarded=found.guarded,
+        )
+
     def GetConnections(self, connections: Reference) -> None:
         connections.value = [
             board_types.Connection(uri, state) for uri, state in self._about.connections()

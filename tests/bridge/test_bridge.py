@@ -234,6 +234,7 @@ def test_our_client(scene: BridgeScene, wait_for: WaitFor) -> None:
     client.download(IMAGE)
     assert client.program().md5 == md5(IMAGE)
     assert client.board_status().scheduling.startswith("a fake")
+    assert client.supervision().crash_limit == 3
     assert [row.path for row in client.variables()] == [f"V{n}" for n in range(8)] + ["TEXT"]
     assert client.read(["V3"]).values == dint(3)
     client.start()

@@ -25,6 +25,7 @@ from serial_runtime.rpc.board.common import (
     LinkStatistics,
     MaximumRecord,
     ProgramInfo,
+    Supervision,
     Task,
     TaskStatistics,
     Timing,
@@ -127,6 +128,7 @@ class FakeBoard:
         self.tasks = [task("", 0), task("MAIN", 0)]
         self.maxima: dict[tuple[int, int], MaximumRecord] = {}
         self.record_above_ns = (0, 0)
+        self.supervised = Supervision(crash_limit=3, guarded=True)
         self.machine = "x86_64"
         self.closed = 0
         self.add("TANK.LEVEL", IecType.REAL, 1.25)
@@ -173,6 +175,11 @@ class FakeBoard:
         if self.is_old:
             raise CallUnsupported("the board's runtime is older")
         return [Connection("WAMP://router#realm#FAKE", "connected, anonymously")]
+
+    def supervision(self) -> Supervision:
+        if self.is_old:
+            raise CallUnsupported("the board's runtime is older")
+        return self.supervised
 
     def board_status(self) -> BoardStatus:
         return BoardStatus(

@@ -17,6 +17,7 @@ import pytest
 import serial_runtime
 from serial_runtime.cli.load import _Progress
 from serial_runtime.iec import IecType
+from serial_runtime.rpc.board.common import Supervision
 from serial_runtime.rpc.client import LogLine
 from serial_runtime.rpc.ide.common import Status
 
@@ -46,9 +47,22 @@ def test_status_says_why_a_program_is_broken(board, run) -> None:
     assert "state      Broken: segmentation fault" in run("status").out
 
 
+def test_status_tells_of_crashes_and_of_outputs_without_a_guard(board, run) -> None:
+    for quiet in ("crashes", "guarded"):
+        assert quiet not in run("status").out
+    board.supervised = Supervision(False, 1, 3, "abort was called by RUN", False)
+    out = run("status").out
+    assert "crashes    1 in a row, the last: abort was called by RUN\n" in out
+    assert "outputs    NOT guarded" in out
+    board.supervised = Supervision(True, 3, 3, "abort was called by RUN", True)
+    assert "SAFE MODE" in run("status").out
+    assert json.loads(run("status", "--json").out)["supervision"]["crashes"] == 3
+
+
 def test_status_of_an_older_runtime(board, run) -> None:
     board.is_old = True
-    assert json.loads(run("status", "--json").out)["connections"] == []
+    answer = json.loads(run("status", "--json").out)
+    assert (answer["connections"], answer["supervision"]) == ([], {})
 
 
 def test_status_of_a_stock_server(board, run) -> None:

@@ -79,6 +79,11 @@ class Scene:
         self.plc.close()
         self.stop_worker()
 
+    def kill(self) -> None:
+        """The process dies: nobody closes anything, but the kernel ends the lock on the store."""
+        self.store.close()
+        self.stop_worker()
+
     def stop_worker(self) -> None:
         self.worker.stop()
         self._thread.join()

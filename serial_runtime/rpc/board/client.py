@@ -221,6 +221,13 @@ class BoardServiceClient(interface.IBoardService):
         _codec.write_uint32(execution_above_ns)
         self._clientManager.perform_request(_request)
 
+    def GetSupervision(self, supervision: Reference) -> None:
+        """Call GetSupervision."""
+        _request = self._begin(self.GETSUPERVISION_ID)
+        _codec = _request.codec
+        self._clientManager.perform_request(_request)
+        supervision.value = common.Supervision()._read(_codec)
+
     def GetConnections(self, connections: Reference) -> None:
         """Call GetConnections."""
         _request = self._begin(self.GETCONNECTIONS_ID)

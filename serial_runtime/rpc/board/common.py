@@ -222,6 +222,37 @@ class BoardStatus:
 
 
 @dataclass(slots=True)
+class Supervision:
+    """A struct."""
+
+    #: nothing is started by itself: too many crashes in a row
+    safe_mode: bool = False
+    #: in a row: faults of the program, ends of the process while it ran
+    crashes: int = 0
+    #: so many lead to safe mode; 0: none do
+    crash_limit: int = 0
+    #: why, "" without one
+    last_crash: str = ""
+    #: outputs become safe if the process dies, or there are none
+    guarded: bool = False
+
+    def _read(self, codec: Codec) -> Self:
+        self.safe_mode = codec.read_bool()
+        self.crashes = codec.read_uint32()
+        self.crash_limit = codec.read_uint32()
+        self.last_crash = codec.read_string()
+        self.guarded = codec.read_bool()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_bool(self.safe_mode)
+        codec.write_uint32(self.crashes)
+        codec.write_uint32(self.crash_limit)
+        codec.write_string(self.last_crash)
+        codec.write_bool(self.guarded)
+
+
+@dataclass(slots=True)
 class Distribution:
     """Times in nanoseconds. A percentile is the upper edge of its bin, or the maximum if
     smaller.

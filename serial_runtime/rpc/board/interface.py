@@ -38,6 +38,7 @@ class IBoardService(ABC):
     GETBINS_ID = 32
     GETRECORD_ID = 33
     RESETSTATISTICS_ID = 34
+    GETSUPERVISION_ID = 55
     GETCONNECTIONS_ID = 60
 
     @abstractmethod
@@ -198,6 +199,13 @@ class IBoardService(ABC):
         """All figures begin anew; from now on only maxima above these thresholds are recorded.
         0: all
         that exceed the first 1000 cycles.
+        """
+
+    @abstractmethod
+    def GetSupervision(self, supervision: Reference) -> None:
+        """Method 55 of the service.
+
+        supervision: out common.Supervision
         """
 
     @abstractmethod

@@ -49,6 +49,7 @@ class BoardServiceService(Service):  # type: ignore[misc]
             self._ids.GETBINS_ID: self._handle_GetBins,
             self._ids.GETRECORD_ID: self._handle_GetRecord,
             self._ids.RESETSTATISTICS_ID: self._handle_ResetStatistics,
+            self._ids.GETSUPERVISION_ID: self._handle_GetSupervision,
             self._ids.GETCONNECTIONS_ID: self._handle_GetConnections,
         }
 
@@ -271,6 +272,14 @@ class BoardServiceService(Service):  # type: ignore[misc]
         execution_above_ns = _codec.read_uint32()
         self._handler.ResetStatistics(wakeup_above_ns, execution_above_ns)
         self._reply(self._ids.RESETSTATISTICS_ID, _sequence, _codec)
+
+    def _handle_GetSupervision(self, _sequence: int, _codec: Codec) -> None:
+        supervision = Reference()
+        self._handler.GetSupervision(supervision)
+        self._reply(self._ids.GETSUPERVISION_ID, _sequence, _codec)
+        if supervision.value is None:
+            raise ValueError("GetSupervision did not set supervision")
+        supervision.value._write(_codec)
 
     def _handle_GetConnections(self, _sequence: int, _codec: Codec) -> None:
         connections = Reference()
