@@ -160,7 +160,7 @@ int board_load(const char *path, const char *id, struct board_image *image, char
 int board_task(uint32_t index, struct board_task *task);
 int board_variable(uint32_t index, struct board_variable *variable);
 int board_unload(char *why, uint32_t why_size);
-int board_start(char *why, uint32_t why_size);
+int board_start(const struct force_order *retained, uint32_t count, char *why, uint32_t why_size);
 int board_stop(char *why, uint32_t why_size);
 int board_fault(char *text, uint32_t size, int32_t *signal, uint32_t *tick);
 int64_t board_set_trace(const uint32_t *indices, uint32_t count, char *why, uint32_t why_size);
@@ -170,6 +170,9 @@ int board_set_forces(const struct force_order *orders, uint32_t count, char *why
                      uint32_t why_size);
 int32_t board_read(const uint32_t *indices, uint32_t count, uint8_t *to, uint32_t size,
                    uint32_t *tick, char *why, uint32_t why_size);
+uint32_t board_retained(uint32_t *indices, uint32_t room);
+int board_ask_retained(char *why, uint32_t why_size);
+int32_t board_take_retained(const uint8_t **values, uint32_t *tick);
 bool board_take_eval(struct eval_request *request);
 int board_answer_eval(uint64_t call, uint32_t run, const char *text, uint32_t length);
 int64_t board_share(const uint32_t *indices, uint32_t count, char *why, uint32_t why_size);

@@ -113,6 +113,7 @@ SR_RT static void one_cycle(struct cycle *cycle, int64_t deadline_ns, uint32_t s
     store_outputs(cycle);
     trace_capture(parts->trace, cycle->tick);
     snapshot_capture(parts->snapshot, cycle->tick);
+    snapshot_capture(parts->retain, cycle->tick);
     if (parts->shared != NULL)
         shared_capture(parts->shared);
     atomic_store_explicit(&cycle->last_tick, cycle->tick, memory_order_relaxed);

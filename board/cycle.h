@@ -29,7 +29,8 @@ struct cycle_parts {
     void *io_state;
     struct force *force;
     struct trace *trace;
-    struct snapshot *snapshot;
+    struct snapshot *snapshot; /* for whoever reads */
+    struct snapshot *retain;   /* for the retain variables */
     struct log *log;
     struct stats *stats;
     struct recorder *recorder; /* may be NULL, like the next two together */

@@ -14,6 +14,7 @@
 static struct {
     const struct beremiz *entries;
     uint32_t next_tick; /* of the cycle, that its own count stands for */
+    bool restores;
 } program;
 
 static atomic_bool asked; /* for the time: by whoever calls our PLC_GetTime */
@@ -34,10 +35,11 @@ bool hosted_is_lent(const struct beremiz *entries)
     return atomic_load_explicit(&asked, memory_order_relaxed);
 }
 
-void hosted_bind(const struct beremiz *entries)
+void hosted_bind(const struct beremiz *entries, bool restores)
 {
     program.entries = entries;
     program.next_tick = 0;
+    program.restores = restores;
 }
 
 static void split(int64_t ns, long *time)
@@ -83,7 +85,7 @@ LENT void CleanupRetain(void)
 LENT int CheckRetainBuffer(void)
 {
     const struct beremiz *entries = program.entries;
-    return entries->retain_size == NULL || entries->retain_size() == 0;
+    return program.restores || entries->retain_size == NULL || entries->retain_size() == 0;
 }
 
 LENT void ValidateRetainBuffer(void)

@@ -21,15 +21,17 @@ void hosted_lend(void);
 /* Worker, after: does this object call them? One linked with -Bsymbolic calls its own. */
 bool hosted_is_lent(const struct beremiz *entries);
 
-/* Worker, before every start: which object hosted_init, hosted_run and hosted_fini mean. */
-void hosted_bind(const struct beremiz *entries);
+/* Worker, before every start: which object hosted_init, hosted_run and hosted_fini mean, and
+ * whether its retain variables get values (shim_retain.c) after its init. */
+void hosted_bind(const struct beremiz *entries, bool restores);
 
 /* For the table and the task made for the object. */
 int32_t hosted_init(const struct sr_host *host);
 SR_RT void hosted_run(const struct sr_cycle *cycle);
 void hosted_fini(void);
 
-/* Lent to the object, which calls them on any thread. Retain variables are not kept. */
+/* Lent to the object, which calls them on any thread. The runtime keeps its retain variables, so
+ * none of those reads or writes anything. */
 void InitRetain(void);
 void CleanupRetain(void);
 int CheckRetainBuffer(void);

@@ -31,6 +31,7 @@
 #define IEC_POINTER 0x40u /* at the address lies a pointer to the value; NULL: the value is 0 */
 #define IEC_MATIEC 0x80u  /* times are two longs, s and ns; the force flag is IEC_MATIEC_FORCED */
 #define IEC_MATIEC_FORCED 2u
+#define IEC_MATIEC_RETAIN 4u /* a flag too, known after init */
 
 /* A value of enum sr_type. */
 SR_RT bool iec_is_type(uint8_t type);

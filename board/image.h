@@ -72,6 +72,10 @@ void image_reset(struct image *image);
  * may be gone. */
 void image_rest(struct image *image);
 
+/* After init: an object of the Beremiz IDE says only now which of its variables are retain
+ * variables; their rows get SR_RETAIN. A native image is left as it is. */
+void image_mark_retained(struct image *image);
+
 /* The entry points of an object of the Beremiz IDE; NULL for a native image. */
 const struct beremiz *image_beremiz(const struct image *image);
 /* It runs its own cycle: start it through image_beremiz (own_cycle.h). */

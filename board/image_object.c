@@ -205,6 +205,16 @@ static int take_variables(struct image *image, char *why, size_t why_size)
     return 0;
 }
 
+void image_mark_retained(struct image *image)
+{
+    if (image->object == NULL)
+        return;
+    for (uint32_t i = 0; i < image->object->table.variable_count; i++) {
+        struct sr_variable *row = &image->own_rows[i];
+        row->options = (*row->flags & IEC_MATIEC_RETAIN) != 0 ? SR_RETAIN : 0;
+    }
+}
+
 /* ---- located variables --------------------------------------------------------------------- */
 
 /* A row nobody sees, for the cycle. Never forced: see force.h, what pointers lead to. */

@@ -7,6 +7,7 @@
 #include "host.h"
 #include "hosted.h"
 #include "iec.h"
+#include "retain.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -46,7 +47,9 @@ static int create_parts(char *why, uint32_t why_size)
                             board->options.trace_ring_bytes, strerror(-error));
     error = force_create(&parts->force, platform_prefault);
     if (error == 0)
-        error = snapshot_create(&parts->snapshot, platform_prefault);
+        error = snapshot_create(&parts->snapshot, SNAPSHOT_MAX_BYTES, platform_prefault);
+    if (error == 0)
+        error = snapshot_create(&parts->retain, RETAIN_MAX_BYTES, platform_prefault);
     if (error == 0)
         error = log_create(&parts->log, LOG_RING_BYTES, platform_prefault);
     if (error == 0)
@@ -72,6 +75,7 @@ static void destroy(void)
     trace_destroy(parts->trace);
     force_destroy(parts->force);
     snapshot_destroy(parts->snapshot);
+    snapshot_destroy(parts->retain);
     log_destroy(parts->log);
     stats_destroy(parts->stats);
     recorder_destroy(parts->recorder);
@@ -167,6 +171,7 @@ static void drop_image(void)
     trace_forget(board->parts.trace);
     snapshot_cancel(board->parts.snapshot);
     cycle_forget(board->cycle);
+    snapshot_cancel(board->parts.retain);
     board_forget_python();
     own_cycle_destroy(board->own);
     image_close(board->image);
@@ -303,6 +308,22 @@ static int contain(void (*body)(void *argument), void *argument, const char *whe
     return error;
 }
 
+/* Contained like init, for pointers of the program may lead anywhere. */
+static int restore_retained(const struct force_order *retained, uint32_t count, char *why,
+                            uint32_t why_size)
+{
+    struct board_restoring restoring = {retained, count, 0};
+    image_mark_retained(board->image);
+    snapshot_cancel(board->parts.retain); /* values of an earlier run are none of this one */
+    if (count == 0)
+        return 0;
+    const int error =
+        contain(board_restore_retained, &restoring, "init (retained values)", why, why_size);
+    if (error == 0 && restoring.misfits != 0)
+        host_functions.log(SR_LOG_WARNING, "a retained value does not fit its variable any more");
+    return error;
+}
+
 static int refuse_start(int result, char *why, uint32_t why_size)
 {
     return board_refuse(-EFAULT, why, why_size, "the program refuses to start: init returned %d",
@@ -323,7 +344,7 @@ static int start_own_cycle(char *why, uint32_t why_size)
     return 0;
 }
 
-int board_start(char *why, uint32_t why_size)
+int board_start(const struct force_order *retained, uint32_t count, char *why, uint32_t why_size)
 {
     int error = check_idle(why, why_size);
     if (error != 0)
@@ -334,7 +355,7 @@ int board_start(char *why, uint32_t why_size)
     if (error != 0)
         return board_refuse(error, why, why_size, "cannot take the fault signals: %s",
                             strerror(-error));
-    hosted_bind(image_beremiz(board->image));
+    hosted_bind(image_beremiz(board->image), count > 0);
     if (board->own != NULL)
         return start_own_cycle(why, why_size);
     board_settle_memory();
@@ -349,6 +370,9 @@ int board_start(char *why, uint32_t why_size)
         return error;
     if (init_result != 0)
         return refuse_start(init_result, why, why_size);
+    error = restore_retained(retained, count, why, why_size);
+    if (error != 0)
+        return error;
     board_hold_latency();
     if (board->parts.io->begin != NULL)
         board->parts.io->begin(board->parts.io_state);
@@ -391,6 +415,7 @@ int board_stop(char *why, uint32_t why_size)
     platform_release_cpu_latency();
     if (error != 0)
         return report_cycle_fault(why, why_size);
+    board_capture_last();
     set_state(BOARD_STOPPED);
     (void)force_publish(board->parts.force, NULL, 0, NULL, 0, NULL);
     force_apply(board->parts.force);

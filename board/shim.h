@@ -108,8 +108,9 @@ int board_task(uint32_t index, struct board_task *task);
 int board_variable(uint32_t index, struct board_variable *variable);
 int board_unload(char *why, uint32_t why_size);
 
-/* A cold start: every variable as the image holds it, then forces, then the program's init. */
-int board_start(char *why, uint32_t why_size);
+/* Every variable as the image holds it, then forces, then the program's init, then the `count`
+ * values of `retained`, of which only those of retain variables count; 0: a cold start. */
+int board_start(const struct force_order *retained, uint32_t count, char *why, uint32_t why_size);
 /* Waits for the end of the cycle; outputs are safe, forces released, fini has run. */
 int board_stop(char *why, uint32_t why_size);
 /* -EBUSY when not faulted. */
@@ -129,6 +130,17 @@ int board_set_forces(const struct force_order *orders, uint32_t count, char *why
  * own cycle is read as it goes on: every value for itself. */
 int32_t board_read(const uint32_t *indices, uint32_t count, uint8_t *to, uint32_t size,
                    uint32_t *tick, char *why, uint32_t why_size);
+
+/* The retain variables: their indices as far as there is room; returns how many there are. A
+ * Beremiz object's are known once it was started; one that runs its own cycle has none. */
+uint32_t board_retained(uint32_t *indices, uint32_t room);
+/* Ask for their values at the end of a cycle. -EMSGSIZE: they take too much. */
+int board_ask_retained(char *why, uint32_t why_size);
+/* Those values, in wire form, in the order of board_retained: their bytes. -EAGAIN: not yet;
+ * -ENOENT: nobody asked. They are valid until the next call about them. A stop asks by itself:
+ * then they are those of the last cycle, also when fini crashed. After another fault they are
+ * of an earlier cycle, or never come. */
+int32_t board_take_retained(const uint8_t **values, uint32_t *tick);
 
 /* Python thread, with `python` only: see eval.h. An answer to an earlier run is thrown away. */
 bool board_take_eval(struct eval_request *request);

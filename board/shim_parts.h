@@ -62,6 +62,16 @@ int board_start_io_parts(char *why, uint32_t why_size);
 /* shim_statistics.c: a maximum of an earlier run is none any more. */
 void board_begin_recording(void);
 
+/* shim_retain.c: give values back, see retain_restore; a struct board_restoring. */
+struct board_restoring {
+    const struct force_order *orders;
+    uint32_t count;
+    uint32_t misfits;
+};
+void board_restore_retained(void *restoring);
+/* The cycle has ended: what board_take_retained returns are the values now. */
+void board_capture_last(void);
+
 /* shim_python.c */
 int board_create_python(void);
 /* No list and no request holds an address of the image afterwards. */

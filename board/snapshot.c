@@ -21,6 +21,7 @@ struct request {
 
 struct snapshot {
     struct handover requests;
+    uint32_t max_bytes;
     sr_prefault prefault;
     struct request *asked; /* worker: under way or answered; NULL: nothing was asked */
     bool answered;         /* worker: `asked` is ours again */
@@ -49,13 +50,14 @@ static void collect(struct snapshot *snapshot)
     }
 }
 
-int snapshot_create(struct snapshot **snapshot, sr_prefault prefault)
+int snapshot_create(struct snapshot **snapshot, uint32_t max_bytes, sr_prefault prefault)
 {
     struct snapshot *made = calloc(1, sizeof *made);
     *snapshot = made;
     if (made == NULL)
         return -ENOMEM;
     handover_init(&made->requests);
+    made->max_bytes = max_bytes;
     made->prefault = prefault;
     if (prefault != NULL)
         (void)prefault(made, sizeof *made);
@@ -75,7 +77,7 @@ int snapshot_request(struct snapshot *snapshot, const struct sr_variable *table,
 {
     struct plan *plan;
     snapshot_cancel(snapshot);
-    int error = plan_create(&plan, table, table_count, indices, count, SNAPSHOT_MAX_BYTES,
+    int error = plan_create(&plan, table, table_count, indices, count, snapshot->max_bytes,
                             snapshot->prefault);
     if (error != 0)
         return error;

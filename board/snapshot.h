@@ -2,8 +2,9 @@
 /* snapshot.h - the values of some variables at the end of one and the same cycle, once.
  *
  * The worker asks, the cycle fills the buffer that came with the request, the worker polls. One
- * request at a time. While no task runs the worker calls snapshot_capture itself (rt.h), after
- * the request, and has the answer at once.
+ * request at a time; who must not be disturbed by another's has a snapshot of its own. While no
+ * task runs the worker calls snapshot_capture itself (rt.h), after the request, and has the answer
+ * at once.
  */
 #ifndef SR_SNAPSHOT_H
 #define SR_SNAPSHOT_H
@@ -15,16 +16,17 @@
 
 struct snapshot;
 
-/* The most a request may ask for: it is copied within one cycle, and fits one reply. */
+/* The most a reply may ask for. */
 #define SNAPSHOT_MAX_BYTES 65000u
 
-/* Worker. 0 or -ENOMEM. */
-int snapshot_create(struct snapshot **snapshot, sr_prefault prefault);
+/* Worker. `max_bytes`: the most a request may ask for, as it is copied within one cycle. 0 or
+ * -ENOMEM. */
+int snapshot_create(struct snapshot **snapshot, uint32_t max_bytes, sr_prefault prefault);
 /* Worker, when no RT thread uses it any more. NULL is allowed. */
 void snapshot_destroy(struct snapshot *snapshot);
 
 /* Worker: ask for `count` variables. A request not yet answered is given up, a result not yet
- * read is lost. -ENOENT, -EINVAL, -EMSGSIZE (beyond SNAPSHOT_MAX_BYTES), -ENOMEM: as
+ * read is lost. -ENOENT, -EINVAL, -EMSGSIZE (beyond `max_bytes`), -ENOMEM: as
  * plan_create; no request is under way then. */
 int snapshot_request(struct snapshot *snapshot, const struct sr_variable *table,
                      uint32_t table_count, const uint32_t *indices, uint32_t count);

@@ -110,6 +110,7 @@ def _distribution(figures: Any) -> Distribution:
     )
 
 
+_NOTHING: Mapping[int, bytes] = {}
 _STATES = tuple(BoardState)  # by value; faster than the call of an enum
 
 
@@ -249,15 +250,17 @@ class Board:
         why.check(lib.board_unload(why.buffer, _TEXT_BYTES))
         self._period_ns = 0
 
-    def start(self) -> None:
-        """Cold start: initial values, forces, the program's init, then the cycle.
+    def start(self, retained: Mapping[int, bytes] = _NOTHING) -> None:
+        """Initial values, forces, the program's init, ``retained`` values, then the cycle.
 
+        Of ``retained`` (wire form by index) only those of retain variables count.
         :class:`StateError` without a program or while one runs; :class:`ProgramFault` when init
         refuses (the state stays STOPPED) or crashes (FAULTED).
         """
         self._check_open()
         why = _Why()
-        why.check(lib.board_start(why.buffer, _TEXT_BYTES))
+        orders, _keep = _orders(retained)
+        why.check(lib.board_start(orders, len(retained), why.buffer, _TEXT_BYTES))
 
     def stop(self) -> None:
         """Return when the cycle has ended: outputs are safe, forces released, fini has run.
@@ -315,13 +318,7 @@ class Board:
         """
         self._check_open()
         why = _Why()
-        orders = ffi.new("struct force_order[]", max(len(forces), 1))
-        keep = []  # the buffers must outlive the call
-        for order, (index, value) in zip(orders, forces.items(), strict=False):
-            order.index = _index(index)
-            order.size = len(value)
-            order.wire = ffi.from_buffer("uint8_t[]", value)
-            keep.append(order.wire)
+        orders, _keep = _orders(forces)
         why.check(lib.board_set_forces(orders, len(forces), why.buffer, _TEXT_BYTES))
 
     def read(self, indices: Sequence[int]) -> tuple[int, bytes]:
@@ -339,6 +336,35 @@ class Board:
             native, len(indices), to, _READ_BYTES, tick, why.buffer, _TEXT_BYTES
         )
         return tick[0], bytes(ffi.buffer(to, why.check(result)))
+
+    def retained(self) -> list[int]:
+        """Indices of the retain variables. A Beremiz object's are known once it was started.
+
+        One that runs its own cycle keeps its values itself: it has none here.
+        """
+        count = lib.board_retained(ffi.NULL, 0)
+        indices = ffi.new("uint32_t[]", max(count, 1))
+        lib.board_retained(indices, count)
+        return list(ffi.unpack(indices, count))
+
+    def ask_retained(self) -> None:
+        """Ask for the values of all retain variables at the end of a cycle.
+
+        A stop asks by itself, for those of the last cycle. :class:`StateError` when nothing runs;
+        :class:`BoardError` when they take too much.
+        """
+        self._check_open()
+        why = _Why()
+        why.check(lib.board_ask_retained(why.buffer, _TEXT_BYTES))
+
+    def take_retained(self) -> tuple[int, bytes] | None:
+        """The tick, and the values asked for last, in the order of ``retained``; None: none yet.
+
+        After a fault of the program they are those of an earlier cycle, if any.
+        """
+        values, tick = ffi.new("uint8_t **"), ffi.new("uint32_t *")
+        size = lib.board_take_retained(values, tick)
+        return None if size < 0 else (tick[0], bytes(ffi.buffer(values[0], size)))
 
     # What follows needs Options.python. "Python thread": one thread, any one, that does it all.
 
@@ -500,6 +526,18 @@ def _index(index: int) -> int:
     if not 0 <= index < 1 << 32:
         raise VariableError(f"there is no variable {index}")
     return index
+
+
+def _orders(values: Mapping[int, bytes]) -> tuple[Any, list[Any]]:
+    """Values by index for the shim, and the buffers, which must outlive the call."""
+    orders = ffi.new("struct force_order[]", max(len(values), 1))
+    keep = []
+    for order, (index, value) in zip(orders, values.items(), strict=False):
+        order.index = _index(index)
+        order.size = len(value)
+        order.wire = ffi.from_buffer("uint8_t[]", value)
+        keep.append(order.wire)
+    return orders, keep
 
 
 def _indices(indices: Sequence[int]) -> Any:

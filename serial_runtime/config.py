@@ -122,6 +122,14 @@ class Supervision(NamedTuple):
     stable_s: int = 60  # a run this long ends the row
 
 
+class Retain(NamedTuple):
+    """[retain]: where the values of retain variables are kept, and how often they are written."""
+
+    enabled: bool = True
+    dir: str = ""  # "": store.dir
+    interval_s: int = 10
+
+
 class Policy(NamedTuple):
     """[policy]: who may do what; see docs/security.md. Roles by the way in that a client takes."""
 
@@ -157,6 +165,7 @@ class Profile(NamedTuple):
     beremiz: Beremiz = Beremiz()
     store: Store = Store()
     supervision: Supervision = Supervision()
+    retain: Retain = Retain()
     policy: Policy = Policy()
     python: Python = Python()
 
@@ -308,6 +317,11 @@ _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
     "supervision": {
         "crash_limit": _integer(0, 1000, " (0: never)"),
         "stable_s": _integer(1, 86_400, " s"),
+    },
+    "retain": {
+        "enabled": _boolean,
+        "dir": _text,
+        "interval_s": _integer(1, 86_400, " s"),
     },
     "policy": {
         "serial": _role,

@@ -268,6 +268,11 @@ def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
             own_cycle=own_cycle,
         )
     )
+    retain_files = None
+    if profile.retain.enabled:
+        from serial_runtime.plc.retain_file import RetainFiles
+
+        retain_files = RetainFiles(profile.retain.dir or profile.store.dir)
     plc = PLC(
         board,
         store,
@@ -277,6 +282,8 @@ def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
         trace_buffer_bytes=profile.store.trace_buffer_kib * 1024,
         keys_path=policy.program_keys if policy.programs == "signed" else "",
         extensions=_extensions(profile.python, board),
+        retain_files=retain_files,
+        retain_interval_s=profile.retain.interval_s,
         trial=partial(load_on_trial, own_cycle=own_cycle),
         crash_limit=profile.supervision.crash_limit,
         stable_s=profile.supervision.stable_s,

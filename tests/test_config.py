@@ -91,7 +91,7 @@ def test_every_key_can_be_left_out() -> None:
     [
         (
             "[sreial]",
-            ["sreial", "tls, pyro, wamp, rt, io, beremiz, store, supervision, policy, python"],
+            ["sreial", "wamp, rt, io, beremiz, store, supervision, retain, policy, python"],
         ),
         ("baud = 1", ["key 'baud'", "sections are"]),
         ("serial = 3", ["serial", "[serial]"]),

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -60,14 +59,13 @@ class BuildError(Exception):
 
 
 class BuildResult(NamedTuple):
-    """What a build gave. `messages` are the compiler's warnings; `retains`: it has RETAIN rows."""
+    """What a build gave. `messages` are the compiler's warnings."""
 
     image: Path
     size: int
     build_id: str
     machine: str
     messages: str
-    retains: bool
 
 
 def compiler_command(cc: str | None, target: str | None) -> list[str]:
@@ -122,12 +120,10 @@ def build(
     machine = _run([*command, "-dumpmachine"])[0].strip()
     prefixes = [f"-ffile-prefix-map={os.path.dirname(f) or '.'}/=" for f in files]
     digest = hashlib.sha256("\0".join([machine, *compile_flags, *LINK_FLAGS]).encode())
-    retains = False
     for name in files:
         text, _ = _run([*command, *compile_flags, *prefixes, *includes, "-E", "-P", name])
         for part in (Path(name).read_bytes(), text.encode()):
             digest.update(hashlib.sha256(part).digest())
-        retains = retains or re.search(r"\.options = \(SR_RETAIN\)", text) is not None
     build_id = digest.hexdigest()[:32]
 
     with tempfile.TemporaryDirectory(prefix=".build-", dir=image.parent) as scratch:
@@ -149,7 +145,7 @@ def build(
         found = check_image(made)
         os.chmod(made, 0o644)
         os.replace(made, image)
-    return BuildResult(image, image.stat().st_size, build_id, found, messages, retains)
+    return BuildResult(image, image.stat().st_size, build_id, found, messages)
 
 
 def check_image(path: str | Path) -> str:

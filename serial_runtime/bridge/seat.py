@@ -24,6 +24,8 @@ from serial_runtime.errors import (
 from serial_runtime.plc.answers import TraceBatch
 from serial_runtime.plc.coding import UploadPlan
 from serial_runtime.plc.log import WARNING
+from serial_runtime.plc.retain import RetainedValue, RetainStatus
+from serial_runtime.plc.retain_file import Key
 from serial_runtime.plc.trace import ALL_TICKS, TraceOptions
 from serial_runtime.plc.watch import (
     FORCE_OVERFLOW,
@@ -34,6 +36,7 @@ from serial_runtime.plc.watch import (
     WRONG_SIZE,
 )
 from serial_runtime.rpc.board import common as board_types
+from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.common import Status
 
@@ -106,8 +109,8 @@ class Seat:
         plc.uploads.discard(owner, [blob_id, *(one for _, one in extra_files)])
         plc.traces.program_loaded(plc.program().table if plc.line.ours else 0)
 
-    def start(self) -> None:
-        self._operate("StartPLC", Client.start)
+    def start(self, cold: bool = False) -> None:
+        self._operate("StartPLC", lambda client: client.start(cold))
 
     def stop(self) -> None:
         self._operate("StopPLC", Client.stop)
@@ -207,6 +210,27 @@ class Seat:
         self._plc.call(lambda board: board.GetStatistics(reset, found))
         statistics: board_types.CycleStatistics = found.value
         return statistics
+
+    def retained(self, first: int) -> tuple[RetainStatus, list[RetainedValue]]:
+        status, found = Reference(), Reference()
+        self._plc.call(lambda board: board.GetRetained(first, status, found))
+        told: board_types.RetainStatus = status.value
+        values = [
+            RetainedValue(Key(one.path, one.iec_type, one.capacity), one.value, one.orphan)
+            for one in found.value
+        ]
+        known = RetainStatus(
+            told.enabled,
+            told.kept,
+            told.orphans,
+            told.writes,
+            told.written_ago_ns,
+            told.trouble,
+        )
+        return known, values
+
+    def clear_retained(self) -> None:
+        self._plc.call(BoardServiceClient.ClearRetained)
 
     def open_trace(
         self, indices: Sequence[int], table: int, options: TraceOptions = ALL_TICKS

@@ -17,6 +17,7 @@ COMMANDS = {
     "load": ("load", "download an image to a board"),
     "start": ("control", "start the PLC program"),
     "stop": ("control", "stop the PLC program"),
+    "retain": ("retain", "the values of retain variables that a board keeps"),
     "repair": ("control", "remove the stored program from a board"),
     "status": ("status", "who the board is and what it does"),
     "watch": ("watch", "show live values of variables"),

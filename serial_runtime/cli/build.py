@@ -27,8 +27,6 @@ def _run(arguments: argparse.Namespace) -> int:
     except build.BuildError as error:
         raise BuildError(str(error)) from None
     sys.stderr.write(result.messages)
-    if result.retains:
-        print("warning: retain variables are not kept over a stop yet", file=sys.stderr)
     if arguments.json:
         print_json(
             {

@@ -11,7 +11,7 @@ from serial_runtime.cli.command import Command, UsageError, open_board
 
 def _start(arguments: argparse.Namespace) -> int:
     with open_board(arguments) as board:
-        board.start()
+        board.start(cold=arguments.cold)
     print("started")
     return 0
 
@@ -37,15 +37,22 @@ def _repair(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _start_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cold", action="store_true", help="forget the values of its retain variables"
+    )
+
+
 def _repair_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
 START = Command(
     _start,
-    description="Start the program that is loaded. Its variables begin at their initial values; "
-    "those forced while it was stopped stay forced.",
+    description="Start the program that is loaded. Its variables begin at their initial values, "
+    "retain variables at those they had; those forced while it was stopped stay forced.",
     example="  serial-runtime start ERPC:///dev/ttyUSB0:115200\n",
+    options=_start_options,
 )
 STOP = Command(
     _stop,

@@ -38,6 +38,7 @@ def _gather(board: Client, uri: str) -> dict[str, Any]:
         answer["plc"] = asdict(board.board_status())
         answer["connections"] = _connections(board)
         answer["supervision"] = _supervision(board)
+        answer["retain"] = _retain(board)
         answer["forced"] = board.forced() if answer["plc"]["forced"] else []
     else:
         answer["board"] = {"id": board.plc_id() or "(no name)"}
@@ -53,6 +54,17 @@ def _connections(board: Client) -> list[dict[str, str]]:
         return [asdict(one) for one in board.connections()]
     except CallUnsupported:  # an older runtime
         return []
+
+
+def _retain(board: Client) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from serial_runtime.errors import CallUnsupported
+
+    try:
+        return asdict(board.retain_status())
+    except CallUnsupported:  # an older runtime
+        return {}
 
 
 def _supervision(board: Client) -> dict[str, Any]:
@@ -115,11 +127,18 @@ def _lines(answer: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         *lines,
         ("forced", ", ".join(answer["forced"]) or "nothing"),
+        *(("retain", text) for text in _retain_text(answer["retain"])),
         ("traced", f"{plc['traced']} variables, {plc['trace_lost']} ticks lost"),
         ("log", log),
         *(("way in", f"{one['uri']}: {one['state']}") for one in answer["connections"]),
         ("link", f"{link}, window {board['window']}, frames up to {board['max_frame']} bytes"),
     ]
+
+
+def _retain_text(retain: dict[str, Any]) -> list[str]:
+    from serial_runtime.cli.retain import summary
+
+    return [summary(retain)] if retain else []
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -33,6 +33,21 @@ class Disk:
         finally:
             os.close(fd)
 
+    def overwrite(self, path: str, data: bytes) -> None:
+        """Have a file, new or not, hold just `data`, durable; a new name is after `sync_directory`.
+
+        While that is not done it may hold any mixture of the old content and the new.
+        """
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            done = 0
+            while done < len(data):
+                done += os.pwrite(fd, data[done:], done)
+            os.ftruncate(fd, len(data))
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+
     def write_at(self, path: str, offset: int, data: bytes) -> None:
         """Make a file, new or not, end with `data` at `offset`. Waits for no disk.
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from serial_runtime.board import Board, Image
     from serial_runtime.plc.extensions import Extensions
     from serial_runtime.plc.program_store import ProgramStore
+    from serial_runtime.plc.retain import Retain
     from serial_runtime.plc.watch import Watch
 
 
@@ -46,6 +47,7 @@ class Loader:
         log: Log,
         trial: Callable[[str], None],
         extensions: Extensions,
+        retain: Retain,
         keys_path: str = "",
     ) -> None:
         """`keys_path`: a program must be signed with one of these keys, see ``signature``."""
@@ -56,6 +58,7 @@ class Loader:
         self._trial = trial
         self._keys_path = keys_path
         self._extensions = extensions
+        self._retain = retain
         self._run_path = ""
         self.image: Image | None = None
         self.loaded: StoredProgram | None = None
@@ -135,6 +138,7 @@ class Loader:
                     raise
             finally:
                 self._extensions.stop()
+                self._retain.stopped()
         if self._board.tainted:
             self._watch.forget(tainted=True)
         elif self.image is not None:

@@ -46,6 +46,7 @@ from serial_runtime.plc.figures import Figures
 from serial_runtime.plc.loader import Loader
 from serial_runtime.plc.log import CRITICAL, INFO, WARNING, Log
 from serial_runtime.plc.program_store import check_names
+from serial_runtime.plc.retain import Retain
 from serial_runtime.plc.trace import ALL_TICKS, Trace, TraceOptions
 from serial_runtime.plc.trial import load_on_trial
 from serial_runtime.plc.uploads import Uploads
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
     from serial_runtime.plc.extensions import Extensions
     from serial_runtime.plc.loader import Prepared
     from serial_runtime.plc.program_store import ProgramStore
+    from serial_runtime.plc.retain import RetainedValue, RetainStatus
+    from serial_runtime.plc.retain_file import RetainFiles
     from serial_runtime.worker import Worker
 
 _STATUS = {
@@ -100,12 +103,15 @@ class PLC:
         trial: Callable[[str], None] = load_on_trial,
         keys_path: str = "",
         extensions: Callable[[Log], Extensions] = NoExtensions,
+        retain_files: RetainFiles | None = None,
+        retain_interval_s: float = 10.0,
         crash_limit: int = 3,
         stable_s: float = 60.0,
     ) -> None:
         """`keys_path`: only programs signed with one of these keys are taken, "": any.
 
-        `crash_limit`, `stable_s`: when to start nothing by itself any more, see ``crashes``.
+        Without `retain_files` no retain variables are kept. `crash_limit`, `stable_s`: when to
+        start nothing by itself any more, see ``crashes``.
         """
         self.worker = worker
         self.version = version
@@ -118,8 +124,9 @@ class PLC:
         self._crashes = Crashes(store.directory, limit=crash_limit, stable_s=stable_s)
         self._watch = Watch(board, Trace(board, trace_buffer_bytes))
         self._extensions = extensions(self._log)
+        self._retain = Retain(board, self._log, retain_files, retain_interval_s)
         self._loader = Loader(
-            board, store, self._watch, self._log, trial, self._extensions, keys_path
+            board, store, self._watch, self._log, trial, self._extensions, self._retain, keys_path
         )
         self.figures = Figures(worker, board, self._log, lambda: self._loader.image)
         # Owners and ids of the blobs that one `new_plc` at a time has claimed: they cannot change.
@@ -175,12 +182,14 @@ class PLC:
         if self._board.state == BoardState.FAULTED and not self._fault_told:
             self._fault_told = True
             self._extensions.stop()
+            self._retain.stopped()
             reason = self._board.fault().reason
             self._crashes.faulted(reason)
             self._note(CRITICAL, f"the program is broken: {reason}")
         if self._crashes.trouble:
             self._note(WARNING, self._crashes.trouble)
             self._crashes.trouble = ""
+        self._retain.housekeeping()
 
     @serialized
     def summary(self) -> str:
@@ -200,6 +209,7 @@ class PLC:
             self._loader.unload()
         self.housekeeping()
         self._extensions.close()
+        self._retain.close()
         self._board.close()
         self._store.close()
 
@@ -330,15 +340,18 @@ class PLC:
         self._note(WARNING, f"new program refused: {error}")
 
     @serialized
-    def start(self) -> None:
-        """Start the program. StateError; ProgramFault when its init refuses."""
+    def start(self, cold: bool = False) -> None:
+        """Start the program; `cold`: retain variables begin at their initial values, too.
+
+        StateError; ProgramFault when its init refuses.
+        """
         self.housekeeping()
         self._crashes.clear()
-        self._start_or_refuse()
+        self._start_or_refuse(cold)
 
-    def _start_or_refuse(self) -> None:
+    def _start_or_refuse(self, cold: bool = False) -> None:
         try:
-            self._start()
+            self._start(cold)
         except SerialRuntimeError as error:
             self._note(WARNING, f"start refused: {error}")
             raise
@@ -565,6 +578,23 @@ class PLC:
         else:
             self._watch.suspend()
 
+    @serialized
+    def retained(self, first: int = 0) -> tuple[RetainStatus, list[RetainedValue]]:
+        """How keeping of retain variables goes, and what is kept, from this value on."""
+        self.housekeeping()
+        return self._retain.status(), self._retain.values()[first:]
+
+    @serialized
+    def clear_retained(self) -> None:
+        """Forget all retained values. StateError while the program runs; StoreError."""
+        self.housekeeping()
+        try:
+            self._retain.clear()
+        except SerialRuntimeError as error:
+            self._note(WARNING, f"retained values were not cleared: {error}")
+            raise
+        self._log.add(INFO, "retained values cleared")
+
     # ---- inside ------------------------------------------------------------------------------
 
     def _status(self) -> PlcStatus:
@@ -590,11 +620,13 @@ class PLC:
             raise StateError(f"cannot {what}: the program is broken, start or load it again")
         return image
 
-    def _start(self) -> None:
+    def _start(self, cold: bool) -> None:
         status = self._status()
         if self._board.tainted:
             if self._store.empty:
                 raise StateError("no program is stored: load one first")
+            if cold and self._loader.image is not None and self._loader.loaded is not None:
+                self._retain.forget(self._loader.image, self._loader.loaded.md5)
             self._plan_restart(start=True, reason="started again after a program fault")
             return
         if status is PlcStatus.EMPTY:
@@ -606,10 +638,16 @@ class PLC:
         self._watch.trace.restarted()
         self.figures.forget()
         self._crashes.begins()
-        self._board.start()
+        image, stored = self._loader.image, self._loader.loaded
+        assert image is not None
+        assert stored is not None
+        if cold:
+            self._retain.forget(image, stored.md5)
+        retained = self._retain.values_for(image, stored.md5)
+        self._board.start(retained)
+        self._retain.follow(image, stored.md5, retained, at_once=False)
         self._extensions.start()
-        assert self._loader.image is not None
-        self._log.add(INFO, f"program {self._loader.image.name} started")
+        self._log.add(INFO, f"program {image.name} started")
         if not self._board.real_time:
             self._log.add(WARNING, self._board.scheduling)
 

@@ -14,6 +14,7 @@ _NOT_TWICE = frozenset(
         (Ide.SERVICE_ID, Ide.RESETLOGCOUNT_ID),
         (Ide.SERVICE_ID, Ide.STARTPLC_ID),
         (Ide.SERVICE_ID, Ide.STOPPLC_ID),
+        (Board.SERVICE_ID, Board.STARTCOLD_ID),
     }
 )
 _NOT_TWICE_STOCK = _NOT_TWICE | {
@@ -28,6 +29,8 @@ _SLOW = frozenset(
         (Ide.SERVICE_ID, Ide.STARTPLC_ID),
         (Ide.SERVICE_ID, Ide.STOPPLC_ID),
         (Board.SERVICE_ID, Board.FINISHUPLOAD_ID),
+        (Board.SERVICE_ID, Board.CLEARRETAINED_ID),
+        (Board.SERVICE_ID, Board.STARTCOLD_ID),
     }
 )
 _SLOW_S = 60.0

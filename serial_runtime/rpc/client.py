@@ -36,6 +36,8 @@ from serial_runtime.rpc.board.common import (
     LinkStatistics,
     MaximumRecord,
     ProgramInfo,
+    RetainedValue,
+    RetainStatus,
     Supervision,
     TraceTrigger,
     Variable,
@@ -275,8 +277,11 @@ class Client:
             cache.put(image)
         return sent
 
-    def start(self) -> None:
-        """Start the PLC."""
+    def start(self, cold: bool = False) -> None:
+        """Start the PLC; `cold`: retain variables begin at their initial values, too."""
+        if cold:
+            self._board.StartCold()
+            return
         _check("StartPLC", self._ide.StartPLC())
         # A stock server has no refusal: it does nothing and answers as ever.
         if not self.ours and self.status().status != Status.Started:
@@ -292,6 +297,31 @@ class Client:
     def repair(self) -> None:
         """Delete the program and its files."""
         _check("RepairPLC", self._ide.RepairPLC())
+
+    # Retain variables.
+
+    def retain_status(self) -> RetainStatus:
+        """How the board keeps the values of retain variables."""
+        return self._retained(2**32 - 1)[0]
+
+    def retained(self) -> tuple[RetainStatus, list[RetainedValue]]:
+        """The same, and the values it keeps; those without a variable come first."""
+        status, values = self._retained(0)
+        while len(values) < status.kept:
+            status, more = self._retained(len(values))
+            if not more:
+                break
+            values += more
+        return status, values
+
+    def clear_retained(self) -> None:
+        """Forget all of them. Refused while the program runs."""
+        self._board.ClearRetained()
+
+    def _retained(self, first: int) -> tuple[RetainStatus, list[RetainedValue]]:
+        status, values = Reference(), Reference()
+        self._board.GetRetained(first, status, values)
+        return status.value, values.value
 
     # Variables.
 

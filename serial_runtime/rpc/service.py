@@ -40,6 +40,9 @@ _REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
 _BATCH_OVERHEAD = 80  # the same of ReadTrace
 _DETAIL = 200  # characters of what a call changes, in the audit log
 _BIN_BYTES, _CYCLE_BYTES = 4, 20  # on the wire
+_TROUBLE = 120  # characters of what is told beside retained values
+_RETAIN_OVERHEAD = 96
+_RETAINED_BYTES = 11  # of a retained value on the wire, beside its path and itself
 _ROW_BYTES = 12  # of a variable on the wire, beside its two texts
 _STATUS = Struct("<i4II")
 
@@ -271,6 +274,31 @@ class BoardHandler(IBoardService):
             execution=_distribution(found.execution),
             shim=_distribution(found.shim),
         )
+
+    def GetRetained(self, first: int, status: Reference, values: Reference) -> None:
+        found, kept = self._plc.retained(first)
+        status.value = board_types.RetainStatus(
+            enabled=found.enabled,
+            kept=found.kept,
+            orphans=found.orphans,
+            writes=found.writes,
+            written_ago_ns=found.written_ago_ns,
+            trouble=found.trouble[:_TROUBLE],
+        )
+        rows: list[board_types.RetainedValue] = []
+        room = self._limits.reply_bytes - _RETAIN_OVERHEAD - len(status.value.trouble.encode())
+        for one in kept:
+            room -= _RETAINED_BYTES + len(one.key.path.encode("utf-8", "replace")) + len(one.value)
+            if room < 0 and rows:
+                break
+            rows.append(board_types.RetainedValue(*one.key, orphan=one.orphan, value=one.value))
+        values.value = rows
+
+    def ClearRetained(self) -> None:
+        self._plc.clear_retained()
+
+    def StartCold(self) -> None:
+        self._plc.start(cold=True)
 
     def OpenTrace(
         self, table: int, indices: list[int], options: board_types.TraceOptions, token: Reference

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,8 @@ from serial_runtime.rpc.board.common import (
     LinkStatistics,
     MaximumRecord,
     ProgramInfo,
+    RetainedValue,
+    RetainStatus,
     Supervision,
     Task,
     TaskStatistics,
@@ -103,6 +106,11 @@ class FakeBoard:
     """State of a board, and the calls that change it."""
 
     def __init__(self) -> None:
+        self.kept = [
+            RetainedValue("OLD", IecType.STRING, 20, True, b"\2ab"),
+            RetainedValue("FLOW.VOLUME", IecType.LREAL, 0, False, struct.pack("<d", 1.5)),
+        ]
+        self.trouble = ""
         self.link = FakeLink()
         self.ours = True
         self.is_old = False
@@ -209,10 +217,26 @@ class FakeBoard:
         self.extra_files = list(extra_files)
         return Sent(len(image), "as it is") if whole else Sent(321, "patch")
 
-    def start(self) -> None:
+    def start(self, cold: bool = False) -> None:
         if not self.table:
             raise CallRefused("there is no program to start")
         self.state = Status.Started
+        if cold:
+            self.kept.clear()
+
+    def retain_status(self) -> RetainStatus:
+        if self.is_old:
+            raise CallUnsupported("the board's runtime is older")
+        orphans = sum(one.orphan for one in self.kept)
+        return RetainStatus(True, len(self.kept), orphans, 7, 3_000_000_000, self.trouble)
+
+    def retained(self) -> tuple[RetainStatus, list[RetainedValue]]:
+        return self.retain_status(), self.kept
+
+    def clear_retained(self) -> None:
+        if self.state == Status.Started:
+            raise CallRefused("the program runs")
+        self.kept.clear()
 
     def stop(self) -> None:
         self.state = Status.Stopped

@@ -62,7 +62,8 @@ def test_status_tells_of_crashes_and_of_outputs_without_a_guard(board, run) -> N
 def test_status_of_an_older_runtime(board, run) -> None:
     board.is_old = True
     answer = json.loads(run("status", "--json").out)
-    assert (answer["connections"], answer["supervision"]) == ([], {})
+    assert (answer["connections"], answer["supervision"], answer["retain"]) == ([], {}, {})
+    assert "retain" not in run("status").out
 
 
 def test_status_of_a_stock_server(board, run) -> None:
@@ -80,6 +81,40 @@ def test_start_stop(board, run) -> None:
     assert board.closed == 2
 
 
+def test_a_cold_start_and_the_retained_values(board, run) -> None:
+    assert run("retain").out == (
+        "2 values, 1 of them without a variable, written 3 s ago and 7 times since the runtime "
+        "began\n"
+        "OLD                              STRING[20] 'ab'   (the program has no such variable)\n"
+        "FLOW.VOLUME                      LREAL      1.5\n"
+    )
+    told = json.loads(run("retain", "show", "--json").out)
+    assert told["values"][1] == {
+        "path": "FLOW.VOLUME",
+        "type": "LREAL",
+        "value": "1.5",
+        "orphan": False,
+    }
+    assert run("start", "--cold").status == 0
+    assert "0 values" in run("retain").out
+
+
+def test_clearing_retained_values_wants_a_yes(board, run) -> None:
+    result = run("retain", "clear")
+    assert result.status == 2
+    assert "confirm with --yes" in result.err
+    assert run("retain", "clear", "--yes").out == "cleared\n"
+    assert board.kept == []
+    board.state = Status.Started
+    assert "the program runs" in run("retain", "clear", "--yes").err
+    assert "no action: show or clear" in run("retain", "forget").err
+
+
+def test_status_says_why_nothing_is_written(board, run) -> None:
+    board.trouble = "retain variables are not written: /plc/retain-a: No space left on device"
+    assert "No space left" in run("status").out
+
+
 def test_repair_wants_a_yes(board, run) -> None:
     result = run("repair")  # standard input is no terminal here
     assert result.status == 2
@@ -94,9 +129,9 @@ def test_build(tmp_path: Path, run) -> None:
     answer = json.loads(run("build", str(TANK), "-o", str(image), "--json").out)
     assert answer["bytes"] == image.stat().st_size
     assert answer["messages"] == ""
-    said = run("build", str(TANK), "-o", str(image)).err
-    assert said == "warning: retain variables are not kept over a stop yet\n"
-    assert answer["build_id"] in run("build", str(TANK), "-o", str(image)).out
+    said = run("build", str(TANK), "-o", str(image))
+    assert said.err == ""
+    assert answer["build_id"] in said.out
 
 
 def test_build_passes_the_compilers_words_on(tmp_path: Path, run) -> None:

@@ -173,7 +173,7 @@ def test_a_bad_uri_is_wrong_usage(run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_error_of_ours_is_one_line(board, run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
+    def refuse(cold: bool) -> None:
         raise BoardError(12, "the trace ring cannot be allocated: no memory")
 
     monkeypatch.setattr(board, "start", refuse)

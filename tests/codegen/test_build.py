@@ -186,13 +186,6 @@ def test_an_image_is_no_source_and_overwrites_none(source: Path) -> None:
     assert source.read_text() == PROGRAM
 
 
-def test_retain_variables_are_noticed(source: Path) -> None:
-    image = source.with_suffix(".so")
-    assert not build([source], image, include_dirs=INCLUDE).retains
-    source.write_text(PROGRAM.replace("SR_ROW(", "SR_ROW_RETAIN("))
-    assert build([source], image, include_dirs=INCLUDE).retains
-
-
 @pytest.mark.parametrize(
     ("options", "says"),
     [

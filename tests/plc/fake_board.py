@@ -2,8 +2,9 @@
 """A board in Python: the same rules as the C shim, cycles run when a test says so.
 
 An image is any file whose last line holds words: `fail-load` (the shim refuses it), `unique` (one
-in a process), `fail-init` (init refuses to start), `crash-init`, `crash-fini`. It has `VARIABLES`
-DINT variables and one STRING.
+in a process), `fail-init` (init refuses to start), `crash-init`, `crash-fini`, `retain` (the first
+two DINT and the STRING are retain variables), `object` (one of the Beremiz IDE, which says so only
+when it is started). It has `VARIABLES` DINT variables and one STRING.
 
 It is strict where the real one forgives: what must never happen to a tainted process, or a
 path loaded twice, is an AssertionError.
@@ -30,6 +31,7 @@ from serial_runtime.board import (
     Variable,
 )
 from serial_runtime.errors import (
+    BoardError,
     ImageError,
     NewProcessNeeded,
     ProgramFault,
@@ -38,6 +40,7 @@ from serial_runtime.errors import (
 )
 
 VARIABLES = 8
+RETAINED = (0, 1, VARIABLES)
 DINT, STRING = 4, 20
 RING_RECORDS = 64
 
@@ -78,6 +81,11 @@ class FakeBoard:
         self._log: list[LogRecord] = []
         self.records: list[MaximumRecord] = []
         self.record_above_ns = (0, 0)
+        self.given: dict[int, bytes] = {}  # to the start
+        self.asked = False  # for the retain variables, and not answered
+        self.retain_refusal = ""
+        self._retained: list[int] = []
+        self._taken: tuple[int, bytes] | None = None
 
     def as_board(self) -> Board:
         return cast(Board, self)
@@ -87,6 +95,8 @@ class FakeBoard:
     def run_cycles(self, count: int) -> None:
         """So many ticks of the running program."""
         assert self.state == BoardState.RUNNING
+        if self.asked and count:
+            self._answer()
         with self._change:
             for _ in range(count):
                 self._capture()
@@ -129,9 +139,18 @@ class FakeBoard:
         self._inodes = {inode}
         self._words = words
         self.state = BoardState.STOPPED
-        variables = [Variable(index, f"V{index}", DINT, 0, "", 0, 0) for index in range(VARIABLES)]
-        variables.append(Variable(VARIABLES, "TEXT", STRING, 0, "", 0, 20))
-        self._image = Image("fake", "1", (Task("MAIN", 1_000_000, 0),), tuple(variables))
+        is_object = "object" in words
+        kept = RETAINED if "retain" in words and not is_object else ()
+        variables = [
+            Variable(index, f"V{index}", DINT, 0, "", int(index in kept), 0)
+            for index in range(VARIABLES)
+        ]
+        variables.append(Variable(VARIABLES, "TEXT", STRING, 0, "", int(bool(kept)), 20))
+        if is_object:
+            variables = [row._replace(path=f"VAR.{row.index}") for row in variables]
+        tasks = (Task("MAIN", 1_000_000, 0),)
+        self._image = Image("fake", "1", tasks, tuple(variables), is_object)
+        self._retained = list(kept)
         return self._image
 
     def unload(self) -> None:
@@ -143,7 +162,7 @@ class FakeBoard:
         self._inodes = set()  # the file may be gone, and its number used again
         self.unloads += 1
 
-    def start(self) -> None:
+    def start(self, retained: Mapping[int, bytes] | None = None) -> None:
         self._untouched()
         if self.state != BoardState.STOPPED:
             raise StateError("not stopped")
@@ -153,6 +172,10 @@ class FakeBoard:
             self._crashed("segmentation fault in init")
         self._tick = 0
         self.state = BoardState.RUNNING
+        self.given = dict(retained or {})
+        self._taken = None
+        if "object" in self._words and "retain" in self._words:
+            self._retained = list(RETAINED)
 
     def stop(self) -> None:
         self._untouched()
@@ -160,6 +183,7 @@ class FakeBoard:
             raise StateError("not running")
         if "crash-fini" in self._words:
             self._crashed("segmentation fault in fini")
+        self._answer()
         self.forces = {}
         self.state = BoardState.STOPPED
 
@@ -208,6 +232,25 @@ class FakeBoard:
     def read(self, indices: Sequence[int]) -> tuple[int, bytes]:
         self._checked(indices)
         return self._tick, self._sample(indices)
+
+    def retained(self) -> list[int]:
+        return list(self._retained)
+
+    def ask_retained(self) -> None:
+        self._untouched()
+        if self.state != BoardState.RUNNING:
+            raise StateError("no program is running")
+        if self.retain_refusal:
+            raise BoardError(90, self.retain_refusal)
+        self.asked = True
+        self._taken = None
+
+    def take_retained(self) -> tuple[int, bytes] | None:
+        return self._taken
+
+    def _answer(self) -> None:
+        self.asked = False
+        self._taken = (self._tick, self._sample(self._retained))
 
     def drain_log(self) -> list[LogRecord]:
         records, self._log = self._log, []

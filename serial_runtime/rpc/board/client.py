@@ -228,6 +228,27 @@ class BoardServiceClient(interface.IBoardService):
         self._clientManager.perform_request(_request)
         supervision.value = common.Supervision()._read(_codec)
 
+    def GetRetained(self, first: int, status: Reference, values: Reference) -> None:
+        """Call GetRetained."""
+        _request = self._begin(self.GETRETAINED_ID)
+        _codec = _request.codec
+        _codec.write_uint32(first)
+        self._clientManager.perform_request(_request)
+        status.value = common.RetainStatus()._read(_codec)
+        values.value = [
+            common.RetainedValue()._read(_codec) for _ in range(_codec.start_read_list())
+        ]
+
+    def ClearRetained(self) -> None:
+        """Call ClearRetained."""
+        _request = self._begin(self.CLEARRETAINED_ID)
+        self._clientManager.perform_request(_request)
+
+    def StartCold(self) -> None:
+        """Call StartCold."""
+        _request = self._begin(self.STARTCOLD_ID)
+        self._clientManager.perform_request(_request)
+
     def GetConnections(self, connections: Reference) -> None:
         """Call GetConnections."""
         _request = self._begin(self.GETCONNECTIONS_ID)

@@ -713,3 +713,65 @@ class Connection:
     def _write(self, codec: Codec) -> None:
         codec.write_string(self.uri)
         codec.write_string(self.state)
+
+
+@dataclass(slots=True)
+class RetainStatus:
+    """How the board keeps the values of retain variables (docs/retain.md)."""
+
+    enabled: bool = False
+    #: values
+    kept: int = 0
+    #: those of them that no variable of the program has
+    orphans: int = 0
+    #: of the files, since the runtime began
+    writes: int = 0
+    #: -1: not since the runtime began
+    written_ago_ns: int = 0
+    #: why nothing is kept or written now, else ""
+    trouble: str = ""
+
+    def _read(self, codec: Codec) -> Self:
+        self.enabled = codec.read_bool()
+        self.kept = codec.read_uint32()
+        self.orphans = codec.read_uint32()
+        self.writes = codec.read_uint32()
+        self.written_ago_ns = codec.read_int64()
+        self.trouble = codec.read_string()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_bool(self.enabled)
+        codec.write_uint32(self.kept)
+        codec.write_uint32(self.orphans)
+        codec.write_uint32(self.writes)
+        codec.write_int64(self.written_ago_ns)
+        codec.write_string(self.trouble)
+
+
+@dataclass(slots=True)
+class RetainedValue:
+    """A struct."""
+
+    path: str = ""
+    iec_type: int = 0
+    #: STRING: characters
+    capacity: int = 0
+    orphan: bool = False
+    #: wire form of the type
+    value: bytes = b""
+
+    def _read(self, codec: Codec) -> Self:
+        self.path = codec.read_string()
+        self.iec_type = codec.read_uint8()
+        self.capacity = codec.read_uint8()
+        self.orphan = codec.read_bool()
+        self.value = bytes(codec.read_binary())
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_string(self.path)
+        codec.write_uint8(self.iec_type)
+        codec.write_uint8(self.capacity)
+        codec.write_bool(self.orphan)
+        codec.write_binary(self.value)

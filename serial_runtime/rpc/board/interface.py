@@ -39,6 +39,9 @@ class IBoardService(ABC):
     GETRECORD_ID = 33
     RESETSTATISTICS_ID = 34
     GETSUPERVISION_ID = 55
+    GETRETAINED_ID = 35
+    CLEARRETAINED_ID = 36
+    STARTCOLD_ID = 37
     GETCONNECTIONS_ID = 60
 
     @abstractmethod
@@ -207,6 +210,22 @@ class IBoardService(ABC):
 
         supervision: out common.Supervision
         """
+
+    @abstractmethod
+    def GetRetained(self, first: int, status: Reference, values: Reference) -> None:
+        """Values from `first` on, as many as fit a reply; orphans come first.
+
+        status: out common.RetainStatus
+        values: out list[common.RetainedValue]
+        """
+
+    @abstractmethod
+    def ClearRetained(self) -> None:
+        """Forget them all; not while a program runs."""
+
+    @abstractmethod
+    def StartCold(self) -> None:
+        """StartPLC, but retain variables begin at their initial values, too."""
 
     @abstractmethod
     def GetConnections(self, connections: Reference) -> None:

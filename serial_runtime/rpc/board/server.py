@@ -50,6 +50,9 @@ class BoardServiceService(Service):  # type: ignore[misc]
             self._ids.GETRECORD_ID: self._handle_GetRecord,
             self._ids.RESETSTATISTICS_ID: self._handle_ResetStatistics,
             self._ids.GETSUPERVISION_ID: self._handle_GetSupervision,
+            self._ids.GETRETAINED_ID: self._handle_GetRetained,
+            self._ids.CLEARRETAINED_ID: self._handle_ClearRetained,
+            self._ids.STARTCOLD_ID: self._handle_StartCold,
             self._ids.GETCONNECTIONS_ID: self._handle_GetConnections,
         }
 
@@ -280,6 +283,29 @@ class BoardServiceService(Service):  # type: ignore[misc]
         if supervision.value is None:
             raise ValueError("GetSupervision did not set supervision")
         supervision.value._write(_codec)
+
+    def _handle_GetRetained(self, _sequence: int, _codec: Codec) -> None:
+        first = _codec.read_uint32()
+        status = Reference()
+        values = Reference()
+        self._handler.GetRetained(first, status, values)
+        self._reply(self._ids.GETRETAINED_ID, _sequence, _codec)
+        if status.value is None:
+            raise ValueError("GetRetained did not set status")
+        status.value._write(_codec)
+        if values.value is None:
+            raise ValueError("GetRetained did not set values")
+        _codec.start_write_list(len(values.value))
+        for _item1 in values.value:
+            _item1._write(_codec)
+
+    def _handle_ClearRetained(self, _sequence: int, _codec: Codec) -> None:
+        self._handler.ClearRetained()
+        self._reply(self._ids.CLEARRETAINED_ID, _sequence, _codec)
+
+    def _handle_StartCold(self, _sequence: int, _codec: Codec) -> None:
+        self._handler.StartCold()
+        self._reply(self._ids.STARTCOLD_ID, _sequence, _codec)
 
     def _handle_GetConnections(self, _sequence: int, _codec: Codec) -> None:
         connections = Reference()

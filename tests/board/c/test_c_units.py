@@ -14,7 +14,7 @@ ROOT = HERE.parents[2]
 MODULES = [
     *(ROOT / "board" / f"{name}.c" for name in (
         "ring", "iec", "plan", "trace", "snapshot", "force", "log", "stats", "location",
-        "eval", "shared", "exchange", "guard", "recorder",
+        "eval", "shared", "retain", "exchange", "guard", "recorder",
     )),
     *sorted((ROOT / "board" / "io").glob("*.c")),
 ]  # fmt: skip

@@ -243,7 +243,8 @@ int main(void)
 {
     CHECK_EQ(force_create(&parts.force, NULL), 0);
     CHECK_EQ(trace_create(&parts.trace, 4096, NULL), 0);
-    CHECK_EQ(snapshot_create(&parts.snapshot, NULL), 0);
+    CHECK_EQ(snapshot_create(&parts.snapshot, SNAPSHOT_MAX_BYTES, NULL), 0);
+    CHECK_EQ(snapshot_create(&parts.retain, SNAPSHOT_MAX_BYTES, NULL), 0);
     CHECK_EQ(stats_create(&parts.stats, NULL), 0);
     RUN(the_task_is_freed_after_its_watchdog);
     RUN(the_watchdog_looks_half_a_tick_off_the_releases);
@@ -251,6 +252,7 @@ int main(void)
     force_destroy(parts.force);
     trace_destroy(parts.trace);
     snapshot_destroy(parts.snapshot);
+    snapshot_destroy(parts.retain);
     stats_destroy(parts.stats);
     return 0;
 }

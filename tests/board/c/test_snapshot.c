@@ -19,7 +19,7 @@ static void fill_table(void)
 static struct snapshot *make(void)
 {
     struct snapshot *snapshot;
-    CHECK_EQ(snapshot_create(&snapshot, NULL), 0);
+    CHECK_EQ(snapshot_create(&snapshot, SNAPSHOT_MAX_BYTES, NULL), 0);
     return snapshot;
 }
 

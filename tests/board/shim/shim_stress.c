@@ -65,7 +65,7 @@ static void test_life_repeats(void)
             OK(board_load(forces_image, "", &image, why, sizeof why));
             CHECK_EQ(image.variable_count, 11);
             for (int start = 0; start < 3; start++) {
-                OK(board_start(why, sizeof why));
+                OK(board_start(NULL, 0, why, sizeof why));
                 do
                     OK(board_read(&counter, 1, values, sizeof values, &tick, why, sizeof why));
                 while (values[0] < 2);
@@ -166,7 +166,7 @@ static void test_all_threads_at_once(void)
     open_board(false);
     OK(board_load(forces_image, "", &image, why, sizeof why));
     share();
-    OK(board_start(why, sizeof why));
+    OK(board_start(NULL, 0, why, sizeof why));
     int64_t token = board_set_trace(traced, 2, why, sizeof why);
     OK(token);
     atomic_store(&generation, (uint32_t)token);
@@ -215,7 +215,7 @@ static void run_object(const char *path, bool own_cycle)
     OK(board_load(path, "", &image, why, sizeof why));
     CHECK(image.beremiz);
     for (int start = 0; start < 2; start++) {
-        OK(board_start(why, sizeof why));
+        OK(board_start(NULL, 0, why, sizeof why));
         for (uint8_t i = 0; i < 20; i++) {
             const uint8_t value[2] = {i, 1};
             const struct force_order orders[] = {{OBJECT_AN_INT, 2, value},
@@ -259,12 +259,12 @@ static void test_a_crash(void)
     uint32_t tick;
     open_board(false);
     OK(board_load(crash_image, "", &image, why, sizeof why));
-    OK(board_start(why, sizeof why));
+    OK(board_start(NULL, 0, why, sizeof why));
     while (board_state() == BOARD_RUNNING)
         pause_ms(1);
     OK(board_fault(why, sizeof why, &signal, &tick));
     CHECK(strstr(why, "in CRASH_segmentation") != NULL);
-    CHECK_EQ(board_start(why, sizeof why), -EBUSY);
+    CHECK_EQ(board_start(NULL, 0, why, sizeof why), -EBUSY);
     CHECK_EQ(board_close(), -EFAULT);
 }
 
