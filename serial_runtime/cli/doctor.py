@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""doctor: what is wrong with the serial port of this machine, and how to mend it."""
+"""doctor: what is wrong with this machine's serial port, or for real time; how to mend it."""
 
 from __future__ import annotations
 
@@ -50,6 +50,24 @@ def _question(arguments: argparse.Namespace) -> Question:
     return question
 
 
+def _real_time(arguments: argparse.Namespace) -> list[Finding]:
+    from serial_runtime.config import RealTime, load_profile
+    from serial_runtime.doctor.machine import Machine
+    from serial_runtime.doctor.realtime import Wanted, check_real_time
+
+    if arguments.port:
+        raise UsageError("--real-time is about this machine, not about a port: leave the URI out")
+    rt = load_profile(arguments.profile).rt if arguments.profile else RealTime()
+    return check_real_time(Machine(), Wanted(rt.priority, rt.cpu, rt.cpu_latency_us))
+
+
+def _port(arguments: argparse.Namespace) -> list[Finding]:
+    from serial_runtime.doctor.machine import Machine
+    from serial_runtime.doctor.port import check_port
+
+    return check_port(Machine(), _question(arguments))
+
+
 def lines(findings: list[Finding]) -> list[str]:
     """The findings as text."""
     shown = []
@@ -62,10 +80,8 @@ def lines(findings: list[Finding]) -> list[str]:
 
 def _run(arguments: argparse.Namespace) -> int:
     from serial_runtime.doctor import Level
-    from serial_runtime.doctor.machine import Machine
-    from serial_runtime.doctor.port import check_port
 
-    findings = check_port(Machine(), _question(arguments))
+    findings = _real_time(arguments) if arguments.real_time else _port(arguments)
     if arguments.json:
         print_json([finding._asdict() for finding in findings])
     else:
@@ -74,7 +90,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--profile", metavar="FILE", help="check the port of this board profile")
+    parser.add_argument("--profile", metavar="FILE", help="check what this board profile asks for")
+    parser.add_argument(
+        "--real-time", action="store_true", help="check this board for real time, not a port"
+    )
     parser.add_argument(
         "--execution-us",
         type=number(float, 0, 1e9),
@@ -89,10 +108,12 @@ DOCTOR = Command(
     _run,
     description="Check a serial port of this machine, be it the host or the board: permissions, "
     "other programs, login and console on it, baud rates, USB latency, lost bytes, and whether "
-    "the scan cycle can hold its interrupt up; and propose a rate. Exit code 1 when there is a "
+    "the scan cycle can hold its interrupt up; and propose a rate. With --real-time: its kernel, "
+    "rights, processor and memory, and the line that mends each. Exit code 1 when there is a "
     "problem.",
     example="  serial-runtime doctor ERPC:///dev/ttyUSB0:921600\n"
-    "  serial-runtime doctor --profile /etc/serial-runtime.toml --execution-us 350\n",
+    "  serial-runtime doctor --profile /etc/serial-runtime.toml --execution-us 350\n"
+    "  serial-runtime doctor --real-time --profile /etc/serial-runtime.toml\n",
     options=_options,
     uri=False,
     rest="port",

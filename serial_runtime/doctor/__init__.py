@@ -2,7 +2,8 @@
 """What is wrong with this machine, and what to do about it.
 
 Each check looks at facts (``machine``: files below /proc and /sys, ioctls) and gives findings;
-nothing is changed for good. ``port`` has the checks of a serial line; others may stand beside it.
+nothing is changed for good. ``port`` has the checks of a serial line, ``realtime`` those of a board
+for real time.
 """
 
 from __future__ import annotations

@@ -35,6 +35,16 @@ class Process(NamedTuple):
     command: str  # its arguments, "" of a kernel thread
 
 
+def numbers(text: str) -> set[int]:
+    """ "0,2-3" as numbers; what is none counts for nothing, as "(null)"."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if first.isdigit() and (last or first).isdigit():
+            found.update(range(int(first), int(last or first) + 1))
+    return found
+
+
 class Machine:
     """This machine. Methods named without an error give something empty when a fact is missing."""
 
@@ -59,6 +69,10 @@ class Machine:
     def exists(self, path: str) -> bool:
         """Whether something is there, be it a dangling link."""
         return os.path.lexists(self._root + path)
+
+    def is_folder(self, path: str) -> bool:
+        """Whether it is a directory."""
+        return os.path.isdir(self._root + path)
 
     def resolve(self, path: str) -> str:
         """The path behind symbolic links."""

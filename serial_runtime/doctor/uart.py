@@ -11,7 +11,7 @@ import os
 import struct
 
 from serial_runtime.doctor import Finding, ok, problem, rates, warning
-from serial_runtime.doctor.machine import Machine, Process
+from serial_runtime.doctor.machine import Machine, Process, numbers
 from serial_runtime.transport import tty_ioctl
 
 TYPE_CHECKING = False
@@ -206,7 +206,7 @@ def _interrupt(
         above = f"above the scan cycle's {question.rt_priority}"
         return ok("interrupt", f"{bears}; {whose}, {above}: it is served at once"), plain_s
     cpus = machine.text(f"/proc/irq/{chip.irq}/smp_affinity_list")
-    if question.rt_cpu >= 0 and cpus and question.rt_cpu not in _numbers(cpus):
+    if question.rt_cpu >= 0 and cpus and question.rt_cpu not in numbers(cpus):
         apart = f"{whose}, but runs on CPU {cpus}, the scan cycle on {question.rt_cpu}"
         return ok("interrupt", f"{bears}; {apart}"), plain_s
     below = f"{whose}, not above the scan cycle's {question.rt_priority}: it waits for every cycle"
@@ -236,15 +236,6 @@ def _thread(machine: Machine, irq: int) -> Process | None:
     prefix = f"irq/{irq}-"
     found = [one for one in machine.processes() if one.name.startswith(prefix)] if irq else []
     return found[0] if found else None
-
-
-def _numbers(text: str) -> set[int]:
-    """ "0,2-3" as numbers."""
-    found: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
-    return found
 
 
 def _rs485(machine: Machine, fd: int) -> list[Finding]:

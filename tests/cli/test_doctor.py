@@ -63,3 +63,16 @@ def test_what_is_no_port_of_this_machine(run, monkeypatch) -> None:
         result = run("doctor", *words)
         assert result.status == 2
         assert reason in result.err
+
+
+def test_real_time(run, tmp_path: Path) -> None:
+    profile = tmp_path / "profile.toml"
+    profile.write_text("[rt]\ncpu = 1000\n")
+    result = run("doctor", "--real-time", "--profile", str(profile))
+    assert result.status == 1
+    assert "problem  cpu        there is no CPU 1000 (rt.cpu)" in result.out
+    checks = {one["check"] for one in json.loads(run("doctor", "--real-time", "--json").out)}
+    assert {"kernel", "priority", "memory", "throttling", "governor", "idle"} <= checks
+    refused = run("doctor", "--real-time", "ERPC:///dev/ttyS9")
+    assert refused.status == 2
+    assert "leave the URI out" in refused.err
