@@ -188,6 +188,25 @@ int board_statistics(uint32_t task, struct stats_figures *figures);
 int board_reset_statistics(uint32_t wakeup_ns, uint32_t execution_ns);
 bool board_take_record(struct recorder_record *record);
 
+struct latency_options {
+    int32_t priority;
+    int32_t cpu;
+    int64_t period_ns;
+    int32_t cpu_latency_us;
+};
+struct latency_actual {
+    bool real_time;
+    int32_t cpu;
+    bool memory_locked;
+    bool idle_states_held;
+};
+struct latency;
+int latency_start(struct latency **latency, const struct latency_options *options,
+                  struct latency_actual *actual, char *why, uint32_t why_size);
+void latency_reset(struct latency *latency);
+int latency_read(const struct latency *latency, struct stats_figures *figures);
+void latency_stop(struct latency *latency);
+
 struct sim_plant;
 int sim_attach(struct sim_plant **plant, const char *name);
 void sim_detach(struct sim_plant *plant);

@@ -69,7 +69,7 @@ def make_ffi() -> FFI:
     ffi.cdef((Path(__file__).parent / "cdef.h").read_text(encoding="ascii"))
     ffi.set_source(
         "serial_runtime._board",
-        '#include "shim.h"\n#include "io/sim.h"\n',
+        '#include "shim.h"\n#include "latency.h"\n#include "io/sim.h"\n',
         sources=sorted(str(file) for folder in folders for file in folder.glob("*.c")),
         depends=sorted(
             [str(file) for folder in read for file in folder.glob("*.[ch]")]

@@ -93,7 +93,8 @@ def _text(pointer: Any) -> str:
     return bytes(ffi.string(pointer)).decode("utf-8", "replace")
 
 
-def _distribution(figures: Any) -> Distribution:
+def distribution(figures: Any) -> Distribution:
+    """Of a ``struct stats_distribution``."""
     return Distribution(
         count=figures.count,
         min_ns=figures.min_ns,
@@ -450,10 +451,10 @@ class Board:
             overruns=figures.overruns,
             skipped=figures.skipped,
             period_ns=self._period_ns if task == 0 else figures.interval_ns,
-            wakeup=_distribution(figures.wakeup),
-            execution=_distribution(figures.execution),
-            shim=_distribution(figures.shim),
-            jitter=_distribution(figures.jitter),
+            wakeup=distribution(figures.wakeup),
+            execution=distribution(figures.execution),
+            shim=distribution(figures.shim),
+            jitter=distribution(figures.jitter),
             load_ppm=figures.load_ppm,
         )
 
