@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from serial_runtime.process_io.gpio import GpioTable
+    from serial_runtime.process_io.modbus_profile import ModbusTable
+
 LOWEST_BAUD, HIGHEST_BAUD = 300, 12_000_000  # which rates between exist, the transport knows
 _DEFAULT_TCP_PORT = 3000  # of ERPC://host
 _DEFAULT_TLS_PORT = 4000  # of ERPCS://host
@@ -94,9 +97,11 @@ class RealTime(NamedTuple):
 
 
 class Io(NamedTuple):
-    """[io]: the process image's driver, "none" or "sim:NAME"."""
+    """[io]: the process image's driver, "none" or "sim:NAME", and parts of it beside that one."""
 
     driver: str = "none"
+    gpio: tuple[GpioTable, ...] = ()
+    modbus: tuple[ModbusTable, ...] = ()
 
 
 class Beremiz(NamedTuple):
@@ -206,7 +211,34 @@ def parse_profile(text: str, name: str = "profile") -> Profile:
                 raise ConfigError(f"{name}: {error}") from error
             except ValueError as error:  # an integer of more digits than Python writes
                 raise ConfigError(f"{name}: {section}.{key}: {error}") from error
+    try:
+        _check_io(profile)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from error
     return profile
+
+
+def _check_io(profile: Profile) -> None:
+    """What the tables of process I/O must not have in common."""
+    gpio, modbus = profile.io.gpio, profile.io.modbus
+    if not (gpio or modbus):
+        return
+    from serial_runtime.process_io.tables import check_claims
+
+    check_claims((*gpio, *modbus))
+    chips = [table.chip for table in gpio]
+    for chip in chips:
+        if chips.count(chip) > 1:
+            raise ConfigError(f"{chip} has two tables [[io.gpio]]: a chip has one")
+    if modbus:
+        from serial_runtime.process_io.modbus_profile import check_outputs
+
+        check_outputs(modbus)
+        for table in modbus:
+            if profile.serial.port and table.bus.device == profile.serial.port:
+                raise ConfigError(
+                    f"{table.name}: {table.bus.device} is the line to the host, serial.port"
+                )
 
 
 def override(profile: Profile, key: str, value: object) -> Profile:
@@ -286,6 +318,20 @@ def _driver(key: str, value: object) -> str:
     )
 
 
+def _gpio(key: str, value: object) -> tuple[GpioTable, ...]:
+    from serial_runtime.process_io.gpio import read_gpio
+    from serial_runtime.process_io.tables import list_of
+
+    return list_of("a table for each chip", read_gpio)(key, value)
+
+
+def _modbus(key: str, value: object) -> tuple[ModbusTable, ...]:
+    from serial_runtime.process_io.modbus_profile import read_modbus
+    from serial_runtime.process_io.tables import list_of
+
+    return list_of("a table for each slave", read_modbus)(key, value)
+
+
 _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
     "serial": {
         "port": _port,
@@ -305,7 +351,7 @@ _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
         "trace_ring_kib": _power_of_two(16, 262_144, " KiB"),
         "cpu_latency_us": _integer(-1, 1_000_000, " us (-1: do not hold)"),
     },
-    "io": {"driver": _driver},
+    "io": {"driver": _driver, "gpio": _gpio, "modbus": _modbus},
     "beremiz": {"cycle": _one_of("hosted", "own")},
     "store": {
         "dir": _text,
