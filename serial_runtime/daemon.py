@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from serial_runtime.plc.extensions import Extensions
     from serial_runtime.plc.log import Log
     from serial_runtime.plc.plc_object import PLC
+    from serial_runtime.process_io.drivers import ProcessIo
     from serial_runtime.rpc.access import Access
     from serial_runtime.rpc.server import Server
     from serial_runtime.worker import Worker
@@ -97,6 +98,7 @@ class _Control:
     def __init__(self, worker: Worker, folder: str) -> None:
         """`folder`: to be removed at the end, which then is that of the standard input too."""
         self.plc: PLC | None = None
+        self.process_io: ProcessIo | None = None
         self.server: Server | None = None
         self.restart = False
         self.log: SavedLog = ([], [])  # what a next process shall know
@@ -157,6 +159,8 @@ class _Control:
         """On the worker, which does nothing after it: the PLC object is closed then."""
         assert self.plc is not None
         self._worker.stop()
+        if self.process_io is not None:
+            self.process_io.close()
         if not self.restart:
             self.plc.close()
             return
@@ -186,18 +190,20 @@ def run(profile: Profile, *, temporary: bool = False) -> int:
 
 def _run(profile: Profile, resume: _Resume, folder: str) -> int:
     from serial_runtime.listeners import Listeners
+    from serial_runtime.process_io.drivers import ProcessIo
 
     listeners = Listeners(profile, *resume.listeners)
     try:
         from serial_runtime.worker import Worker
 
         worker = Worker(wait_s=_WAIT_S)
-        plc, backend = _plc(profile, worker)
+        process_io = ProcessIo(*profile.io)
+        plc, backend = _plc(profile, worker, process_io)
         control = _Control(worker, folder)
-        control.plc = plc
+        control.plc, control.process_io = plc, process_io
         resume.take_log(plc)
         control.start()
-        control.server = server = _server(profile, plc, backend, control, listeners)
+        control.server = server = _server(profile, plc, backend, control, listeners, process_io)
         listeners.serve(server)
         _adopt(resume.connections, server)
     except BaseException:
@@ -241,7 +247,7 @@ def _remove(folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
+def _plc(profile: Profile, worker: Worker, process_io: ProcessIo) -> tuple[PLC, str]:
     """The PLC object, and the name of its backend."""
     from functools import partial
 
@@ -264,6 +270,7 @@ def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
             trace_ring_bytes=profile.rt.trace_ring_kib * 1024,
             cpu_latency_us=profile.rt.cpu_latency_us,
             io=profile.io.driver,
+            io_parts=process_io.parts(),
             python=profile.python.enabled,
             own_cycle=own_cycle,
         )
@@ -288,6 +295,7 @@ def _plc(profile: Profile, worker: Worker) -> tuple[PLC, str]:
         crash_limit=profile.supervision.crash_limit,
         stable_s=profile.supervision.stable_s,
     )
+    process_io.start(plc.log)
     return plc, board.backend
 
 
@@ -305,7 +313,12 @@ def _extensions(python: Python, board: Board) -> Callable[[Log], Extensions]:
 
 
 def _server(
-    profile: Profile, plc: PLC, backend: str, control: _Control, listeners: Listeners
+    profile: Profile,
+    plc: PLC,
+    backend: str,
+    control: _Control,
+    listeners: Listeners,
+    process_io: ProcessIo,
 ) -> Server:
     from serial_runtime.plc.identity import load_or_create
     from serial_runtime.protocol.session import ServerSessions
@@ -315,7 +328,15 @@ def _server(
     sessions = ServerSessions(int.from_bytes(os.urandom(4), "little"))
     own = load_or_create(profile.store.dir, os.uname().nodename)
     kib = min(profile.store.max_program_kib, profile.store.blob_quota_kib)
-    about = About(own.id, plc.version, backend, kib * 1024, connections=listeners.connections)
+    about = About(
+        own.id,
+        plc.version,
+        backend,
+        kib * 1024,
+        connections=listeners.connections,
+        io_drivers=process_io.drivers,
+        io_points=process_io.points,
+    )
     access = _access(profile, plc)
     return Server(plc, sessions, about, control.request_restart, plc.worker, access)
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "log": ("log", "show the board's log"),
     "stats": ("stats", "how regular cycle and tasks are: latency, execution, jitter"),
     "latency": ("latency", "measure whether this machine is fit for a cycle"),
+    "io": ("io", "process inputs and outputs: values, quality, drivers"),
     "link": ("link", "watch the link: round trips, repetitions, errors"),
     "doctor": ("doctor", "check a serial port of this machine"),
     "line": ("line", "a virtual serial cable, as bad as wanted"),

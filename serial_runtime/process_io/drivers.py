@@ -28,7 +28,7 @@ class DriverState(NamedTuple):
     name: str
     what: str  # "/dev/gpiochip0", "unit 3 at tcp://host:502"
     text: str
-    for_s: float  # for how long
+    for_s: float = 0.0  # for how long
 
 
 class PointState(NamedTuple):
@@ -93,12 +93,14 @@ class ProcessIo:
         """Before the board is closed: end the threads; slaves that reply get safe values."""
         self._ports = []
         for bus, _ in self._buses:
+            bus.end()
+        for bus, _ in self._buses:
             bus.close()
 
     def drivers(self) -> list[DriverState]:
         """How each does, the one of the whole image first."""
         now_s = time.monotonic()
-        states = [DriverState(self._driver, "the whole process image", "", 0.0)]
+        states = [DriverState(self._driver, "the whole process image", "")]
         for chip, port in zip(self._gpio, self._ports, strict=False):
             text, since_ns, _ = port.gpio()
             states.append(DriverState(chip.name, chip.chip, text, now_s - since_ns / 1e9))

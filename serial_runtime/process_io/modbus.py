@@ -32,6 +32,7 @@ _REFUSALS = {
     4: "device failure",
     6: "busy",
 }
+_NOT_ASKED = "not asked yet"
 _END_S = 3.0  # how long the end waits for a request
 
 
@@ -69,7 +70,7 @@ class _Slave:
         self.port = port
         self.inputs = bytearray(AREA_BYTES)
         self.due_s = 0.0
-        self.state = SlaveState("not asked yet", time.monotonic(), (False,) * len(table.blocks))
+        self.state = SlaveState(_NOT_ASKED, time.monotonic(), (False,) * len(table.blocks))
         """Replaced as a whole: any thread reads it."""
         self._qualities: list[tuple[Location, list[int]]] = []  # bit, blocks it depends on
         if table.quality is not None:
@@ -80,10 +81,12 @@ class _Slave:
             self._qualities.append((place, blocks))
 
     def conclude(self, good: Sequence[bool], text: str) -> bool:
-        """A round has ended: set quality and what is 0 on loss. True: another state than before."""
+        """A round has ended: set quality and what is 0 on loss. True: it went well before and does
+        not now, or the other way round, or it was the first."""
         before = self.state
-        same = before.text == text
-        since_s = before.since_s if bool(before.text) == bool(text) else time.monotonic()
+        same = bool(before.text) == bool(text)
+        since_s = before.since_s if same else time.monotonic()
+        same = same and before.text != _NOT_ASKED
         self.state = SlaveState(text, since_s, tuple(good))
         for place, blocks in self._qualities:
             place.store(self.inputs, all(good[i] for i in blocks))
@@ -115,9 +118,13 @@ class ModbusBus:
         """Begin to poll."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Put out safe values, as far as slaves reply, and end. The ports are not used any more."""
+    def end(self) -> None:
+        """Begin to end: put out safe values, as far as slaves reply."""
         self._end.set()
+
+    def close(self) -> None:
+        """Wait for the end. The ports are not used any more."""
+        self.end()
         if self._thread.ident is not None:
             self._thread.join(_END_S)
         with self._ports:

@@ -78,6 +78,8 @@ _NEEDED: dict[type[Ide] | type[Board], dict[str, Role]] = {
         "GetRetained": _VIEW,
         "ClearRetained": _OPERATE,
         "StartCold": _OPERATE,
+        "GetIoDrivers": _VIEW,
+        "GetIoPoints": _VIEW,
         "GetConnections": _VIEW,
         "GetTaskStatistics": _VIEW,
         "GetBins": _VIEW,

@@ -33,6 +33,8 @@ from serial_runtime.rpc.board.common import (
     Connection,
     CycleStatistics,
     Force,
+    IoDriver,
+    IoPoint,
     LinkStatistics,
     MaximumRecord,
     ProgramInfo,
@@ -243,6 +245,23 @@ class Client:
         self._board.GetConnections(connections)
         found: list[Connection] = connections.value
         return found
+
+    def io_drivers(self) -> list[IoDriver]:
+        """The drivers of process I/O and how they do, that of the whole image first."""
+        drivers = Reference()
+        self._board.GetIoDrivers(drivers)
+        found: list[IoDriver] = drivers.value
+        return found
+
+    def io_points(self) -> list[IoPoint]:
+        """Every place of the process image that a driver maps."""
+        points: list[IoPoint] = []
+        while True:
+            part = Reference()
+            self._board.GetIoPoints(len(points), part)
+            if not part.value:
+                return points
+            points += part.value
 
     # The program.
 

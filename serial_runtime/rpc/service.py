@@ -32,6 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.board import Distribution
     from serial_runtime.plc.plc_object import PLC
+    from serial_runtime.process_io.drivers import DriverState, PointState
     from serial_runtime.rpc.access import Caller
     from serial_runtime.rpc.limits import Limits
     from serial_runtime.rpc.served_line import ServedLine
@@ -43,6 +44,8 @@ _BIN_BYTES, _CYCLE_BYTES = 4, 20  # on the wire
 _TROUBLE = 120  # characters of what is told beside retained values
 _RETAIN_OVERHEAD = 96
 _RETAINED_BYTES = 11  # of a retained value on the wire, beside its path and itself
+
+_POINT_BYTES = 19  # of a point of process I/O, beside its two texts
 _ROW_BYTES = 12  # of a variable on the wire, beside its two texts
 _STATUS = Struct("<i4II")
 
@@ -57,6 +60,8 @@ class About(NamedTuple):
     machine: str = os.uname().machine
     connections: Callable[[], list[tuple[str, str]]] = list
     """Of each way in that somebody else must open for it: its URI and how that stands."""
+    io_drivers: Callable[[], Sequence[DriverState]] = list
+    io_points: Callable[[], Sequence[PointState]] = list
 
 
 def encode_status(plc: PLC) -> bytes:
@@ -409,6 +414,22 @@ class BoardHandler(IBoardService):
             last_crash=found.last_crash,
             guarded=found.guarded,
         )
+
+    def GetIoDrivers(self, drivers: Reference) -> None:
+        drivers.value = [
+            board_types.IoDriver(one.name, one.what, one.text, int(max(one.for_s, 0) * 1e9))
+            for one in self._about.io_drivers()
+        ]
+
+    def GetIoPoints(self, first: int, points: Reference) -> None:
+        rows: list[board_types.IoPoint] = []
+        room = self._limits.reply_bytes - _REPLY_OVERHEAD
+        for row in self._about.io_points()[first:]:
+            room -= _POINT_BYTES + len(row.address) + len(row.source.encode())
+            if room < 0 and rows:
+                break
+            rows.append(board_types.IoPoint(*row))
+        points.value = rows
 
     def GetConnections(self, connections: Reference) -> None:
         connections.value = [

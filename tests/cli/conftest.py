@@ -23,6 +23,8 @@ from serial_runtime.rpc.board.common import (
     Connection,
     CycleStatistics,
     Distribution,
+    IoDriver,
+    IoPoint,
     LinkStatistics,
     MaximumRecord,
     ProgramInfo,
@@ -188,6 +190,18 @@ class FakeBoard:
         if self.is_old:
             raise CallUnsupported("the board's runtime is older")
         return self.supervised
+
+    def io_drivers(self) -> list[IoDriver]:
+        return [
+            IoDriver("none", "the whole process image", "", 0),
+            IoDriver("modbus 1", "unit 3 at tcp://drive:502", "no reply", 12_400_000_000),
+        ]
+
+    def io_points(self) -> list[IoPoint]:
+        return [
+            IoPoint(1, "%IX0.0", "coil 7", 1, 1, True),
+            IoPoint(1, "%QW20", "holding register 100", 16, 65535, False),
+        ]
 
     def board_status(self) -> BoardStatus:
         return BoardStatus(

@@ -249,6 +249,21 @@ class BoardServiceClient(interface.IBoardService):
         _request = self._begin(self.STARTCOLD_ID)
         self._clientManager.perform_request(_request)
 
+    def GetIoDrivers(self, drivers: Reference) -> None:
+        """Call GetIoDrivers."""
+        _request = self._begin(self.GETIODRIVERS_ID)
+        _codec = _request.codec
+        self._clientManager.perform_request(_request)
+        drivers.value = [common.IoDriver()._read(_codec) for _ in range(_codec.start_read_list())]
+
+    def GetIoPoints(self, first: int, points: Reference) -> None:
+        """Call GetIoPoints."""
+        _request = self._begin(self.GETIOPOINTS_ID)
+        _codec = _request.codec
+        _codec.write_uint32(first)
+        self._clientManager.perform_request(_request)
+        points.value = [common.IoPoint()._read(_codec) for _ in range(_codec.start_read_list())]
+
     def GetConnections(self, connections: Reference) -> None:
         """Call GetConnections."""
         _request = self._begin(self.GETCONNECTIONS_ID)

@@ -775,3 +775,62 @@ class RetainedValue:
         codec.write_uint8(self.capacity)
         codec.write_bool(self.orphan)
         codec.write_binary(self.value)
+
+
+@dataclass(slots=True)
+class IoDriver:
+    """A driver of process I/O."""
+
+    name: str = ""
+    #: "/dev/gpiochip0", "unit 3 at tcp://host:502"
+    what: str = ""
+    #: "": well; else what is wrong
+    state: str = ""
+    #: for how long
+    since_ns: int = 0
+
+    def _read(self, codec: Codec) -> Self:
+        self.name = codec.read_string()
+        self.what = codec.read_string()
+        self.state = codec.read_string()
+        self.since_ns = codec.read_uint64()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_string(self.name)
+        codec.write_string(self.what)
+        codec.write_string(self.state)
+        codec.write_uint64(self.since_ns)
+
+
+@dataclass(slots=True)
+class IoPoint:
+    """A place of the process image that a driver maps, as its I/O thread had it last."""
+
+    #: place in the list of drivers
+    driver: int = 0
+    #: "%IX0.0"
+    address: str = ""
+    #: "line 17"
+    source: str = ""
+    #: bits
+    width: int = 0
+    value: int = 0
+    good: bool = False
+
+    def _read(self, codec: Codec) -> Self:
+        self.driver = codec.read_uint8()
+        self.address = codec.read_string()
+        self.source = codec.read_string()
+        self.width = codec.read_uint8()
+        self.value = codec.read_uint64()
+        self.good = codec.read_bool()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_uint8(self.driver)
+        codec.write_string(self.address)
+        codec.write_string(self.source)
+        codec.write_uint8(self.width)
+        codec.write_uint64(self.value)
+        codec.write_bool(self.good)

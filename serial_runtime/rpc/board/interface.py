@@ -42,6 +42,8 @@ class IBoardService(ABC):
     GETRETAINED_ID = 35
     CLEARRETAINED_ID = 36
     STARTCOLD_ID = 37
+    GETIODRIVERS_ID = 50
+    GETIOPOINTS_ID = 51
     GETCONNECTIONS_ID = 60
 
     @abstractmethod
@@ -226,6 +228,20 @@ class IBoardService(ABC):
     @abstractmethod
     def StartCold(self) -> None:
         """StartPLC, but retain variables begin at their initial values, too."""
+
+    @abstractmethod
+    def GetIoDrivers(self, drivers: Reference) -> None:
+        """The driver of the whole process image first.
+
+        drivers: out list[common.IoDriver]
+        """
+
+    @abstractmethod
+    def GetIoPoints(self, first: int, points: Reference) -> None:
+        """Points from `first` on, as many as fit a reply; none: there are no more.
+
+        points: out list[common.IoPoint]
+        """
 
     @abstractmethod
     def GetConnections(self, connections: Reference) -> None:

@@ -53,6 +53,8 @@ class BoardServiceService(Service):  # type: ignore[misc]
             self._ids.GETRETAINED_ID: self._handle_GetRetained,
             self._ids.CLEARRETAINED_ID: self._handle_ClearRetained,
             self._ids.STARTCOLD_ID: self._handle_StartCold,
+            self._ids.GETIODRIVERS_ID: self._handle_GetIoDrivers,
+            self._ids.GETIOPOINTS_ID: self._handle_GetIoPoints,
             self._ids.GETCONNECTIONS_ID: self._handle_GetConnections,
         }
 
@@ -306,6 +308,27 @@ class BoardServiceService(Service):  # type: ignore[misc]
     def _handle_StartCold(self, _sequence: int, _codec: Codec) -> None:
         self._handler.StartCold()
         self._reply(self._ids.STARTCOLD_ID, _sequence, _codec)
+
+    def _handle_GetIoDrivers(self, _sequence: int, _codec: Codec) -> None:
+        drivers = Reference()
+        self._handler.GetIoDrivers(drivers)
+        self._reply(self._ids.GETIODRIVERS_ID, _sequence, _codec)
+        if drivers.value is None:
+            raise ValueError("GetIoDrivers did not set drivers")
+        _codec.start_write_list(len(drivers.value))
+        for _item1 in drivers.value:
+            _item1._write(_codec)
+
+    def _handle_GetIoPoints(self, _sequence: int, _codec: Codec) -> None:
+        first = _codec.read_uint32()
+        points = Reference()
+        self._handler.GetIoPoints(first, points)
+        self._reply(self._ids.GETIOPOINTS_ID, _sequence, _codec)
+        if points.value is None:
+            raise ValueError("GetIoPoints did not set points")
+        _codec.start_write_list(len(points.value))
+        for _item1 in points.value:
+            _item1._write(_codec)
 
     def _handle_GetConnections(self, _sequence: int, _codec: Codec) -> None:
         connections = Reference()
