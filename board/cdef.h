@@ -55,6 +55,10 @@ struct board_options {
     int32_t priority;
     int32_t cpu;
     int64_t watchdog_ns;
+    uint32_t sensitivity;
+    uint32_t overruns;
+    int32_t task_cpu;
+    bool threads;
     uint32_t trace_ring_bytes;
     int32_t cpu_latency_us;
     const char *io;
@@ -75,6 +79,7 @@ struct board_task {
     const char *name;
     uint64_t interval_ns;
     int32_t priority;
+    bool thread;
 };
 struct board_variable {
     const char *path;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* cycle.h - the real-time thread and the scan cycle it runs.
+/* cycle.h - the real-time threads of a program: the scan cycle, and tasks beside it.
  *
  * All functions but cycle_state run on the worker. States: idle -> running -> idle by cycle_stop,
  * or -> faulted, which is final.
@@ -16,6 +16,7 @@
 #include "io/io.h"
 #include "log.h"
 #include "platform.h"
+#include "program.h"
 #include "shared.h"
 #include "snapshot.h"
 #include "stats.h"
@@ -46,28 +47,45 @@ int cycle_create(struct cycle **cycle, const struct cycle_parts *parts, sr_prefa
 /* Only when idle. NULL is allowed. */
 void cycle_destroy(struct cycle *cycle);
 
-/* Run the tasks of `image` from now on until cycle_stop. `watchdog_ns` 0: the default,
- * max(100 ms, 10 base ticks). -errno when the thread cannot be started. */
-int cycle_start(struct cycle *cycle, const struct image *image,
-                const struct platform_schedule *schedule, int64_t watchdog_ns,
-                struct platform_actual *actual);
-/* Wait for the end of the present cycle and of the thread; outputs are safe then. 0, or -EFAULT
+/* What the profile says of time that is exceeded; docs/tasks.md is the manual. */
+struct cycle_rules {
+    int64_t watchdog_ns;  /* of a cycle; 0: of each thread the longer of 100 ms and 10 periods */
+    uint32_t sensitivity; /* 1 or more: this many longer ones in a row are a fault, and one of so
+                           * many times the watchdog's time */
+    uint32_t overruns;    /* this many in a row are a fault; 0: they are skipped for ever */
+    int task_cpu;         /* of tasks with threads of their own; -1: any */
+};
+
+/* Only when idle: run this one at the next start; it is the cycle's now. */
+void cycle_load(struct cycle *cycle, struct program *program);
+/* Only when idle: hold no address of the image any more. */
+void cycle_forget(struct cycle *cycle);
+/* What was loaded; NULL: nothing. */
+struct program *cycle_program(const struct cycle *cycle);
+
+/* The least priority of the scan that leaves one for each task with a thread; 0: any will do. */
+int cycle_least_priority(const struct cycle *cycle);
+/* Run the loaded tasks from now on until cycle_stop. `actual` is the scan's. -ERANGE: a priority
+ * below the least one; -errno when a thread cannot be started. */
+int cycle_start(struct cycle *cycle, const struct platform_schedule *schedule,
+                const struct cycle_rules *rules, struct platform_actual *actual);
+/* Wait for the end of the present cycles and of the threads; outputs are safe then. 0, or -EFAULT
  * when the program faulted before. */
 int cycle_stop(struct cycle *cycle);
 
-/* Only when idle or faulted: hold no address of the image any more. */
-void cycle_forget(struct cycle *cycle);
 /* Worker: how the task of this row (from 1) of the image keeps its time, since the start; NULL: it
- * was not started, or has no such row. */
+ * has no such row. */
 struct stats *cycle_task_stats(const struct cycle *cycle, uint32_t number);
+/* The log of the n-th task with a thread, from 0; NULL: there was never one. */
+struct log *cycle_task_log(const struct cycle *cycle, uint32_t n);
 
-/* Any. Acquire: all that the thread did before it faulted is seen. */
+/* Any. Acquire: all that the threads did before a fault is seen. */
 enum cycle_state cycle_state(const struct cycle *cycle);
 /* When faulted. */
 const struct fault *cycle_fault(const struct cycle *cycle);
 
-/* Worker, while one runs: the beat of watchdog.h, and the tick of the last cycle (stable while
- * the beat is even and does not change). */
+/* Worker, while one runs: the scan's beat of watchdog.h, and the tick of the last cycle (stable
+ * while the beat is even and does not change). */
 const _Atomic uint32_t *cycle_beat(const struct cycle *cycle);
 uint32_t cycle_tick(const struct cycle *cycle);
 

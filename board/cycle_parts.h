@@ -10,36 +10,65 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "host.h"
 #include "program.h"
 #include "watchdog.h"
+
+/* One RT thread of the program: the scan, or a task with a thread of its own. */
+struct runner {
+    /* Fixed while it runs. */
+    struct cycle *cycle;
+    struct program_task *task; /* NULL: the scan */
+    struct platform_thread *thread;
+    struct host_seat *seat;
+    uint32_t lane;     /* of its forces */
+    uint32_t every;    /* base ticks between two cycles */
+    int64_t period_ns; /* the same in time */
+    int64_t time_ns;   /* the watchdog's; its limit is the sensitivity times that */
+    char name[16];
+    struct watch watch;
+    /* Of the thread. */
+    uint32_t tick;
+    bool begun;
+    int64_t woke_ns; /* of the last cycle, as is the next one */
+    int64_t done_ns;
+    uint32_t long_cycles; /* in a row: beyond `time_ns` */
+    uint32_t late_cycles; /* in a row: beyond the period */
+    int verdict;          /* FAULT_...: why it ended although nobody said so */
+    _Atomic(const struct program_task *) current; /* NULL between tasks */
+};
+
+#define CYCLE_RUNNERS (1u + PROGRAM_MAX_THREADS)
 
 struct cycle {
     struct cycle_parts parts;
     sr_prefault prefault;
-    struct platform_thread *thread;
+    struct cycle_rules rules;
     struct watchdog watchdog;
-    int64_t release_ns; /* the first, unless starting takes longer */
-    int64_t limit_ns;   /* the watchdog's */
-    /* Of the thread while it runs. */
+    struct runner runners[CYCLE_RUNNERS]; /* the first is the scan */
+    uint32_t runner_count;
+    struct host_seat seats[PROGRAM_MAX_THREADS]; /* of the tasks; the scan has host_first */
+    int64_t release_ns;                          /* the first, unless starting takes longer */
+    /* Of the scan while it runs. */
     struct program *program;
-    uint32_t tick;
-    bool begun;
     int64_t recording_ns; /* what the statistics of the cycle before took */
-    struct fault fault;
     uint8_t inputs[IO_AREA_BYTES];
     uint8_t outputs[IO_AREA_BYTES];
     /* Between the threads. */
-    _Atomic(const struct program_task *) current; /* NULL between tasks */
-    _Atomic uint32_t last_tick;                   /* written inside the beat */
+    int64_t origin_ns;          /* of tick 0: the scan writes it once, then says: */
+    atomic_bool origin_known;   /* release; acquire by the tasks */
+    _Atomic uint32_t last_tick; /* written inside the scan's beat */
     atomic_bool stop;
-    atomic_bool claimed; /* whoever sets it reports the fault: the thread, or its watchdog */
-    _Atomic int state;   /* enum cycle_state */
+    atomic_bool claimed;    /* whoever sets it reports the fault */
+    struct fault fault;     /* by whoever claimed it, before it leaves */
+    _Atomic uint32_t alive; /* runners that did not leave; who leaves last writes `state` */
+    _Atomic int state;      /* enum cycle_state */
 };
 
-/* RT: the body of the thread. */
-SR_RT void cycle_main(void *argument);
+/* RT: the body of each thread; the argument is its runner. */
+SR_RT void cycle_main(void *runner);
 /* RT, on the watchdog's thread: see give_up in watchdog.h. */
-SR_RT void cycle_give_up(void *owner, int fault);
+SR_RT void cycle_give_up(void *owner, struct watch *watch, int fault);
 /* Any: the distance between two moments at which a cycle may begin for the first time. */
 SR_RT int64_t cycle_grid_ns(int64_t base_ns);
 

@@ -42,6 +42,20 @@ static void describe_cause(const struct fault *fault, char *text, size_t size)
         snprintf(text, size, "program fault: %s", fault->text);
     else if (cause->signal == FAULT_CLOCK)
         snprintf(text, size, "the wait for the next cycle failed");
+    else if (cause->signal == FAULT_OMITTED)
+        snprintf(text, size,
+                 "was due, and did not begin a cycle for more than %" PRId64
+                 " ms: other threads keep the processor",
+                 fault->limit_ns / 1000000);
+    else if (cause->signal == FAULT_LONG)
+        snprintf(text, size,
+                 "running longer than the watchdog's %" PRId64 " ms in %" PRIu32 " cycles in a row",
+                 fault->limit_ns / 1000000, fault->times);
+    else if (cause->signal == FAULT_OVERRUN)
+        snprintf(text, size,
+                 "not done before the next release in %" PRIu32
+                 " cycles in a row (profile key rt.overrun)",
+                 fault->times);
     else if (words == NULL)
         snprintf(text, size, "running longer than the watchdog's %" PRId64 " ms",
                  fault->limit_ns / 1000000);
@@ -121,7 +135,7 @@ static struct {
 static void run_call(void *unused)
 {
     (void)unused;
-    host_enter(call.thread);
+    host_enter(&host_first, call.thread);
     if (platform_protect(call.thread, call.body, call.argument, &call.cause) == 0)
         return;
     atomic_store_explicit(&call.faulted, true, memory_order_release);
@@ -160,10 +174,10 @@ int fault_contain(void (*body)(void *argument), void *argument, const char *wher
     *fault = (struct fault){.cause = {.signal = FAULT_UNRESPONSIVE},
                             .where = where,
                             .limit_ns = limit_ns,
-                            .text = host_fault_text()};
+                            .text = host_first.fault_text};
     if (faulted)
         fault->cause = call.cause;
     if (faulted && call.cause.signal == FAULT_PROGRAM)
-        fault->cause.pc = host_fault_pc();
+        fault->cause.pc = host_first.fault_pc;
     return -EFAULT;
 }

@@ -19,12 +19,16 @@
 #define FAULT_PROGRAM 0       /* the program called fault() */
 #define FAULT_UNRESPONSIVE -1 /* ran too long and could not be interrupted */
 #define FAULT_CLOCK -2        /* the wait for the next release failed */
+#define FAULT_OMITTED -3      /* was not released any more */
+#define FAULT_LONG -4         /* exceeded the watchdog's time several times in a row */
+#define FAULT_OVERRUN -5      /* exceeded its period several times in a row */
 
 struct fault {
     struct platform_fault cause;
     const char *where; /* task name, "init" or "fini"; of the image or static */
     uint32_t tick;
     int64_t limit_ns; /* what the watchdog allowed */
+    uint32_t times;   /* in a row, that it was exceeded */
     const char *text; /* what the program said, "" if nothing */
 };
 

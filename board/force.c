@@ -28,10 +28,15 @@ struct list {
     struct forced forced[];
 };
 
-struct force {
+struct lane {
     struct handover lists;
-    sr_prefault prefault;
     struct list *active; /* RT: the list in use; NULL: none yet */
+};
+
+struct force {
+    struct lane lanes[FORCE_LANES];
+    sr_prefault prefault;
+    const uint8_t *route; /* worker: the lane of each task's variables; NULL: all are lane 0's */
 };
 
 static void free_chain(struct handover_item *item)
@@ -49,7 +54,8 @@ int force_create(struct force **force, sr_prefault prefault)
     *force = made;
     if (made == NULL)
         return -ENOMEM;
-    handover_init(&made->lists);
+    for (uint32_t i = 0; i < FORCE_LANES; i++)
+        handover_init(&made->lanes[i].lists);
     made->prefault = prefault;
     if (prefault != NULL)
         (void)prefault(made, sizeof *made);
@@ -78,21 +84,71 @@ static int fill(struct forced *forced, const struct sr_variable *variable,
                          forced->value);
 }
 
-/* `seen` has one byte a row of the table, all 0. */
-static int compile(struct list *list, const struct sr_variable *table, uint32_t table_count,
-                   const struct force_order *orders, uint32_t count, uint8_t *seen)
+static uint32_t lane_of(const struct force *force, const struct sr_variable *row)
 {
+    return force->route != NULL ? force->route[row->task] : 0;
+}
+
+/* `seen` has one byte a row of the table, all 0. 0, or an error and the position of its order. */
+static int check(const struct sr_variable *table, uint32_t table_count,
+                 const struct force_order *orders, uint32_t count, uint8_t *seen, uint32_t *bad)
+{
+    struct forced forced;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t index = orders[i].index;
+        const uint32_t index = orders[i].index;
+        *bad = i;
         if (index >= table_count)
             return -ENOENT;
         if (seen[index] != 0)
             return -EEXIST;
         seen[index] = 1;
-        int error = fill(&list->forced[i], &table[index], &orders[i]);
+        const int error = fill(&forced, &table[index], &orders[i]);
         if (error != 0)
             return error;
-        list->count = i + 1u;
+    }
+    *bad = count;
+    return 0;
+}
+
+/* What of the orders, which are good, concerns one lane. */
+static struct list *compile(const struct force *force, uint32_t lane,
+                            const struct sr_variable *table, const struct force_order *orders,
+                            uint32_t count)
+{
+    uint32_t mine = 0;
+    for (uint32_t i = 0; i < count; i++)
+        mine += lane_of(force, &table[orders[i].index]) == lane;
+    const size_t size = sizeof(struct list) + mine * sizeof(struct forced);
+    struct list *list = malloc(size);
+    if (list == NULL)
+        return NULL;
+    memset(list, 0, size);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct sr_variable *row = &table[orders[i].index];
+        if (lane_of(force, row) == lane)
+            (void)fill(&list->forced[list->count++], row, &orders[i]);
+    }
+    if (force->prefault != NULL)
+        (void)force->prefault(list, size);
+    return list;
+}
+
+/* All lanes or none: nothing is published before every list is made. */
+static int publish(struct force *force, const struct sr_variable *table,
+                   const struct force_order *orders, uint32_t count)
+{
+    struct list *lists[FORCE_LANES] = {NULL};
+    for (uint32_t i = 0; i < FORCE_LANES; i++) {
+        lists[i] = compile(force, i, table, orders, count);
+        if (lists[i] == NULL) {
+            while (i-- > 0)
+                free(lists[i]);
+            return -ENOMEM;
+        }
+    }
+    for (uint32_t i = 0; i < FORCE_LANES; i++) {
+        free_chain(handover_publish(&force->lanes[i].lists, &lists[i]->item));
+        free_chain(handover_collect(&force->lanes[i].lists));
     }
     return 0;
 }
@@ -100,43 +156,35 @@ static int compile(struct list *list, const struct sr_variable *table, uint32_t 
 int force_publish(struct force *force, const struct sr_variable *table, uint32_t table_count,
                   const struct force_order *orders, uint32_t count, uint32_t *bad)
 {
-    if (bad != NULL)
-        *bad = count;
-    if (count > table_count)
-        count = table_count + 1u; /* so many hold one that repeats or does not exist */
-    uint64_t bytes = sizeof(struct list) + (uint64_t)count * sizeof(struct forced);
-    if (bytes > PTRDIFF_MAX)
+    uint32_t ignored;
+    bad = bad != NULL ? bad : &ignored;
+    *bad = count;
+    /* Else one of them repeats or does not exist, which `check` finds. */
+    if (count <= table_count &&
+        sizeof(struct list) + (uint64_t)count * sizeof(struct forced) > PTRDIFF_MAX)
         return -ENOMEM;
-    size_t size = (size_t)bytes;
-    struct list *list = malloc(size);
     uint8_t *seen = calloc((size_t)table_count + 1u, 1);
-    if (list == NULL || seen == NULL) {
-        free(list);
-        free(seen);
+    if (seen == NULL)
         return -ENOMEM;
-    }
-    memset(list, 0, size);
-    int error = compile(list, table, table_count, orders, count, seen);
+    const int error = check(table, table_count, orders, count, seen, bad);
     free(seen);
-    if (error != 0) {
-        if (bad != NULL)
-            *bad = list->count; /* the first that was not compiled */
-        free(list);
-        return error;
-    }
-    if (force->prefault != NULL)
-        (void)force->prefault(list, size);
-    free_chain(handover_publish(&force->lists, &list->item));
-    free_chain(handover_collect(&force->lists));
-    return 0;
+    return error != 0 ? error : publish(force, table, orders, count);
+}
+
+void force_route(struct force *force, const uint8_t *lanes)
+{
+    force->route = lanes;
 }
 
 void force_forget(struct force *force)
 {
-    free_chain(handover_publish(&force->lists, NULL));
-    free_chain(handover_collect(&force->lists));
-    free(force->active);
-    force->active = NULL;
+    for (uint32_t i = 0; i < FORCE_LANES; i++) {
+        struct lane *lane = &force->lanes[i];
+        free_chain(handover_publish(&lane->lists, NULL));
+        free_chain(handover_collect(&lane->lists));
+        free(lane->active);
+        lane->active = NULL;
+    }
 }
 
 /* Other bits of the byte are kept. No read-modify-write instruction: this side is the only
@@ -173,27 +221,6 @@ static void lead_away(struct forced *forced)
         memcpy(forced->behind, forced->value, forced->size);
 }
 
-static void write_value(const struct forced *forced)
-{
-    switch (forced->size) { /* a constant size makes memcpy a load and a store */
-    case 1:
-        memcpy(forced->address, forced->value, 1);
-        break;
-    case 2:
-        memcpy(forced->address, forced->value, 2);
-        break;
-    case 4:
-        memcpy(forced->address, forced->value, 4);
-        break;
-    case 8:
-        memcpy(forced->address, forced->value, 8);
-        break;
-    default:
-        memcpy(forced->address, forced->value, forced->size);
-        break;
-    }
-}
-
 static void write_all(struct list *list)
 {
     for (uint32_t i = 0; i < list->count; i++) {
@@ -202,7 +229,7 @@ static void write_all(struct list *list)
         if ((forced->type & IEC_POINTER) != 0)
             lead_away(forced);
         else
-            write_value(forced);
+            iec_copy(forced->address, forced->value, forced->size);
     }
 }
 
@@ -216,25 +243,32 @@ static void release(const struct list *list)
     }
 }
 
-void force_apply(struct force *force)
+void force_apply(struct force *force, uint32_t number)
 {
-    struct handover_item *news = handover_take(&force->lists);
+    struct lane *lane = &force->lanes[number];
+    struct handover_item *news = handover_take(&lane->lists);
     if (news != NULL) {
-        struct list *old = force->active;
+        struct list *old = lane->active;
         /* Clear all, then set all: two rows of a table may share one flags byte. */
         if (old != NULL)
             release(old);
-        force->active = (struct list *)(void *)news;
-        handover_retire(&force->lists, old != NULL ? &old->item : NULL);
+        lane->active = (struct list *)(void *)news;
+        handover_retire(&lane->lists, old != NULL ? &old->item : NULL);
     }
-    if (force->active != NULL)
-        write_all(force->active);
+    if (lane->active != NULL)
+        write_all(lane->active);
 }
 
-void force_hold(struct force *force)
+void force_hold(struct force *force, uint32_t lane)
 {
-    if (force->active != NULL)
-        write_all(force->active);
+    if (force->lanes[lane].active != NULL)
+        write_all(force->lanes[lane].active);
+}
+
+void force_settle(struct force *force)
+{
+    for (uint32_t i = 0; i < FORCE_LANES; i++)
+        force_apply(force, i);
 }
 
 bool force_is_set(const struct sr_variable *variable)

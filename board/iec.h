@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "plc_abi.h"
 #include "rt.h"
@@ -52,5 +53,27 @@ SR_RT uint32_t iec_to_wire(uint8_t type, uint8_t capacity, const void *value, ui
  * -EINVAL: wrong size or type; -E2BIG: a text longer than `capacity`; -ERANGE: nanoseconds not
  * in -999999999..999999999, or a time beyond 64 bits of nanoseconds. */
 int iec_from_wire(uint8_t type, uint8_t capacity, const uint8_t *wire, uint32_t size, void *native);
+
+/* Copy a native value of `size` bytes. A constant size makes memcpy a load and a store. */
+SR_RT static inline void iec_copy(void *to, const void *from, uint32_t size)
+{
+    switch (size) {
+    case 1:
+        memcpy(to, from, 1);
+        break;
+    case 2:
+        memcpy(to, from, 2);
+        break;
+    case 4:
+        memcpy(to, from, 4);
+        break;
+    case 8:
+        memcpy(to, from, 8);
+        break;
+    default:
+        memcpy(to, from, size);
+        break;
+    }
+}
 
 #endif

@@ -172,6 +172,7 @@ void image_close(struct image *image)
     image_free_object(image->object);
     free(image->located);
     free(image->own_rows);
+    free(image->copies);
     free(image->path);
     free(image);
 }
@@ -201,6 +202,11 @@ struct image_located_list image_outputs(const struct image *image)
 {
     const uint32_t first = image->located_room - image->output_count;
     return (struct image_located_list){image->located + first, image->output_count};
+}
+
+struct image_copy_list image_copies(const struct image *image)
+{
+    return (struct image_copy_list){image->copies, image->copy_count};
 }
 
 uint64_t image_base_ns(const struct image *image)

@@ -37,6 +37,17 @@ struct image_located_list {
     uint32_t count;
 };
 
+/* Two rows of image_variables, of the same type and of different tasks. */
+struct image_copy {
+    const struct sr_variable *from;
+    const struct sr_variable *to;
+};
+
+struct image_copy_list {
+    const struct image_copy *items;
+    uint32_t count;
+};
+
 /* What is done with an object of the Beremiz IDE; a native image does not care. */
 struct image_use {
     bool own_cycle;  /* it runs its own cycle; else the shim runs it */
@@ -61,6 +72,7 @@ const struct sr_task *image_task(const struct image *image, uint32_t index);
 const struct sr_variable *image_variables(const struct image *image);
 struct image_located_list image_inputs(const struct image *image);
 struct image_located_list image_outputs(const struct image *image);
+struct image_copy_list image_copies(const struct image *image);
 /* The greatest common divisor of the tasks' intervals: the base tick. */
 uint64_t image_base_ns(const struct image *image);
 

@@ -19,7 +19,7 @@ static int check_table(struct image *image, char *why, size_t why_size)
         return image_refuse(why, why_size,
                             "the file does not export %s: it is not a program for this runtime",
                             SR_IMAGE_SYMBOL);
-    if (!image_is_array(image, table, 1, sizeof *table) || table->magic != SR_ABI_MAGIC)
+    if (!image_is_array(image, table, 1, SR_FIRST_TABLE_SIZE) || table->magic != SR_ABI_MAGIC)
         return image_refuse(why, why_size, "%s is not a program table", SR_IMAGE_SYMBOL);
     if (table->abi_version != SR_ABI_VERSION)
         return image_refuse(why, why_size,
@@ -27,7 +27,8 @@ static int check_table(struct image *image, char *why, size_t why_size)
                             ", this runtime runs version %u: build "
                             "it against this runtime's plc_abi.h",
                             table->abi_version, SR_ABI_VERSION);
-    if (table->table_size < sizeof *table || table->variable_size < sizeof(struct sr_variable) ||
+    if (table->table_size < SR_FIRST_TABLE_SIZE ||
+        table->variable_size < sizeof(struct sr_variable) ||
         table->variable_size % sizeof(void *) != 0 || table->task_size < sizeof(struct sr_task) ||
         table->task_size % _Alignof(struct sr_task) != 0)
         return image_refuse(why, why_size, "the table's sizes are those of no ABI version");
@@ -205,5 +206,7 @@ int image_check(struct image *image, char *why, size_t why_size)
     int error = check_table(image, why, why_size);
     if (error == 0)
         error = check_tasks(image, why, why_size);
-    return error != 0 ? error : check_variables(image, why, why_size);
+    if (error == 0)
+        error = check_variables(image, why, why_size);
+    return error != 0 ? error : image_check_owners(image, why, why_size);
 }

@@ -29,6 +29,8 @@ struct image {
     uint32_t located_room;
     uint32_t input_count;
     uint32_t output_count;
+    struct image_copy *copies; /* as many as the table says */
+    uint32_t copy_count;
     uint64_t base_ns;
     struct image_object *object; /* of the Beremiz IDE; NULL: a native image */
 };
@@ -46,6 +48,9 @@ size_t image_room(const struct image *image, const void *address, uint32_t acces
 bool image_is_text(const struct image *image, const char *text);
 bool image_is_code(const struct image *image, uintptr_t function);
 bool image_is_array(const struct image *image, const void *array, uint32_t count, size_t each);
+
+/* image_copies.c: who owns which variable, and the copies between tasks. */
+int image_check_owners(struct image *image, char *why, size_t why_size);
 
 /* image_check.c: the table, and all that image_open takes from it. */
 int image_check(struct image *image, char *why, size_t why_size);

@@ -122,6 +122,17 @@ bool log_take(struct log *log, int64_t realtime_offset_ns, struct log_record *re
     return true;
 }
 
+bool log_peek(struct log *log, int64_t *now_ns)
+{
+    uint32_t n;
+    const uint32_t level = oldest(log);
+    if (level == LOG_LEVELS)
+        return false;
+    const struct message *message = ring_peek(log->rings[level], &n);
+    *now_ns = message->now_ns;
+    return true;
+}
+
 uint32_t log_dropped(const struct log *log, uint32_t level)
 {
     return level < LOG_LEVELS ? ring_dropped(log->rings[level]) : 0;

@@ -41,6 +41,9 @@ SR_RT void log_put(struct log *log, uint32_t level, uint32_t tick, int64_t now_n
  * CLOCK_REALTIME minus CLOCK_MONOTONIC now: the wall time a message gets. */
 bool log_take(struct log *log, int64_t realtime_offset_ns, struct log_record *record);
 
+/* Worker: when the message that log_take would give was queued, by CLOCK_MONOTONIC; false: none. */
+bool log_peek(struct log *log, int64_t *now_ns);
+
 /* Any: messages dropped at this level so far; wraps; 0 for no level. */
 uint32_t log_dropped(const struct log *log, uint32_t level);
 

@@ -66,6 +66,11 @@ int platform_thread_start(struct platform_thread **thread, const struct platform
  * runs (or is parked) and stays valid. */
 int platform_thread_join(struct platform_thread *thread, int64_t timeout_ns);
 
+/* RT: have the calling thread, which platform_thread_start made, remember `mine`. */
+SR_RT void platform_keep(struct platform_thread *self, void *mine);
+/* RT and non-RT: what the calling thread remembers; NULL: nothing, or it is none of ours. */
+SR_RT void *platform_kept(void);
+
 /* RT and non-RT: the monotonic clock that deadlines are given in, nanoseconds. */
 SR_RT int64_t platform_now_ns(void);
 
@@ -75,9 +80,10 @@ SR_RT int platform_periodic(struct platform_thread *self, int64_t first_ns, int6
  * meanwhile (phase is kept). `*deadline_ns` is the release the caller woke for. -EINTR: kicked. */
 SR_RT int platform_wait_period(struct platform_thread *self, int64_t *deadline_ns,
                                uint32_t *skipped);
-/* Non-RT: make the thread's present platform_wait_period return -EINTR (so that a task with a
- * long interval stops promptly). A kick that meets no wait may be lost: repeat it until joined. */
-int platform_kick(struct platform_thread *thread);
+/* Non-RT or watchdog thread: make the thread's present platform_wait_period return -EINTR (so that
+ * a task with a long interval stops promptly). A kick that meets no wait may be lost: repeat it
+ * until joined. */
+SR_RT int platform_kick(struct platform_thread *thread);
 
 /* Non-RT: sleep `ns` (a bounded poll step; restarts on EINTR). */
 void platform_poll_sleep(int64_t ns);

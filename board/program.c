@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* By priority, tasks of the same one in the order of the table. */
 static void plan_tasks(struct program *program, const struct image *image)
@@ -20,30 +21,128 @@ static void plan_tasks(struct program *program, const struct image *image)
     }
 }
 
-static int create_stats(struct program *program, sr_prefault prefault)
+/* The first is the one of highest priority: nothing is gained by its having a thread. */
+static int plan_threads(struct program *program, const struct image *image, sr_prefault prefault)
 {
-    for (uint32_t i = 0; i < program->task_count; i++) {
+    for (uint32_t i = 1; i < program->task_count; i++) {
         struct program_task *task = &program->tasks[i];
-        const int error = stats_create(&task->stats, prefault);
+        if ((task->task->options & SR_TASK_THREAD) == 0)
+            continue;
+        if (program->thread_count == PROGRAM_MAX_THREADS)
+            return -E2BIG;
+        const int error = task_sets_create(&task->sets, image, task->number, prefault);
         if (error != 0)
             return error;
-        stats_begin(task->stats, (int64_t)task->task->interval_ns, NULL);
+        program->lanes[task->number] = (uint8_t)++program->thread_count;
     }
     return 0;
 }
 
-int program_create(struct program **program, const struct image *image, sr_prefault prefault)
+static bool is_of_scan(const struct program *program, const struct sr_variable *row)
+{
+    return program->lanes[row->task] == 0;
+}
+
+static void choose_located(struct program *program, const struct image *image)
+{
+    const struct image_located_list inputs = image_inputs(image);
+    const struct image_located_list outputs = image_outputs(image);
+    struct image_located *item = program->located;
+    program->inputs.items = item;
+    for (uint32_t i = 0; i < inputs.count; i++) {
+        if (is_of_scan(program, inputs.items[i].variable))
+            *item++ = inputs.items[i];
+    }
+    program->inputs.count = (uint32_t)(item - program->located);
+    program->outputs = (struct image_located_list){item, outputs.count};
+    for (uint32_t i = 0; i < outputs.count; i++, item++) {
+        *item = outputs.items[i];
+        item->variable = &program->rows[item->variable - image_variables(image)];
+    }
+}
+
+static void choose_copies(struct program *program, const struct image *image)
+{
+    const struct image_copy_list copies = image_copies(image);
+    struct image_copy *item = program->copied;
+    for (uint32_t i = 0; i < copies.count; i++) {
+        const struct image_copy *copy = &copies.items[i];
+        if (!is_of_scan(program, copy->to))
+            continue;
+        *item++ =
+            (struct image_copy){&program->rows[copy->from - image_variables(image)], copy->to};
+    }
+    program->copies = (struct image_copy_list){program->copied, (uint32_t)(item - program->copied)};
+}
+
+static int create_stats(struct program *program, sr_prefault prefault)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < program->task_count && error == 0; i++)
+        error = stats_create(&program->tasks[i].stats, prefault);
+    return error;
+}
+
+/* Native images only: an object of the IDE has one task. */
+static int divide(struct program *program, const struct image *image, sr_prefault prefault)
+{
+    const uint32_t count = image_table(image)->variable_count;
+    const size_t row_bytes = ((size_t)count + 1) * sizeof *program->shown;
+    const size_t located_bytes =
+        ((size_t)image_inputs(image).count + image_outputs(image).count + 1) *
+        sizeof *program->located;
+    const size_t copy_bytes = ((size_t)image_copies(image).count + 1) * sizeof *program->copied;
+    int error = plan_threads(program, image, prefault);
+    if (error != 0 || program->thread_count == 0)
+        return error;
+    program->shown = malloc(row_bytes);
+    program->located = malloc(located_bytes);
+    program->copied = malloc(copy_bytes);
+    if (program->shown == NULL || program->located == NULL || program->copied == NULL)
+        return -ENOMEM;
+    if (count > 0)
+        memcpy(program->shown, image_variables(image), count * sizeof *program->shown);
+    program->rows = program->shown;
+    for (uint32_t i = 0; i < program->task_count; i++) {
+        if (program->tasks[i].sets != NULL)
+            task_sets_show(program->tasks[i].sets, image, program->shown);
+    }
+    for (uint32_t i = 0; i < program->task_count && error == 0; i++) {
+        if (program->tasks[i].sets != NULL)
+            error = task_sets_connect(program->tasks[i].sets, image, program->rows, prefault);
+    }
+    choose_located(program, image);
+    choose_copies(program, image);
+    if (prefault != NULL) {
+        (void)prefault(program->shown, row_bytes);
+        (void)prefault(program->located, located_bytes);
+        (void)prefault(program->copied, copy_bytes);
+    }
+    return error;
+}
+
+static int fill(struct program *program, const struct image *image, bool threads,
+                sr_prefault prefault)
+{
+    plan_tasks(program, image);
+    program->rows = image_variables(image);
+    program->inputs = image_inputs(image);
+    program->outputs = image_outputs(image);
+    program->copies = image_copies(image);
+    program->base_ns = (int64_t)image_base_ns(image);
+    if (prefault != NULL)
+        (void)prefault(program, sizeof *program);
+    const int error = create_stats(program, prefault);
+    return error == 0 && threads ? divide(program, image, prefault) : error;
+}
+
+int program_create(struct program **program, const struct image *image, bool threads,
+                   sr_prefault prefault)
 {
     struct program *new = calloc(1, sizeof *new);
     if (new == NULL)
         return -ENOMEM;
-    plan_tasks(new, image);
-    new->inputs = image_inputs(image);
-    new->outputs = image_outputs(image);
-    new->base_ns = (int64_t)image_base_ns(image);
-    if (prefault != NULL)
-        (void)prefault(new, sizeof *new);
-    const int error = create_stats(new, prefault);
+    const int error = fill(new, image, threads && image_beremiz(image) == NULL, prefault);
     if (error != 0) {
         program_destroy(new);
         return error;
@@ -56,7 +155,24 @@ void program_destroy(struct program *program)
 {
     if (program == NULL)
         return;
-    for (uint32_t i = 0; i < program->task_count; i++)
+    for (uint32_t i = 0; i < program->task_count; i++) {
+        task_sets_destroy(program->tasks[i].sets);
         stats_destroy(program->tasks[i].stats);
+    }
+    free(program->shown);
+    free(program->located);
+    free(program->copied);
     free(program);
+}
+
+void program_begin(struct program *program)
+{
+    for (uint32_t i = 0; i < program->task_count; i++) {
+        struct program_task *task = &program->tasks[i];
+        task->next = 0;
+        task->ran = false;
+        stats_begin(task->stats, (int64_t)task->task->interval_ns, NULL);
+        if (task->sets != NULL)
+            task_sets_begin(task->sets);
+    }
 }

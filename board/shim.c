@@ -99,6 +99,10 @@ int board_open(const struct board_options *options, char *why, uint32_t why_size
                             "the priority must be 0 to %d (it is %" PRId32
                             "), the watchdog time 0 or at least 1 ms",
                             BOARD_MAX_PRIORITY, options->priority);
+    if (options->sensitivity < 1 || options->sensitivity > BOARD_MAX_SENSITIVITY)
+        return board_refuse(-EINVAL, why, why_size,
+                            "the watchdog's sensitivity must be 1 to %u (it is %" PRIu32 ")",
+                            BOARD_MAX_SENSITIVITY, options->sensitivity);
     int error = platform_init(why, why_size);
     if (error != 0)
         return error;
@@ -166,12 +170,13 @@ const char *board_backend(void)
 static void drop_image(void)
 {
     (void)force_publish(board->parts.force, NULL, 0, NULL, 0, NULL);
-    force_apply(board->parts.force);
+    force_settle(board->parts.force);
     force_forget(board->parts.force);
     trace_forget(board->parts.trace);
     snapshot_cancel(board->parts.snapshot);
     cycle_forget(board->cycle);
     snapshot_cancel(board->parts.retain);
+    force_route(board->parts.force, NULL);
     board_forget_python();
     own_cycle_destroy(board->own);
     image_close(board->image);
@@ -201,45 +206,71 @@ int board_check(const char *path, bool own_cycle, char *why, uint32_t why_size)
     return error;
 }
 
-static int open_image(const char *path, struct image **image, struct own_cycle **own, char *why,
-                      uint32_t why_size)
+/* An image, and how it is run: by the shim, or by itself. */
+struct opened {
+    struct image *image;
+    struct program *program;
+    struct own_cycle *own;
+};
+
+static int open_program(struct opened *opened, char *why, uint32_t why_size)
+{
+    const int error = image_runs_itself(opened->image)
+                          ? own_cycle_create(&opened->own, opened->image, board->parts.trace)
+                          : program_create(&opened->program, opened->image, board->options.threads,
+                                           platform_prefault);
+    if (error == -E2BIG)
+        return board_refuse(-ENOEXEC, why, why_size,
+                            "more than %u tasks want threads of their own (SR_TASK_THREAD): let "
+                            "some do without, or set rt.tasks to \"single\" in the profile",
+                            PROGRAM_MAX_THREADS);
+    return error == 0 ? 0 : board_refuse(error, why, why_size, "out of memory");
+}
+
+static int open_image(const char *path, struct opened *opened, char *why, uint32_t why_size)
 {
     const struct image_use use = {.own_cycle = board->options.own_cycle,
                                   .process_io = board->parts.io != &io_none};
-    int error = image_open(image, path, use, platform_prefault, why, why_size);
-    if (error != 0 || !image_runs_itself(*image))
+    int error = image_open(&opened->image, path, use, platform_prefault, why, why_size);
+    if (error != 0)
         return error;
-    error = own_cycle_create(own, *image, board->parts.trace);
-    if (error != 0) {
-        image_close(*image);
-        return board_refuse(error, why, why_size, "out of memory");
+    error = open_program(opened, why, why_size);
+    if (error != 0)
+        image_close(opened->image);
+    return error;
+}
+
+static void take_image(const struct opened *opened, const char *id)
+{
+    drop_image();
+    image_identify(opened->image, id);
+    board->image = opened->image;
+    board->own = opened->own;
+    if (opened->program != NULL) {
+        cycle_load(board->cycle, opened->program);
+        force_route(board->parts.force, opened->program->lanes);
     }
-    return 0;
 }
 
 int board_load(const char *path, const char *id, struct board_image *image, char *why,
                uint32_t why_size)
 {
-    struct image *new = NULL;
-    struct own_cycle *own = NULL;
+    struct opened new = {.image = NULL};
     int error = check_idle(why, why_size);
     if (error == 0)
-        error = open_image(path, &new, &own, why, why_size);
+        error = open_image(path, &new, why, why_size);
     if (error != 0)
         return error;
-    drop_image();
-    image_identify(new, id);
-    board->image = new;
-    board->own = own;
+    take_image(&new, id);
     board_begin_log();
     set_state(BOARD_STOPPED);
-    const struct sr_plc_table *table = image_table(new);
+    const struct sr_plc_table *table = image_table(new.image);
     *image = (struct board_image){.name = table->name,
                                   .build_id = table->build_id,
                                   .task_count = table->task_count,
                                   .variable_count = table->variable_count,
-                                  .base_ns = image_base_ns(new),
-                                  .beremiz = image_beremiz(new) != NULL};
+                                  .base_ns = image_base_ns(new.image),
+                                  .beremiz = image_beremiz(new.image) != NULL};
     return 0;
 }
 
@@ -248,7 +279,11 @@ int board_task(uint32_t index, struct board_task *task)
     if (board->image == NULL || index >= image_table(board->image)->task_count)
         return -EINVAL;
     const struct sr_task *row = image_task(board->image, index);
-    *task = (struct board_task){row->name, row->interval_ns, row->priority};
+    const struct program *program = cycle_program(board->cycle);
+    *task = (struct board_task){.name = row->name,
+                                .interval_ns = row->interval_ns,
+                                .priority = row->priority,
+                                .thread = program != NULL && program->lanes[index + 1] != 0};
     return 0;
 }
 
@@ -294,7 +329,7 @@ static void call_fini(void *argument)
 static int contain(void (*body)(void *argument), void *argument, const char *where, char *why,
                    uint32_t why_size)
 {
-    host_tick(where[0] == 'i' ? 0 : cycle_tick(board->cycle));
+    host_first.tick = where[0] == 'i' ? 0 : cycle_tick(board->cycle);
     const int64_t watchdog_ns = board->options.watchdog_ns;
     const int64_t limit_ns = watchdog_ns > 0 ? watchdog_ns * INIT_LIMIT_WATCHDOGS : INIT_LIMIT_NS;
     const int error = fault_contain(body, argument, where, limit_ns, &board->fault);
@@ -344,6 +379,29 @@ static int start_own_cycle(char *why, uint32_t why_size)
     return 0;
 }
 
+static int start_cycle(void)
+{
+    const struct board_options *options = &board->options;
+    const struct platform_schedule wanted = board_schedule();
+    const struct cycle_rules rules = {.watchdog_ns = options->watchdog_ns,
+                                      .sensitivity = options->sensitivity,
+                                      .overruns = options->overruns,
+                                      .task_cpu = options->task_cpu};
+    return cycle_start(board->cycle, &wanted, &rules, &board->actual);
+}
+
+static int check_priority(char *why, uint32_t why_size)
+{
+    const int wanted = board->options.priority;
+    const int least = cycle_least_priority(board->cycle);
+    if (wanted == 0 || wanted >= least)
+        return 0;
+    return board_refuse(-EBUSY, why, why_size,
+                        "the program's tasks with threads of their own run at priorities below the "
+                        "scan's %d: rt.priority must be at least %d, or rt.tasks \"single\"",
+                        wanted, least);
+}
+
 int board_start(const struct force_order *retained, uint32_t count, char *why, uint32_t why_size)
 {
     int error = check_idle(why, why_size);
@@ -351,6 +409,9 @@ int board_start(const struct force_order *retained, uint32_t count, char *why, u
         return error;
     if (board->image == NULL)
         return board_refuse(-EBUSY, why, why_size, "there is no program to start: load one first");
+    error = board->own == NULL ? check_priority(why, why_size) : 0;
+    if (error != 0)
+        return error;
     error = platform_faults_arm();
     if (error != 0)
         return board_refuse(error, why, why_size, "cannot take the fault signals: %s",
@@ -361,7 +422,7 @@ int board_start(const struct force_order *retained, uint32_t count, char *why, u
     board_settle_memory();
     image_reset(board->image);
     board_begin_log();
-    force_apply(board->parts.force);
+    force_settle(board->parts.force);
     if (board->parts.eval != NULL)
         eval_forget(board->parts.eval);
     board_begin_recording();
@@ -376,12 +437,10 @@ int board_start(const struct force_order *retained, uint32_t count, char *why, u
     board_hold_latency();
     if (board->parts.io->begin != NULL)
         board->parts.io->begin(board->parts.io_state);
-    const struct platform_schedule wanted = board_schedule();
-    error = cycle_start(board->cycle, board->image, &wanted, board->options.watchdog_ns,
-                        &board->actual);
+    error = start_cycle();
     if (error != 0) {
         platform_release_cpu_latency();
-        return board_refuse(error, why, why_size, "cannot start the task thread: %s",
+        return board_refuse(error, why, why_size, "cannot start the task threads: %s",
                             strerror(-error));
     }
     set_state(BOARD_RUNNING);
@@ -418,7 +477,7 @@ int board_stop(char *why, uint32_t why_size)
     board_capture_last();
     set_state(BOARD_STOPPED);
     (void)force_publish(board->parts.force, NULL, 0, NULL, 0, NULL);
-    force_apply(board->parts.force);
+    force_settle(board->parts.force);
     const struct sr_plc_table *table = image_table(board->image);
     if (table->fini == NULL)
         return 0;

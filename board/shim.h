@@ -27,6 +27,8 @@
 #include "log.h"
 #include "stats.h"
 
+#define BOARD_MAX_SENSITIVITY 100u
+
 enum board_state { BOARD_EMPTY, BOARD_STOPPED, BOARD_RUNNING, BOARD_FAULTED };
 
 /* A part of the process image (io/part.h); areas of IO_AREA_BYTES. */
@@ -42,7 +44,11 @@ struct board_io_part {
 struct board_options {
     int32_t priority;          /* 1..98 (the watchdog runs one above); 0: not real time */
     int32_t cpu;               /* -1: any */
-    int64_t watchdog_ns;       /* 0: max(100 ms, 10 base ticks); else at least 1 ms */
+    int64_t watchdog_ns;       /* 0: max(100 ms, 10 periods); else at least 1 ms */
+    uint32_t sensitivity;      /* of the watchdog, 1..BOARD_MAX_SENSITIVITY; see cycle.h */
+    uint32_t overruns;         /* this many in a row are a fault; 0: never */
+    int32_t task_cpu;          /* of tasks with threads of their own; -1: any */
+    bool threads;              /* tasks may have threads of their own */
     uint32_t trace_ring_bytes; /* a power of two */
     int32_t cpu_latency_us;    /* held while tasks run; -1: not */
     const char *io;            /* "none", "sim:NAME" */
@@ -65,6 +71,7 @@ struct board_task {
     const char *name;
     uint64_t interval_ns;
     int32_t priority;
+    bool thread; /* it runs on one of its own */
 };
 
 struct board_variable {

@@ -47,7 +47,12 @@ __attribute__((format(printf, 4, 5))) int board_refuse(int error, char *why, uin
 /* The watchdog runs one above the task. */
 #define BOARD_MAX_PRIORITY 98
 
-/* shim_variables.c: what a Beremiz object's own log holds now was taken, or is not the program's.
+/* shim_variables.c: the variables as they are to be captured. While the program runs, and after a
+ * fault, those of a task with a thread are what the scan was shown last; at rest, the variables
+ * themselves. A list that cycles capture by is made of the former in any case. */
+const struct sr_variable *board_rows(void);
+const struct sr_variable *board_shown_rows(void);
+/* What a Beremiz object's own log holds now was taken, or is not the program's.
  */
 void board_begin_log(void);
 

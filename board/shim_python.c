@@ -31,11 +31,31 @@ int board_answer_eval(uint64_t call, uint32_t run, const char *text, uint32_t le
     return eval_answer(board->parts.eval, call, run, text, length);
 }
 
+/* What Python writes, the scan applies: it must own the variable. */
+static const char *first_of_a_thread(const uint32_t *indices, uint32_t count)
+{
+    const struct program *program = cycle_program(board->cycle);
+    for (uint32_t i = 0; program != NULL && i < count; i++) {
+        if (indices[i] >= image_table(board->image)->variable_count)
+            continue;
+        const struct sr_variable *row = &image_variables(board->image)[indices[i]];
+        if (program->lanes[row->task] != 0)
+            return row->path;
+    }
+    return NULL;
+}
+
 int64_t board_share(const uint32_t *indices, uint32_t count, char *why, uint32_t why_size)
 {
     struct shared *shared = board->parts.shared;
     if (shared == NULL || board->image == NULL)
         return board_refuse(-EBUSY, why, why_size, "there is nothing to share variables with");
+    const char *path = first_of_a_thread(indices, count);
+    if (path != NULL)
+        return board_refuse(-EINVAL, why, why_size,
+                            "%s belongs to a task with a thread of its own, and cannot be shared "
+                            "with Python: share one that it is copied to or from (SR_COPY)",
+                            path);
     const uint32_t generation = board->shared_generation + 1u;
     const int error =
         shared_select(shared, image_variables(board->image),

@@ -17,14 +17,14 @@ uint32_t board_retained(uint32_t *indices, uint32_t room)
                        indices, room);
 }
 
-static int ask(void)
+static int ask(const struct sr_variable *rows)
 {
     const uint32_t count = board_retained(NULL, 0);
     uint32_t *indices = calloc((size_t)count + 1, sizeof *indices);
     if (indices == NULL)
         return -ENOMEM;
     (void)board_retained(indices, count);
-    const int error = snapshot_request(board->parts.retain, image_variables(board->image),
+    const int error = snapshot_request(board->parts.retain, rows,
                                        image_table(board->image)->variable_count, indices, count);
     free(indices);
     return error;
@@ -36,7 +36,7 @@ int board_ask_retained(char *why, uint32_t why_size)
         return board_refuse(-EBUSY, why, why_size, "no program is running");
     if (board->own != NULL)
         return board_refuse(-ENOTSUP, why, why_size, "the program runs its own cycle");
-    const int error = ask();
+    const int error = ask(board_shown_rows());
     if (error == -EMSGSIZE)
         return board_refuse(error, why, why_size, "they take more than %u bytes", RETAIN_MAX_BYTES);
     if (error != 0)
@@ -47,7 +47,7 @@ int board_ask_retained(char *why, uint32_t why_size)
 void board_capture_last(void)
 {
     /* Too many or no memory: there is no answer then, as with every earlier request. */
-    if (ask() == 0)
+    if (ask(image_variables(board->image)) == 0)
         snapshot_capture(board->parts.retain, cycle_tick(board->cycle));
 }
 

@@ -26,6 +26,17 @@ static const struct sr_variable *variables(void)
     return board->image == NULL ? NULL : image_variables(board->image);
 }
 
+const struct sr_variable *board_shown_rows(void)
+{
+    const struct program *program = cycle_program(board->cycle);
+    return program != NULL ? program->rows : variables();
+}
+
+const struct sr_variable *board_rows(void)
+{
+    return board_state() == BOARD_STOPPED ? variables() : board_shown_rows();
+}
+
 /* The sentence for what plan_create and its kin return about a list of indices. */
 static int refuse_list(int error, const uint32_t *indices, uint32_t count, char *why,
                        uint32_t why_size)
@@ -56,8 +67,8 @@ int64_t board_set_trace(const uint32_t *indices, uint32_t count, char *why, uint
     const uint32_t generation = board->generation % INT32_MAX + 1;
     const int error = board->own != NULL
                           ? own_cycle_trace(board->own, indices, count, generation)
-                          : trace_select(board->parts.trace, variables(), variable_count(), indices,
-                                         count, generation);
+                          : trace_select(board->parts.trace, board_shown_rows(), variable_count(),
+                                         indices, count, generation);
     if (error != 0)
         return refuse_list(error, indices, count, why, why_size);
     board->generation = generation;
@@ -92,7 +103,7 @@ int board_set_forces(const struct force_order *orders, uint32_t count, char *why
     if (error == 0) {
         const int state = board_state();
         if (state == BOARD_STOPPED)
-            force_apply(board->parts.force);
+            force_settle(board->parts.force);
         return 0;
     }
     if (error == -EMSGSIZE)
@@ -150,8 +161,8 @@ static int32_t read_by_cycle(const uint32_t *indices, uint32_t count, uint8_t *t
     const int64_t until_ns = platform_now_ns() + READ_LIMIT_NS;
     const uint8_t *values;
     uint32_t bytes;
-    int error =
-        snapshot_request(board->parts.snapshot, variables(), variable_count(), indices, count);
+    int error = snapshot_request(board->parts.snapshot, board_shown_rows(), variable_count(),
+                                 indices, count);
     while (error == 0) {
         error = snapshot_result(board->parts.snapshot, tick, &values, &bytes);
         if (error == 0) {
@@ -177,7 +188,7 @@ int32_t board_read(const uint32_t *indices, uint32_t count, uint8_t *to, uint32_
     struct plan *plan;
     int32_t bytes = -ETIMEDOUT;
     *tick = 0;
-    int error = plan_create(&plan, variables(), variable_count(), indices, count,
+    int error = plan_create(&plan, board_rows(), variable_count(), indices, count,
                             size < SNAPSHOT_MAX_BYTES ? size : SNAPSHOT_MAX_BYTES, NULL);
     if (error != 0)
         return refuse_list(error, indices, count, why, why_size);
@@ -248,11 +259,34 @@ static bool take_objects_log(const struct beremiz *entries, uint8_t level,
     return false;
 }
 
+/* The scan's, and those of the tasks with threads. */
+static struct log *program_log(uint32_t n)
+{
+    return n == 0 ? board->parts.log : cycle_task_log(board->cycle, n - 1);
+}
+
+/* The log whose next message is the oldest; NULL: there is none. */
+static struct log *oldest_log(void)
+{
+    struct log *found = NULL;
+    int64_t found_ns = 0;
+    for (uint32_t n = 0; n <= PROGRAM_MAX_THREADS; n++) {
+        int64_t now_ns;
+        struct log *log = program_log(n);
+        if (log != NULL && log_peek(log, &now_ns) && (found == NULL || now_ns < found_ns)) {
+            found = log;
+            found_ns = now_ns;
+        }
+    }
+    return found;
+}
+
 bool board_take_log(struct log_record *record)
 {
     const struct beremiz *entries = board->image != NULL ? image_beremiz(board->image) : NULL;
-    if (log_take(board->parts.log, realtime_offset_ns(), record))
-        return true;
+    struct log *log = oldest_log();
+    if (log != NULL)
+        return log_take(log, realtime_offset_ns(), record);
     for (uint8_t level = 0; entries != NULL && level < LOG_LEVELS; level++) {
         if (take_objects_log(entries, level, record))
             return true;
@@ -263,7 +297,10 @@ bool board_take_log(struct log_record *record)
 uint32_t board_log_dropped(void)
 {
     uint32_t sum = board->log_lost;
-    for (uint32_t level = 0; level < LOG_LEVELS; level++)
-        sum += log_dropped(board->parts.log, level);
+    for (uint32_t n = 0; n <= PROGRAM_MAX_THREADS; n++) {
+        const struct log *log = program_log(n);
+        for (uint32_t level = 0; log != NULL && level < LOG_LEVELS; level++)
+            sum += log_dropped(log, level);
+    }
     return sum;
 }

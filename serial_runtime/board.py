@@ -139,6 +139,10 @@ class Board:
                 "io_part_count": len(options.io_parts),
                 "python": options.python,
                 "own_cycle": options.own_cycle,
+                "threads": options.threads,
+                "task_cpu": options.cpu if options.task_cpu == -2 else options.task_cpu,
+                "sensitivity": options.sensitivity,
+                "overruns": options.overruns,
             },
         )
         result = lib.board_open(native, why.buffer, _TEXT_BYTES)
@@ -229,7 +233,7 @@ class Board:
     def _task(self, index: int) -> Task:
         native = ffi.new("struct board_task *")
         lib.board_task(index, native)
-        return Task(_text(native.name), native.interval_ns, native.priority)
+        return Task(_text(native.name), native.interval_ns, native.priority, native.thread)
 
     def _variable(self, index: int) -> Variable:
         native = ffi.new("struct board_variable *")

@@ -76,6 +76,9 @@ class Options(NamedTuple):
     ``cpu_latency_us``: held in /dev/cpu_dma_latency while a program runs; -1: not held. ``io``:
     "none" or "sim:NAME"; ``io_parts``: beside it. ``own_cycle``: objects of the Beremiz IDE run
     their own cycle. ``python``: programs may have Python code evaluated.
+    ``threads``: tasks that want to have threads of their own, on ``task_cpu`` (-1: any; -2: as
+    ``cpu``). ``sensitivity``: of the watchdog, 1 to 100. ``overruns``: so many in a row are a
+    fault; 0: never.
     """
 
     priority: int = 80
@@ -87,6 +90,10 @@ class Options(NamedTuple):
     io_parts: tuple[IoPart, ...] = ()
     own_cycle: bool = False
     python: bool = False
+    threads: bool = True
+    task_cpu: int = -2
+    sensitivity: int = 1
+    overruns: int = 0
 
 
 class Evaluation(NamedTuple):
@@ -110,6 +117,7 @@ class Task(NamedTuple):
     name: str
     interval_ns: int
     priority: int
+    own_thread: bool = False
 
 
 class Variable(NamedTuple):

@@ -91,7 +91,12 @@ class RealTime(NamedTuple):
 
     priority: int = 80  # SCHED_FIFO or Xenomai, 1..98; 0: do not ask for real time
     cpu: int = -1  # -1: any
+    tasks: str = "threads"  # those that want to have one; or "single": all run on the scan's
+    task_cpu: int = -2  # of tasks with threads of their own; -2: as `cpu`, -1: any
     watchdog_ms: int = 0  # 0: the default rule, the longer of 100 ms and 10 periods
+    watchdog_sensitivity: int = 1
+    overrun: str = "skip"  # or "fault", after
+    overrun_limit: int = 3  # overruns in a row
     trace_ring_kib: int = 1024
     cpu_latency_us: int = 0  # held in /dev/cpu_dma_latency while tasks run; -1: do not hold
 
@@ -347,7 +352,12 @@ _KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
     "rt": {
         "priority": _integer(0, 98, " (0: not real time)"),
         "cpu": _integer(-1, 1023),
+        "tasks": _one_of("threads", "single"),
+        "task_cpu": _integer(-2, 1023, " (-1: any; -2: as rt.cpu)"),
         "watchdog_ms": _integer(0, 3_600_000, " ms (0: the longer of 100 ms and 10 periods)"),
+        "watchdog_sensitivity": _integer(1, 100),
+        "overrun": _one_of("skip", "fault"),
+        "overrun_limit": _integer(1, 1000),
         "trace_ring_kib": _power_of_two(16, 262_144, " KiB"),
         "cpu_latency_us": _integer(-1, 1_000_000, " us (-1: do not hold)"),
     },

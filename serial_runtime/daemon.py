@@ -273,6 +273,10 @@ def _plc(profile: Profile, worker: Worker, process_io: ProcessIo) -> tuple[PLC, 
             io_parts=process_io.parts(),
             python=profile.python.enabled,
             own_cycle=own_cycle,
+            threads=profile.rt.tasks == "threads",
+            task_cpu=profile.rt.task_cpu,
+            sensitivity=profile.rt.watchdog_sensitivity,
+            overruns=profile.rt.overrun_limit if profile.rt.overrun == "fault" else 0,
         )
     )
     retain_files = None

@@ -44,7 +44,12 @@ ca = "/etc/plc/ca.pem"
 [rt]
 priority = 70
 cpu = 1
+tasks = "single"
+task_cpu = 2
 watchdog_ms = 250
+watchdog_sensitivity = 4
+overrun = "fault"
+overrun_limit = 7
 trace_ring_kib = 512
 cpu_latency_us = -1
 [io]
@@ -74,7 +79,7 @@ def test_every_key_arrives() -> None:
     assert profile.tls == (ListenAddress("0.0.0.0", 4000), "stunnel", True)
     assert profile.tcp == (ListenAddress("127.0.0.1", 3000), True)
     assert profile.wamp == ("WAMPS://router.example#Automation", "/etc/plc/ca.pem")
-    assert profile.rt == (70, 1, 250, 512, -1)
+    assert profile.rt == (70, 1, "single", 2, 250, 4, "fault", 7, 512, -1)
     assert profile.io.driver == "sim:tank-1"
     assert profile.store == ("/var/lib/plc", True, 100, 200, 300)
     roles = ("operate", "view", "view", "operate", "view")
@@ -107,6 +112,10 @@ def test_every_key_can_be_left_out() -> None:
         ("[tls]\nby = 'openssl'", ["tls.by", '"runtime" or "stunnel"']),
         ("[pyro]\nlisten = 'host:99999'", ["pyro.listen", "65535"]),
         ("[rt]\npriority = 100", ["rt.priority", "0 to 98"]),
+        ("[rt]\ntasks = 'many'", ["rt.tasks", '"threads" or "single"']),
+        ("[rt]\ntask_cpu = -3", ["rt.task_cpu", "-2: as rt.cpu"]),
+        ("[rt]\nwatchdog_sensitivity = 0", ["rt.watchdog_sensitivity", "1 to 100"]),
+        ("[rt]\noverrun = 'ignore'", ["rt.overrun", '"skip" or "fault"']),
         ("[rt]\ntrace_ring_kib = 100", ["rt.trace_ring_kib", "64 or 128"]),
         ("[rt]\ntrace_ring_kib = 8", ["rt.trace_ring_kib", "16 to", "power of two"]),
         ("[rt]\ncpu = -2", ["rt.cpu", "-1 to"]),

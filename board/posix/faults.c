@@ -18,7 +18,8 @@
 
 static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 #define FAULT_SIGNALS (sizeof fault_signals / sizeof fault_signals[0])
-#define THREADS 8
+/* The scan, its watchdog, init, eight tasks, I/O, and those that were parked. */
+#define THREADS 32
 
 /* Who had the signals before; written by platform_faults_arm while no protected thread runs. */
 static struct sigaction previous[FAULT_SIGNALS];
@@ -68,6 +69,17 @@ static struct platform_thread *this_thread(void)
             return slots[i].thread;
     }
     return NULL;
+}
+
+SR_RT void platform_keep(struct platform_thread *self, void *mine)
+{
+    self->kept = mine;
+}
+
+SR_RT void *platform_kept(void)
+{
+    const struct platform_thread *self = this_thread();
+    return self != NULL ? self->kept : NULL;
 }
 
 static uintptr_t program_counter(const void *context)

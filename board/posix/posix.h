@@ -24,6 +24,7 @@ struct platform_thread {
     struct platform_actual actual;
 
     /* Of the thread itself. */
+    void *kept;
     int64_t next_ns;
     int64_t period_ns;
     sigjmp_buf jump;

@@ -258,7 +258,7 @@ SR_RT int platform_wait_period(struct platform_thread *self, int64_t *deadline_n
     return 0;
 }
 
-int platform_kick(struct platform_thread *thread)
+SR_RT int platform_kick(struct platform_thread *thread)
 {
     atomic_store_explicit(&thread->kicked, true, memory_order_relaxed);
     return -pthread_kill(thread->id, POSIX_ORDER_SIGNAL);

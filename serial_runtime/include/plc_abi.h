@@ -19,7 +19,8 @@
  * `run` runs on a real-time thread: it must not allocate, block, or call libc functions that may.
  * Tasks take turns on one thread, by priority, unless their options say SR_TASK_THREAD: such a task
  * may be interrupted by one of higher priority, or run at the same time, so it touches variables
- * of its own only.
+ * of its own only (SR_TASK_ROW and its kin say which they are); what it wants to see of another's
+ * is a variable of its own that the runtime copies to (sr_copy).
  *
  * Start. Every start is a cold start: all writable data of the image has its initial values
  * again before `init` is called.
@@ -154,6 +155,13 @@ typedef struct sr_variable {
     uint32_t task;     /* who writes it: n is tasks[n - 1], 0 any task without SR_TASK_THREAD */
 } sr_variable;
 
+/* The value of one task's variable, in a variable of another's: both have rows of the same type.
+ * The copy is that of a whole run of the writer, at most one of its runs and one base tick old. */
+typedef struct sr_copy {
+    const void *from; /* address of the value */
+    void *to;
+} sr_copy;
+
 typedef struct sr_plc_table {
     uint32_t magic;         /* SR_ABI_MAGIC */
     uint32_t abi_version;   /* SR_ABI_VERSION */
@@ -169,7 +177,14 @@ typedef struct sr_plc_table {
     uint32_t variable_count;
     int32_t (*init)(const sr_host *host); /* 0, or a nonzero code that refuses to start */
     void (*fini)(void);
+    /* Since the second table_size: */
+    const sr_copy *copies;
+    uint32_t copy_count;
+    uint32_t copy_size; /* sizeof(sr_copy) when the image was built */
 } sr_plc_table;
+
+/* Of an image that was built before there were copies. */
+#define SR_FIRST_TABLE_SIZE ((uint32_t)offsetof(sr_plc_table, copies))
 
 /* ---- writing a program -------------------------------------------------------------------- */
 
@@ -216,18 +231,32 @@ static inline void sr_string_set_(uint8_t *length, char *to, size_t capacity, co
 #define SR_LOG(level, text) (sr_runtime->log((level), (text)))
 
 /* One row of the variable table. `c_type` in lower case, IEC type in upper: SR_ROW("A", BOOL, a) */
-#define SR_ROW(path, iec_type, v) SR_ROW_(path, NULL, iec_type, v, SR_LOCAL, 0, 0)
-#define SR_ROW_RETAIN(path, iec_type, v) SR_ROW_(path, NULL, iec_type, v, SR_LOCAL, SR_RETAIN, 0)
-#define SR_ROW_INPUT(path, location, iec_type, v)                                                  \
-    SR_ROW_(path, location, iec_type, v, SR_INPUT, 0, 0)
+#define SR_ROW(path, iec_type, v) SR_TASK_ROW(0, path, iec_type, v)
+#define SR_ROW_RETAIN(path, iec_type, v) SR_TASK_ROW_RETAIN(0, path, iec_type, v)
+#define SR_ROW_INPUT(path, location, iec_type, v) SR_TASK_ROW_INPUT(0, path, location, iec_type, v)
 #define SR_ROW_OUTPUT(path, location, iec_type, v)                                                 \
-    SR_ROW_(path, location, iec_type, v, SR_OUTPUT, 0, 0)
+    SR_TASK_ROW_OUTPUT(0, path, location, iec_type, v)
 #define SR_ROW_MEMORY(path, location, iec_type, v)                                                 \
-    SR_ROW_(path, location, iec_type, v, SR_MEMORY, 0, 0)
-#define SR_ROW_STRING(path, v) SR_ROW_(path, NULL, STRING, v, SR_LOCAL, 0, sizeof(v).value.text)
-#define SR_ROW_STRING_RETAIN(path, v)                                                              \
-    SR_ROW_(path, NULL, STRING, v, SR_LOCAL, SR_RETAIN, sizeof(v).value.text)
-#define SR_ROW_(path_, location_, iec_type_, v_, direction_, options_, capacity_)                  \
+    SR_TASK_ROW_MEMORY(0, path, location, iec_type, v)
+#define SR_ROW_STRING(path, v) SR_TASK_ROW_STRING(0, path, v)
+#define SR_ROW_STRING_RETAIN(path, v) SR_TASK_ROW_STRING_RETAIN(0, path, v)
+
+/* The same for a variable of tasks[task - 1], which says SR_TASK_THREAD. */
+#define SR_TASK_ROW(task, path, iec_type, v) SR_ROW_(task, path, NULL, iec_type, v, SR_LOCAL, 0, 0)
+#define SR_TASK_ROW_RETAIN(task, path, iec_type, v)                                                \
+    SR_ROW_(task, path, NULL, iec_type, v, SR_LOCAL, SR_RETAIN, 0)
+#define SR_TASK_ROW_INPUT(task, path, location, iec_type, v)                                       \
+    SR_ROW_(task, path, location, iec_type, v, SR_INPUT, 0, 0)
+#define SR_TASK_ROW_OUTPUT(task, path, location, iec_type, v)                                      \
+    SR_ROW_(task, path, location, iec_type, v, SR_OUTPUT, 0, 0)
+#define SR_TASK_ROW_MEMORY(task, path, location, iec_type, v)                                      \
+    SR_ROW_(task, path, location, iec_type, v, SR_MEMORY, 0, 0)
+#define SR_TASK_ROW_STRING(task, path, v)                                                          \
+    SR_ROW_(task, path, NULL, STRING, v, SR_LOCAL, 0, sizeof(v).value.text)
+#define SR_TASK_ROW_STRING_RETAIN(task, path, v)                                                   \
+    SR_ROW_(task, path, NULL, STRING, v, SR_LOCAL, SR_RETAIN, sizeof(v).value.text)
+
+#define SR_ROW_(task_, path_, location_, iec_type_, v_, direction_, options_, capacity_)           \
     {                                                                                              \
         .path = (path_),                                                                           \
         .location = (location_),                                                                   \
@@ -237,7 +266,14 @@ static inline void sr_string_set_(uint8_t *length, char *to, size_t capacity, co
         .direction = (direction_),                                                                 \
         .options = (options_),                                                                     \
         .capacity = (capacity_),                                                                   \
-        .task = 0,                                                                                 \
+        .task = (task_),                                                                           \
+    }
+
+/* One row of the table of copies: the variable `to_` of one task follows `from_` of another. */
+#define SR_COPY(from_, to_)                                                                        \
+    {                                                                                              \
+        .from = &(from_).value,                                                                    \
+        .to = &(to_).value,                                                                        \
     }
 
 #ifndef SR_BUILD_ID
@@ -246,6 +282,12 @@ static inline void sr_string_set_(uint8_t *length, char *to, size_t capacity, co
 
 /* Export the table; once per program, at file scope. `tasks_` and `variables_` are arrays. */
 #define SR_PLC_IMAGE(name_, tasks_, variables_, init_, fini_)                                      \
+    SR_PLC_IMAGE_(name_, tasks_, variables_, NULL, 0, init_, fini_)
+/* Likewise, with an array of copies between tasks. */
+#define SR_PLC_IMAGE_COPIES(name_, tasks_, variables_, copies_, init_, fini_)                      \
+    SR_PLC_IMAGE_(name_, tasks_, variables_, copies_, sizeof(copies_) / sizeof((copies_)[0]),      \
+                  init_, fini_)
+#define SR_PLC_IMAGE_(name_, tasks_, variables_, copies_, copy_count_, init_, fini_)               \
     const sr_host *sr_runtime;                                                                     \
     static int32_t sr_init_(const sr_host *host)                                                   \
     {                                                                                              \
@@ -269,6 +311,9 @@ static inline void sr_string_set_(uint8_t *length, char *to, size_t capacity, co
         .variable_count = sizeof(variables_) / sizeof((variables_)[0]),                            \
         .init = sr_init_,                                                                          \
         .fini = (fini_),                                                                           \
+        .copies = (copies_),                                                                       \
+        .copy_count = (copy_count_),                                                               \
+        .copy_size = sizeof(sr_copy),                                                              \
     }
 
 #endif

@@ -87,6 +87,23 @@ def test_a_crash_in_the_cycle(image: ImageMaker, kind: str) -> None:
     assert said["trace_bytes"] == said["ticks"] * 12
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_crash_beside_the_scan(image: ImageMaker, kind: str) -> None:
+    if kind == "division" and not TRAPS:
+        pytest.skip("this processor does not trap on integer division by zero")
+    signal, sentence = KINDS[kind]
+    said = crash(image("crash", f"KIND={kind}", "UNTIL_SEEN", "BESIDE"), f"beside-{kind}")
+    reason, number, tick = said["fault"]
+    assert re.fullmatch(rf"{sentence} \(task MAIN, tick {tick}\)", reason)
+    assert number == signal
+    assert tick % 2 == 0
+    assert said["lamp"] == 1
+    assert said["values"] == "0a00000001"  # of the last whole run
+    # The scan goes on until it learns of the fault; of a loop, when the watchdog has had enough.
+    assert said["last_tick"] >= tick + (20 if kind == "loop" else -1)
+    assert said["trace_bytes"] == said["ticks"] * 12
+
+
 HOSTED = {  # the variable ORDER of tests/images/beremiz.c
     1: (11, r"segmentation fault at address 0x0 in obey"),
     2: (61, r"running longer than the watchdog's 30 ms in obey"),

@@ -65,7 +65,41 @@ REFUSED = {
     "NO_LOCATION": "variable X has a direction without a location or the reverse",
     "TLS": "thread-local storage",
     "UNDEFINED": "the loader refuses the image.*not_there",
+    "TABLE_SIZE=72": "sizes are those of no ABI version",
+    "OWNER=2": "variable X belongs to task 2 of 1",
 }
+
+GOOD = "SR_COPY(all.number, elsewhere)"
+COPIES = {
+    "SR_COPY(all.number, all.number)": "copy from NUMBER to NUMBER stays within one task",
+    "SR_COPY(all.flag, elsewhere)": r"copy from FLAG to B stays within one task \(BESIDE\)",
+    "SR_COPY(elsewhere, all.word)": r"from B to WORD changes the type \(DINT to INT\)",
+    "SR_COPY(all.text, longer)": r"from T10 to T20 changes the type \(STRING to STRING\)",
+    "SR_COPY(all.number, other)": "from NUMBER to I would overwrite a process input",
+    "SR_COPY(constant, elsewhere)": "copy 0: what it copies from has no row",
+    "SR_COPY(all.number, constant)": "copy 0: what it copies to has no row",
+    f"{GOOD}, {{8, 0}}": "copy 1: what it copies from has no row",
+    f"{GOOD}, {GOOD}": "two copies go to B",
+    f"{GOOD} -DCOPIES=1000000": "table of copies is not inside the image",
+    f"{GOOD} -DCOPY_SIZE=8": "table of copies is not inside the image",
+    f"{GOOD} -DCOPY_SIZE=1000001": "table of copies is not inside the image",
+    f"{GOOD} -DSHARED_MEMORY": "(B and ALIAS|ALIAS and B) share memory.*tasks .*and.*SR_COPY",
+    f"{GOOD} -DOVERLAP": "B and PART share memory, and belong to the tasks BESIDE and THIRD",
+}
+
+
+@pytest.mark.parametrize("copies", COPIES)
+def test_copies_between_tasks(new_board: BoardMaker, image: ImageMaker, copies: str) -> None:
+    rows, *options = copies.split(" -D")
+    with pytest.raises(ImageError, match=COPIES[copies]):
+        new_board().load(image("refused", f"COPY={rows}", *options, "-Wno-int-conversion"))
+
+
+def test_an_image_from_before_there_were_copies(new_board: BoardMaker, image: ImageMaker) -> None:
+    board = new_board()
+    # Were the rest of the table looked at, this one would be refused.
+    board.load(image("refused", "COPY=SR_COPY(constant, constant)", "TABLE_SIZE=80"))
+    board.load(image("refused", f"COPY={GOOD}"))
 
 
 @pytest.mark.parametrize("define", REFUSED)

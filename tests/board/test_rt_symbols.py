@@ -39,6 +39,8 @@ COMPILERS = [NATIVE, "arm-linux-gnueabihf-gcc", "aarch64-linux-gnu-gcc", "clang"
 ALLOWED = {
     # Memory, by value.
     "memcpy", "memset", "memmove",
+    # Who calls: a load from the thread's own register.
+    "pthread_self",
     # The clock and the wait.
     "clock_gettime", "clock_nanosleep",
     # Leaving a crashed body.
@@ -50,7 +52,7 @@ ALLOWED = {
     "__aeabi_ldivmod", "__aeabi_uldivmod",
     # Atomic exchanges on 64-bit ARM: one instruction, or a short loop on an older processor.
     "__aarch64_swp1_acq_rel", "__aarch64_swp1_relax", "__aarch64_swp8_acq", "__aarch64_swp8_relax",
-    "__aarch64_cas4_acq_rel", "__aarch64_swp4_acq_rel",
+    "__aarch64_cas4_acq_rel", "__aarch64_swp4_acq_rel", "__aarch64_ldadd4_acq_rel",
 }  # fmt: skip
 
 # What one function may use besides: none of them is part of a cycle that goes on.
@@ -61,6 +63,8 @@ ALLOWED_IN = {
     "platform_interrupt": {"pthread_kill", "__libc_current_sigrtmax"},
     # GPIO outputs made safe, after the last cycle: reached from gpio_safe through a pointer.
     "system_ioctl": {"ioctl", "__errno_location"},
+    # The same, when a program ends by a fault, for threads that wait for a release.
+    "platform_kick": {"pthread_kill", "__libc_current_sigrtmax"},
 }
 
 MARKED = re.compile(r"\bSR_RT\b([^;{}()]*?)\b(\w+)\s*\((?!\s*\*)")

@@ -16,8 +16,8 @@ _FLAGS = [
     *(f"-I{ROOT / folder}" for folder in ("board", "serial_runtime/include", "tests/fuzz/c")),
 ]  # fmt: skip
 _TESTED = (
-    "image", "image_check", "image_file", "image_object", "image_segments", "hosted", "iec",
-    "location",
+    "image", "image_check", "image_copies", "image_file", "image_object", "image_segments",
+    "hosted", "iec", "location",
 )  # fmt: skip
 _WRAPPED = {
     "image_file": (),

@@ -51,7 +51,7 @@ SANITIZERS = {
 }
 # Modules whose program brings a platform of its own.
 SCRIPTED = {
-    "cycle": ("cycle", "cycle_control", "program", "watchdog", "host"),
+    "cycle": ("cycle", "cycle_control", "program", "task_sets", "watchdog", "host"),
     "watchdog": ("watchdog",),
 }
 # Programs that step in between their module and what it calls; one is told where its examples are.

@@ -48,7 +48,8 @@ int platform_thread_start(struct platform_thread **thread, const struct platform
                           void (*body)(void *argument), void *argument,
                           struct platform_actual *actual)
 {
-    (void)actual;
+    struct platform_actual ignored;
+    actual = actual != NULL ? actual : &ignored;
     const bool is_task = strcmp(schedule->name, "plc-scan") == 0;
     *thread = is_task ? &task : &watcher;
     **thread = (struct platform_thread){.body = body, .argument = argument};
@@ -58,6 +59,7 @@ int platform_thread_start(struct platform_thread **thread, const struct platform
         task.id = spawn(thread_main, &task);
     else
         watcher.first_ns = ((const struct watchdog *)argument)->first_ns;
+    *actual = (struct platform_actual){.cpu = -1};
     return 0;
 }
 
@@ -103,6 +105,17 @@ void platform_abandon(struct platform_thread *self)
 {
     (void)self;
     abort();
+}
+
+void platform_keep(struct platform_thread *self, void *mine)
+{
+    (void)self;
+    (void)mine;
+}
+
+void *platform_kept(void)
+{
+    return NULL;
 }
 
 void platform_park(struct platform_thread *self)
@@ -164,6 +177,24 @@ struct image_located_list image_outputs(const struct image *image)
     return (struct image_located_list){0};
 }
 
+struct image_copy_list image_copies(const struct image *image)
+{
+    (void)image;
+    return (struct image_copy_list){0};
+}
+
+const struct sr_variable *image_variables(const struct image *image)
+{
+    (void)image;
+    return NULL;
+}
+
+const struct beremiz *image_beremiz(const struct image *image)
+{
+    (void)image;
+    return NULL;
+}
+
 uint64_t image_base_ns(const struct image *image)
 {
     (void)image;
@@ -201,8 +232,12 @@ static void start(void)
     is_safe = hangs = false;
     memset(&watcher, 0, sizeof watcher);
     driven = 0;
+    const struct cycle_rules rules = {.sensitivity = 1, .task_cpu = -1};
+    struct program *program;
+    CHECK_EQ(program_create(&program, NULL, true, NULL), 0);
     CHECK_EQ(cycle_create(&cycle, &parts, NULL), 0);
-    CHECK_EQ(cycle_start(cycle, NULL, &schedule, 0, NULL), 0);
+    cycle_load(cycle, program);
+    CHECK_EQ(cycle_start(cycle, &schedule, &rules, NULL), 0);
     CHECK_EQ(cycle_state(cycle), CYCLE_RUNNING);
 }
 

@@ -68,7 +68,7 @@ static void writes_every_type(void)
     CHECK_EQ(publish(force, orders, 6), 0);
     CHECK(!force_is_set(&table[NUMBER])); /* nothing before the cycle starts */
     CHECK_EQ(number.value, 0);
-    force_apply(force);
+    force_apply(force, 0);
     CHECK_EQ(flag.value, 1);
     CHECK_EQ(word.value, -2);
     CHECK_EQ(number.value, 0x04030201);
@@ -90,7 +90,7 @@ static void program_cannot_write(void)
     struct force *force = make();
     struct force_order orders[] = {order(NUMBER, "\7\0\0\0", 4), order(TEXT, "\2hi", 3)};
     CHECK_EQ(publish(force, orders, 2), 0);
-    force_apply(force);
+    force_apply(force, 0);
     SR_SET(number, 100);
     SR_SET_STRING(text, "other");
     SR_SET(other, number.value + 1);
@@ -100,12 +100,12 @@ static void program_cannot_write(void)
     number.value = 55; /* around the macros, flag included */
     number.flags = 0;
     text.value.length = 0;
-    force_hold(force);
+    force_hold(force, 0);
     CHECK_EQ(number.value, 7);
     CHECK(SR_IS_FORCED(number));
     CHECK_EQ(text.value.length, 2);
     number.value = 56;
-    force_apply(force); /* the next cycle starts with the value too */
+    force_apply(force, 0); /* the next cycle starts with the value too */
     CHECK_EQ(number.value, 7);
     force_destroy(force);
 }
@@ -116,22 +116,22 @@ static void releases(void)
     struct force_order orders[] = {order(NUMBER, "\7\0\0\0", 4), order(OTHER, "\x08\0\0\0", 4)};
     number.flags = 0x80; /* not ours: kept */
     CHECK_EQ(publish(force, orders, 2), 0);
-    force_apply(force);
+    force_apply(force, 0);
     CHECK_EQ(number.flags, 0x80 | SR_FORCED);
     CHECK_EQ(publish(force, orders + 1, 1), 0);
-    force_apply(force);
+    force_apply(force, 0);
     CHECK_EQ(number.flags, 0x80);
     CHECK_EQ(number.value, 7); /* until somebody writes it */
     SR_SET(number, 9);
-    force_hold(force);
+    force_hold(force, 0);
     CHECK_EQ(number.value, 9);
     CHECK(force_is_set(&table[OTHER]));
     CHECK_EQ(publish(force, NULL, 0), 0);
-    force_apply(force);
-    force_hold(force);
+    force_apply(force, 0);
+    force_hold(force, 0);
     CHECK(!force_is_set(&table[OTHER]));
     SR_SET(other, 10);
-    force_hold(force);
+    force_hold(force, 0);
     CHECK_EQ(other.value, 10);
     force_destroy(force);
 }
@@ -142,7 +142,7 @@ static void last_list_before_the_cycle_counts(void)
     struct force_order one = order(NUMBER, "\1\0\0\0", 4), two = order(OTHER, "\2\0\0\0", 4);
     CHECK_EQ(publish(force, &one, 1), 0);
     CHECK_EQ(publish(force, &two, 1), 0);
-    force_apply(force);
+    force_apply(force, 0);
     CHECK(!force_is_set(&table[NUMBER]));
     CHECK_EQ(number.value, 0);
     CHECK_EQ(other.value, 2);
@@ -156,9 +156,9 @@ static void shared_flags(void)
     sr_variable rows[] = {SR_ROW("A", DINT, number), SR_ROW("B", DINT, number)};
     struct force_order a = order(0, "\1\0\0\0", 4), b = order(1, "\2\0\0\0", 4);
     CHECK_EQ(force_publish(force, rows, 2, &a, 1, NULL), 0);
-    force_apply(force);
+    force_apply(force, 0);
     CHECK_EQ(force_publish(force, rows, 2, &b, 1, NULL), 0);
-    force_apply(force);
+    force_apply(force, 0);
     CHECK(SR_IS_FORCED(number));
     CHECK_EQ(number.value, 2);
     force_destroy(force);
@@ -189,7 +189,7 @@ static void refuses(void)
         CHECK_EQ(force_publish(force, table, ROWS, orders, 2, &bad), cases[i].error);
         CHECK_EQ(bad, 1);
     }
-    force_apply(force); /* the list before them is untouched */
+    force_apply(force, 0); /* the list before them is untouched */
     CHECK_EQ(other.value, 3);
     static struct force_order many[ROWS + 5];
     for (uint32_t i = 0; i < ROWS + 5; i++)
@@ -205,12 +205,12 @@ static void forgets_before_unload(void)
     sr_variable row = SR_ROW("GONE", DINT, *gone);
     struct force_order one = order(0, "\1\0\0\0", 4);
     CHECK_EQ(force_publish(force, &row, 1, &one, 1, NULL), 0);
-    force_apply(force);
+    force_apply(force, 0);
     CHECK_EQ(force_publish(force, &row, 1, &one, 1, NULL), 0);
     force_forget(force);
     free(gone);
-    force_apply(force); /* the sanitizer watches */
-    force_hold(force);
+    force_apply(force, 0); /* the sanitizer watches */
+    force_hold(force, 0);
     force_destroy(force);
 }
 
@@ -224,11 +224,11 @@ static void inputs_honour_it(void)
     force_write_input(&table[FLAG], &location, inputs);
     CHECK_EQ(flag.value, 1);
     CHECK_EQ(publish(force, &off, 1), 0);
-    force_apply(force);
+    force_apply(force, 0);
     force_write_input(&table[FLAG], &location, inputs);
     CHECK_EQ(flag.value, 0);
     CHECK_EQ(publish(force, NULL, 0), 0);
-    force_apply(force);
+    force_apply(force, 0);
     force_write_input(&table[FLAG], &location, inputs);
     CHECK_EQ(flag.value, 1);
     force_destroy(force);
@@ -248,12 +248,12 @@ static void *cycle(void *argument)
 {
     struct stress *stress = argument;
     while (!atomic_load(&stress->stop)) {
-        force_apply(stress->force);
+        force_apply(stress->force, 0);
         bool forced = SR_IS_FORCED(number);
         int32_t value = number.value;
         SR_SET(number, -1);
         SR_SET(other, -1);
-        force_hold(stress->force);
+        force_hold(stress->force, 0);
         CHECK_EQ(SR_IS_FORCED(other), forced);
         CHECK_EQ(number.value, forced ? value : -1);
         CHECK_EQ(other.value, forced ? value : -1); /* both have the same number in every list */
@@ -305,10 +305,10 @@ static void leads_pointers_away_and_back(void)
     const struct force_order orders[] = {order(0, "\7\0", 2), order(1, "\10\0", 2),
                                          order(2, "\11\0", 2)};
     CHECK_EQ(force_publish(force, rows, 3, orders, 3, NULL), 0);
-    force_apply(force);
+    force_apply(force, 0);
     CHECK(output.value == NULL); /* its program did not begin */
     output.value = &place;
-    force_apply(force);
+    force_apply(force, 0);
     CHECK_EQ(plain.value, 9);
     CHECK_EQ(plain.flags, 7);
     CHECK_EQ(output.flags, 6);
@@ -319,20 +319,20 @@ static void leads_pointers_away_and_back(void)
     *output.value = 1; /* around the macros */
     place = 2;
     global = 3;
-    force_hold(force);
+    force_hold(force, 0);
     CHECK_EQ(*output.value, 7);
     CHECK_EQ(place, 7);
     CHECK_EQ(*external.value, 8);
     CHECK_EQ(global, 3);
 
     CHECK_EQ(force_publish(force, rows, 3, &orders[1], 1, NULL), 0); /* and led away once more */
-    force_apply(force);
+    force_apply(force, 0);
     CHECK(output.value == &place);
     CHECK_EQ(output.flags, 4);
     CHECK_EQ(*external.value, 8);
     output.value = NULL;
     CHECK_EQ(force_publish(force, rows, 3, NULL, 0, NULL), 0);
-    force_apply(force);
+    force_apply(force, 0);
     CHECK(external.value == &global);
     CHECK(output.value == NULL); /* what the program changed meanwhile is left alone */
     CHECK_EQ(plain.flags, 5);

@@ -11,9 +11,11 @@
 #define MAX_LOOKS 20
 
 static struct watchdog watchdog;
+static struct watch watched, other;
+static atomic_bool ending;
 static void (*body)(void *argument);
 static int64_t clock_ns;
-static int interrupts, look, gave_up;
+static int interrupts, looks_so_far, gave_up, kicks;
 
 /* What a scenario chooses. */
 static int periodic_error, wait_error, interrupt_error;
@@ -23,8 +25,11 @@ static int ends_at;    /* the cycle ends before this look */
 static void reset(void)
 {
     memset(&watchdog, 0, sizeof watchdog);
+    memset(&watched, 0, sizeof watched);
+    memset(&other, 0, sizeof other);
+    atomic_store(&ending, false);
     clock_ns = 1000 * MS;
-    interrupts = look = gave_up = periodic_error = wait_error = interrupt_error = 0;
+    interrupts = looks_so_far = gave_up = kicks = periodic_error = wait_error = interrupt_error = 0;
     stopped_at = ends_at = MAX_LOOKS + 1;
 }
 
@@ -55,6 +60,7 @@ int platform_thread_join(struct platform_thread *thread, int64_t timeout_ns)
 int platform_kick(struct platform_thread *thread)
 {
     (void)thread;
+    kicks++;
     return 0;
 }
 
@@ -78,31 +84,47 @@ int platform_wait_period(struct platform_thread *self, int64_t *deadline_ns, uin
     clock_ns += watchdog.step_ns;
     *deadline_ns = clock_ns;
     *skipped = 0;
-    look++;
-    if (look == stopped_at)
+    looks_so_far++;
+    if (looks_so_far == stopped_at)
         clock_ns += 10000 * MS;
-    if (look == ends_at)
-        watchdog_leave(&watchdog);
-    if (look == MAX_LOOKS)
+    if (looks_so_far == ends_at)
+        watchdog_leave(&watched);
+    if (looks_so_far == MAX_LOOKS)
         atomic_store(&watchdog.stop, true);
     return wait_error;
 }
 
-static void give_up(void *owner, int fault)
+static void give_up(void *owner, struct watch *watch, int fault)
 {
     CHECK(owner == &watchdog);
+    CHECK(watch == &watched);
     CHECK_EQ(gave_up, 0);
     gave_up = fault;
+    atomic_store(&watch->left, true); /* as the cycle does */
+}
+
+static int start(void)
+{
+    watchdog.give_up = give_up;
+    watchdog.owner = &watchdog;
+    watchdog.ending = &ending;
+    watchdog.watches[watchdog.count++] = &watched;
+    watched.interval_ns = 40 * MS;
+    return watchdog_start(&watchdog, 50, 1000 * MS, MS);
+}
+
+static void attend(struct watch *watch)
+{
+    watchdog_attend(watch, (struct platform_thread *)watch); /* only its address counts */
 }
 
 /* With a cycle under way from the start. */
 static void watch(void)
 {
-    watchdog.give_up = give_up;
-    watchdog.owner = &watchdog;
-    CHECK_EQ(watchdog_start(&watchdog, 50, 100 * MS, 1000 * MS, MS), 0);
-    watchdog_attend(&watchdog, (struct platform_thread *)&watchdog); /* only its address counts */
-    watchdog_enter(&watchdog);
+    watched.limit_ns = 100 * MS;
+    CHECK_EQ(start(), 0);
+    attend(&watched);
+    watchdog_enter(&watched);
     body(&watchdog);
 }
 
@@ -112,7 +134,7 @@ static void an_endless_cycle_is_interrupted_then_given_up(void)
     watch();
     CHECK_EQ(interrupts, 1);
     CHECK_EQ(gave_up, FAULT_UNRESPONSIVE);
-    CHECK_EQ(look, 1 + 4 + 4); /* the first may come at any time of the cycle */
+    CHECK_EQ(looks_so_far, 1 + 4 + 4); /* the first may come at any time of the cycle */
 }
 
 static void one_that_cannot_be_interrupted_is_given_up_at_once(void)
@@ -120,7 +142,7 @@ static void one_that_cannot_be_interrupted_is_given_up_at_once(void)
     reset();
     interrupt_error = -ENOTSUP;
     watch();
-    CHECK_EQ(look, 1 + 4);
+    CHECK_EQ(looks_so_far, 1 + 4);
     CHECK_EQ(gave_up, FAULT_UNRESPONSIVE);
 }
 
@@ -149,7 +171,7 @@ static void without_a_clock_nothing_runs_unwatched(void)
     periodic_error = -EINVAL;
     watch();
     CHECK_EQ(gave_up, FAULT_CLOCK);
-    CHECK_EQ(look, 0);
+    CHECK_EQ(looks_so_far, 0);
     reset();
     wait_error = -EINVAL;
     watch();
@@ -160,7 +182,71 @@ static void without_a_clock_nothing_runs_unwatched(void)
 static void a_limit_too_short_to_look(void)
 {
     reset();
-    CHECK_EQ(watchdog_start(&watchdog, 50, 3, 1000 * MS, MS), -EINVAL);
+    watched.limit_ns = 3;
+    CHECK_EQ(start(), -EINVAL);
+}
+
+/* Between two cycles, for ever. */
+static void rest(bool on_time)
+{
+    watched.limit_ns = 100 * MS;
+    CHECK_EQ(start(), 0);
+    attend(&watched);
+    atomic_store(&watched.on_time, on_time);
+    body(&watchdog);
+}
+
+static void a_task_that_is_not_released_is_given_up(void)
+{
+    reset();
+    rest(true);
+    CHECK_EQ(gave_up, FAULT_OMITTED);
+    CHECK_EQ(interrupts, 0);                          /* there is nothing to interrupt */
+    CHECK_EQ(looks_so_far, (100 + 40 + 24) / 25 + 1); /* longer than that */
+}
+
+static void one_without_real_time_may_wait(void)
+{
+    reset();
+    rest(false);
+    CHECK_EQ(gave_up, 0);
+    CHECK_EQ(looks_so_far, MAX_LOOKS);
+}
+
+static void each_has_its_own_limit(void)
+{
+    reset();
+    other.limit_ns = 400 * MS;
+    watchdog.watches[watchdog.count++] = &other;
+    watched.limit_ns = 100 * MS;
+    CHECK_EQ(start(), 0);
+    attend(&watched);
+    attend(&other);
+    watchdog_enter(&watched);
+    watchdog_enter(&other); /* would be interrupted, too, some looks later */
+    body(&watchdog);
+    CHECK_EQ(gave_up, FAULT_UNRESPONSIVE);
+    CHECK_EQ(interrupts, 1 + 1);
+    CHECK_EQ(looks_so_far, MAX_LOOKS);
+}
+
+static void who_waits_is_woken_at_the_end(void)
+{
+    reset();
+    atomic_store(&ending, true);
+    rest(false);
+    CHECK_EQ(kicks, MAX_LOOKS);
+}
+
+static void when_all_have_left_it_leaves(void)
+{
+    reset();
+    watched.limit_ns = 100 * MS;
+    CHECK_EQ(start(), 0);
+    attend(&watched);
+    atomic_store(&watched.left, true);
+    body(&watchdog);
+    CHECK_EQ(looks_so_far, 1);
 }
 
 int main(void)
@@ -171,5 +257,10 @@ int main(void)
     RUN(the_time_the_process_was_stopped_does_not_count);
     RUN(without_a_clock_nothing_runs_unwatched);
     RUN(a_limit_too_short_to_look);
+    RUN(a_task_that_is_not_released_is_given_up);
+    RUN(one_without_real_time_may_wait);
+    RUN(each_has_its_own_limit);
+    RUN(who_waits_is_woken_at_the_end);
+    RUN(when_all_have_left_it_leaves);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs well for ten ticks with its lamp on, then ends as KIND says; with UNTIL_SEEN not before
- * someone says that the lamp was seen. */
+ * someone says that the lamp was seen; with BESIDE in a task with a thread of its own. */
 #define _GNU_SOURCE
 #include "plc_abi.h"
 
@@ -114,11 +114,35 @@ static void finish(void)
 #endif
 }
 
+#ifdef BESIDE
+static sr_udint scans;
+
+static void scan(const sr_cycle *cycle)
+{
+    (void)cycle;
+    SR_SET(scans, scans.value + 1);
+}
+
+#define OWNER 2
+static const sr_task tasks[] = {
+    {.name = "SCAN", .interval_ns = 1000000, .run = scan},
+    {.name = "MAIN",
+     .interval_ns = 2000000,
+     .priority = 1,
+     .options = SR_TASK_THREAD,
+     .run = TANK_RUN},
+};
+#else
+#define OWNER 0
 static const sr_task tasks[] = {{.name = "MAIN", .interval_ns = 2000000, .run = TANK_RUN}};
+#endif
 static const sr_variable variables[] = {
-    SR_ROW("COUNTER", UDINT, counter),
-    SR_ROW_OUTPUT("LAMP", "%QX0.0", BOOL, lamp),
-    SR_ROW_INPUT("SEEN", "%IX0.0", BOOL, seen),
+    SR_TASK_ROW(OWNER, "COUNTER", UDINT, counter),
+    SR_TASK_ROW_OUTPUT(OWNER, "LAMP", "%QX0.0", BOOL, lamp),
+    SR_TASK_ROW_INPUT(OWNER, "SEEN", "%IX0.0", BOOL, seen),
+#ifdef BESIDE
+    SR_ROW("SCANS", UDINT, scans),
+#endif
 };
 
 SR_PLC_IMAGE("crash", tasks, variables, initialise, finish);

@@ -9,6 +9,10 @@ static struct {
     SR_STRING(10) text;
 } all;
 static sr_dint elsewhere;
+#ifdef COPY
+static sr_dint other;
+static SR_STRING(20) longer;
+#endif
 static const sr_dint constant = {0};
 
 static void run(const sr_cycle *cycle)
@@ -32,6 +36,15 @@ int (*use)(void) = not_there;
 #define T {.name = "T", .interval_ns = 1000000, .run = run},
 #define T8 T T T T T T T T
 static const sr_task tasks[] = {T8 T8 T8 T8 T};
+#elif defined(MANY_THREADS)
+#define T {.name = "T", .interval_ns = 1000000, .options = SR_TASK_THREAD, .run = run},
+static const sr_task tasks[] = {T T T T T T T T T T};
+#elif defined(COPY)
+static const sr_task tasks[] = {
+    {.name = "MAIN", .interval_ns = 1000000, .run = run},
+    {.name = "BESIDE", .interval_ns = 1000000, .options = SR_TASK_THREAD, .run = run},
+    {.name = "THIRD", .interval_ns = 1000000, .options = SR_TASK_THREAD, .run = run},
+};
 #else
 static const sr_task tasks[] = {
 #ifdef INTERVAL
@@ -99,8 +112,33 @@ static const sr_variable variables[] = {
     ROW("X", "%QW0", SR_TYPE_INT, &all.word.value, &all.word.flags, SR_LOCAL, 0),
 #elif defined(NO_LOCATION)
     ROW("X", 0, SR_TYPE_INT, &all.word.value, &all.word.flags, SR_INPUT, 0),
+#elif defined(OWNER)
+    SR_TASK_ROW(OWNER, "X", INT, all.word),
+#elif defined(COPY)
+    SR_TASK_ROW(2, "FLAG", BOOL, all.flag),
+    SR_TASK_ROW(2, "B", DINT, elsewhere),
+    SR_TASK_ROW(3, "WORD", INT, all.word),
+    SR_TASK_ROW_INPUT(2, "I", "%ID0", DINT, other),
+    SR_TASK_ROW_STRING(3, "T10", all.text),
+    SR_TASK_ROW_STRING(2, "T20", longer),
+#ifdef SHARED_MEMORY
+    SR_TASK_ROW(3, "ALIAS", DINT, elsewhere),
+#endif
+#ifdef OVERLAP
+    {"PART", 0, (char *)&elsewhere.value + 2, &all.flag.flags, SR_TYPE_INT, 0, 0, 0, 3},
+#endif
 #endif
 };
+
+#ifdef COPY
+static const sr_copy copies[] = {COPY};
+#endif
+#ifndef COPIES
+#define COPIES sizeof copies / sizeof *copies
+#endif
+#ifndef COPY_SIZE
+#define COPY_SIZE sizeof(sr_copy)
+#endif
 
 static int32_t init(const sr_host *host)
 {
@@ -130,6 +168,9 @@ static int32_t init(const sr_host *host)
 #ifndef VARIABLES
 #define VARIABLES sizeof variables / sizeof *variables
 #endif
+#ifndef TABLE_SIZE
+#define TABLE_SIZE sizeof(sr_plc_table)
+#endif
 #ifndef NAME
 #define NAME "refused"
 #endif
@@ -144,7 +185,7 @@ __attribute__((visibility("default"))) extern const sr_plc_table SYMBOL;
 const sr_plc_table SYMBOL = {
     .magic = MAGIC,
     .abi_version = VERSION,
-    .table_size = sizeof(sr_plc_table),
+    .table_size = TABLE_SIZE,
     .variable_size = VARIABLE_SIZE,
     .task_size = TASK_SIZE,
     .name = NAME,
@@ -154,4 +195,9 @@ const sr_plc_table SYMBOL = {
     .task_count = TASKS,
     .variable_count = VARIABLES,
     .init = INIT,
+#ifdef COPY
+    .copies = copies,
+    .copy_count = COPIES,
+    .copy_size = COPY_SIZE,
+#endif
 };

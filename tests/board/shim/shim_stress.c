@@ -43,6 +43,9 @@ static void open_board(bool own_cycle)
 {
     const struct board_options options = {.priority = 50,
                                           .cpu = -1,
+                                          .sensitivity = 1,
+                                          .task_cpu = -1,
+                                          .threads = true,
                                           .watchdog_ns = WATCHDOG_NS,
                                           .trace_ring_bytes = 1 << 16,
                                           .cpu_latency_us = -1,

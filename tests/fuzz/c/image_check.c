@@ -37,6 +37,9 @@ static void use(const struct image *image)
         const struct sr_variable *row = &image_variables(image)[i];
         sum += strlen(row->path) + *(uint8_t *)row->address + *row->flags;
     }
+    const struct image_copy_list copies = image_copies(image);
+    for (uint32_t i = 0; i < copies.count; i++)
+        sum += *(uint8_t *)copies.items[i].from->address + *(uint8_t *)copies.items[i].to->address;
     CHECK(image_inputs(image).count + image_outputs(image).count <= table->variable_count);
 }
 
@@ -59,6 +62,7 @@ static void check(const uint8_t *data, size_t size)
         use(&image);
     free(image.located);
     free(image.own_rows);
+    free(image.copies);
     free(memory);
 }
 
@@ -67,18 +71,20 @@ static void *at(uint64_t kind, size_t offset)
     return (void *)(uintptr_t)(kind << 32 | offset);
 }
 
-/* A good image of one task and four variables, with rows of a length that is ours or longer. */
+/* A good image of two tasks, four variables and a copy, with rows of a length that is ours or
+ * longer. */
 static void add(size_t longer)
 {
     struct good {
         struct sr_plc_table table;
-        struct sr_task task;
+        struct sr_task tasks[2];
+        struct sr_copy copy;
         char texts[64];
         uint8_t flags[8];
         uint64_t values[8];
     } *good;
     const size_t row_size = sizeof(struct sr_variable) + longer;
-    uint8_t *bytes = guided_add(sizeof *good + 4 * row_size);
+    uint8_t *bytes = guided_add(sizeof *good + 5 * row_size);
     good = (void *)bytes;
     strcpy(good->texts, "name");
     strcpy(good->texts + 8, "A.B");
@@ -86,40 +92,50 @@ static void add(size_t longer)
     strcpy(good->texts + 24, "%QW2");
     strcpy(good->texts + 32, "C");
     strcpy(good->texts + 40, "D");
+    strcpy(good->texts + 48, "E");
     const size_t texts = offsetof(struct good, texts);
     good->table = (struct sr_plc_table){
         .magic = SR_ABI_MAGIC,
         .abi_version = SR_ABI_VERSION,
         .table_size = sizeof good->table,
         .variable_size = (uint32_t)row_size,
-        .task_size = sizeof good->task,
+        .task_size = sizeof good->tasks[0],
         .name = at(DATA, texts),
         .build_id = at(DATA, texts),
         .variables = at(DATA, sizeof *good),
-        .variable_count = 4,
-        .tasks = at(DATA, offsetof(struct good, task)),
-        .task_count = 1,
+        .variable_count = 5,
+        .tasks = at(DATA, offsetof(struct good, tasks)),
+        .task_count = 2,
+        .copies = at(DATA, offsetof(struct good, copy)),
+        .copy_count = 1,
+        .copy_size = sizeof good->copy,
     };
     uint64_t pointer = CODE << 32;
     memcpy(&good->table.init, &pointer, 8);
     pointer += 8;
-    good->task = (struct sr_task){.name = at(DATA, texts), .interval_ns = 1000000};
-    memcpy(&good->task.run, &pointer, 8);
+    for (int i = 0; i < 2; i++) {
+        good->tasks[i] = (struct sr_task){.name = at(DATA, texts), .interval_ns = 1000000};
+        memcpy(&good->tasks[i].run, &pointer, 8);
+    }
+    good->copy = (struct sr_copy){.from = at(DATA, offsetof(struct good, values) + 8 * 3),
+                                  .to = at(DATA, offsetof(struct good, values) + 8 * 7)};
     static const struct {
-        uint8_t path, location, type, direction, capacity;
-    } rows[] = {{8, 16, SR_TYPE_BOOL, SR_INPUT, 0},
-                {32, 24, SR_TYPE_INT, SR_OUTPUT, 0},
-                {40, 0, SR_TYPE_STRING, SR_LOCAL, 20},
-                {0, 0, SR_TYPE_LREAL, SR_LOCAL, 0}};
-    for (size_t i = 0; i < 4; i++) {
+        uint8_t path, location, type, direction, capacity, value, task;
+    } rows[] = {{8, 16, SR_TYPE_BOOL, SR_INPUT, 0, 0, 0},
+                {32, 24, SR_TYPE_INT, SR_OUTPUT, 0, 1, 0},
+                {40, 0, SR_TYPE_STRING, SR_LOCAL, 7, 2, 0},
+                {0, 0, SR_TYPE_LREAL, SR_LOCAL, 0, 3, 0},
+                {48, 0, SR_TYPE_LREAL, SR_LOCAL, 0, 7, 2}};
+    for (size_t i = 0; i < 5; i++) {
         const struct sr_variable row = {
             .path = at(DATA, texts + rows[i].path),
             .location = rows[i].location != 0 ? at(DATA, texts + rows[i].location) : NULL,
-            .address = at(DATA, offsetof(struct good, values) + 8 * i),
+            .address = at(DATA, offsetof(struct good, values) + 8 * rows[i].value),
             .flags = at(DATA, offsetof(struct good, flags) + i),
             .type = rows[i].type,
             .direction = rows[i].direction,
             .capacity = rows[i].capacity,
+            .task = rows[i].task,
         };
         memcpy(bytes + sizeof *good + i * row_size, &row, sizeof row);
     }
