@@ -111,7 +111,7 @@ SR_RT int platform_protect(struct platform_thread *self, void (*body)(void *argu
 /* RT: abandon the protected body from inside it (the image's own fault call). */
 SR_RT void platform_abandon(struct platform_thread *self) __attribute__((noreturn));
 /* Non-RT or watchdog thread: make platform_protect in `thread` return -EFAULT with the
- * watchdog's signal (POSIX); -ENOTSUP where the kernel does it (Cobalt). */
+ * watchdog's signal. */
 int platform_interrupt(struct platform_thread *thread);
 /* RT: never returns to program code again; the thread sleeps until the process ends. */
 SR_RT void platform_park(struct platform_thread *self) __attribute__((noreturn));

@@ -3,10 +3,11 @@
  *
  * The handlers are shared by inclusion, not copied: siglongjmp out of a handler works on Cobalt
  * too (the fault has already moved the thread to Linux, where handlers run). Two things differ.
- * An endless loop in primary mode starves Linux and with it every signal sender, so on Cobalt
- * nobody but the core can interrupt it: its watchdog (CONFIG_XENO_OPT_WATCHDOG, required by
- * platform_init) moves the thread to Linux and sends SIGDEBUG. And libcobalt owns SIGDEBUG, so
- * all its other reasons go on to libcobalt.
+ * An endless loop in primary mode starves Linux, and no signal comes through. So the core is asked
+ * first to move the thread to Linux, which our watchdog, itself in primary mode, can do on the same
+ * CPU. Behind it stands the core's own watchdog (CONFIG_XENO_OPT_WATCHDOG, required by
+ * platform_init): it ends what loops above ours, by moving it to Linux with SIGDEBUG. And libcobalt
+ * owns SIGDEBUG, so all its other reasons go on to libcobalt.
  */
 #define platform_faults_arm posix_faults_arm
 #define platform_interrupt posix_interrupt
@@ -19,6 +20,7 @@
 #if XENOMAI_COBALT
 
 #include <cobalt/uapi/signal.h>
+#include <cobalt/wrappers.h>
 
 static struct sigaction libcobalt; /* written by platform_faults_arm before any task runs */
 
@@ -42,10 +44,11 @@ int platform_faults_arm(void)
     return error != 0 ? error : posix_faults_arm();
 }
 
+/* The signal would move the thread to Linux too, but sending it moves the caller there before. */
 int platform_interrupt(struct platform_thread *thread)
 {
-    (void)thread;
-    return -ENOTSUP;
+    const int error = __RT(pthread_kill(thread->id, SIGKICK));
+    return error != 0 ? -error : posix_interrupt(thread);
 }
 
 #else /* Mercury: tasks are plain threads, signals reach them */

@@ -207,9 +207,11 @@ def test_without_privilege_it_runs_and_says_so(image: ImageMaker, may_lock: int)
     said = json.loads(done.stdout)
     if said is None:
         pytest.skip("the memory lock limit cannot be raised here")
-    assert said["real_time"] is False
     assert said["state"] == "RUNNING"
     assert said["ticks"] >= 20
+    if said["backend"] == "cobalt":
+        pytest.skip("Cobalt asks for a group, not for a capability")
+    assert said["real_time"] is False
     for sentence in (said["before"], said["running"]):
         assert sentence.startswith("NOT real time: priority 80 was refused")
         assert "CAP_SYS_NICE" in sentence

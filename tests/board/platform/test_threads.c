@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- life of a thread ---------------------------------------------------------------------- */
@@ -208,20 +209,51 @@ static void case_cpu_latency_is_held_and_released(void)
     platform_release_cpu_latency();
 }
 
+/* Cycles, then, when it may, a call of Linux, and more cycles. */
+static void body_switch(void *argument)
+{
+    struct shared *shared = argument;
+    struct platform_thread *self = self_of(shared);
+    int64_t deadline_ns;
+    uint32_t skipped;
+    bool switched = false;
+    shared->result = platform_periodic(self, platform_now_ns() + 2 * MS, 2 * MS);
+    while (shared->result == 0 && atomic_load(&shared->go) < 2) {
+        shared->result = platform_wait_period(self, &deadline_ns, &skipped);
+        if (atomic_load(&shared->go) == 1 && !switched) {
+            switched = true;
+            (void)syscall(SYS_getppid);
+            atomic_store(&shared->step, 1000);
+        }
+        atomic_fetch_add(&shared->step, 1);
+    }
+}
+
+static uint32_t switches_of(struct shared *shared)
+{
+    uint32_t count = 12345;
+    CHECK_EQUAL(platform_mode_switches(atomic_load(&shared->self), &count), 0);
+    return count;
+}
+
 static void case_mode_switches_are_counted_or_refused(void)
 {
     struct shared shared = {0};
     uint32_t count = 12345;
-    start(&shared, body_wait_go, 50, -1, NULL);
-    int result = platform_mode_switches(atomic_load(&shared.self), &count);
+    start(&shared, body_switch, 50, -1, NULL);
+    wait_for(&shared.step, 20);
     if (strcmp(platform_name(), "cobalt") == 0) {
-        CHECK_EQUAL(result, 0);
+        CHECK_EQUAL(switches_of(&shared), 0); /* none in twenty cycles */
+        atomic_store(&shared.go, 1);
+        wait_for(&shared.step, 1020);
+        CHECK_EQUAL(switches_of(&shared), 1); /* so the counter is one that moves */
     } else {
-        CHECK_EQUAL(result, -ENOTSUP);
+        CHECK_EQUAL(platform_mode_switches(atomic_load(&shared.self), &count), -ENOTSUP);
         CHECK_EQUAL(count, 0);
     }
-    atomic_store(&shared.go, 1);
+    atomic_store(&shared.go, 2);
     join(&shared);
+    CHECK_EQUAL(shared.result, 0);
 }
 
 static char why_elsewhere[256];

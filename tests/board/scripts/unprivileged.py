@@ -41,7 +41,7 @@ for thread in threads:
 block = bytearray(8 << 20)  # more than 1 MiB
 said.update(
     real_time=board.real_time, running=board.scheduling, ticks=board.statistics().ticks,
-    state=board.state.name,
+    state=board.state.name, backend=board.backend,
 )  # fmt: skip
 board.stop()
 board.close()

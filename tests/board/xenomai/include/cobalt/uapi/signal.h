@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#define SIGKICK (SIGRTMAX + 4) /* for pthread_kill of the core: leave primary mode */
 #define SIGSHADOW SIGWINCH
 #define SIGDEBUG SIGXCPU
 #define SIGDEBUG_WATCHDOG 6
