@@ -8,6 +8,7 @@ thread, the worker, calls everything, except where a method names another one.
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import struct
 import sys
@@ -15,7 +16,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from serial_runtime import _board
 from serial_runtime.board_types import (
     BoardState,
     Distribution,
@@ -40,6 +40,17 @@ from serial_runtime.errors import (
     StateError,
     VariableError,
 )
+
+try:
+    from serial_runtime import _board
+except ImportError as error:
+    if "cannot be dlopen()ed" not in str(error):
+        raise
+    raise BoardError(
+        errno.ELIBACC,
+        "these Xenomai libraries cannot be loaded by Python: run xenomai-python -m serial_runtime "
+        "instead of serial-runtime, or configure them with --enable-dlopen-libs",
+    ) from error
 
 __all__ = [
     "Board", "BoardState", "Distribution", "Evaluation", "Fault", "Image", "LogRecord",

@@ -203,6 +203,8 @@ def test_handlers_taken_away_are_taken_back_at_the_next_start(image: ImageMaker)
 @pytest.mark.parametrize("may_lock", [1 << 20, 1 << 30], ids=["1 MiB", "1 GiB"])
 def test_without_privilege_it_runs_and_says_so(image: ImageMaker, may_lock: int) -> None:
     done = run("unprivileged", image("basic"), str(may_lock))
+    if "Cobalt's allowed_group" in done.stderr:
+        pytest.skip("Cobalt serves nobody without the privilege but its group")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     if said is None:
@@ -210,7 +212,7 @@ def test_without_privilege_it_runs_and_says_so(image: ImageMaker, may_lock: int)
     assert said["state"] == "RUNNING"
     assert said["ticks"] >= 20
     if said["backend"] == "cobalt":
-        pytest.skip("Cobalt asks for a group, not for a capability")
+        pytest.skip("Cobalt's group may do it without any privilege")
     assert said["real_time"] is False
     for sentence in (said["before"], said["running"]):
         assert sentence.startswith("NOT real time: priority 80 was refused")

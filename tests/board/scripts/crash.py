@@ -33,8 +33,7 @@ board.load(path)
 generation = board.set_trace([0])
 try:
     board.start()
-    wait(lambda: plant.read_outputs(0, 1)[0] != 0)
-    said["lamp"] = plant.read_outputs(0, 1)[0]
+    wait(lambda: said.update(lamp=plant.read_outputs(0, 1)[0]) or said["lamp"])
     plant.write_inputs(0, b"\1")
     if force:
         board.set_forces({int(force[0]): bytes([int(force[1])])})
