@@ -22,8 +22,8 @@
  * of its own only (SR_TASK_ROW and its kin say which they are); what it wants to see of another's
  * is a variable of its own that the runtime copies to (sr_copy).
  *
- * Start. Every start is a cold start: all writable data of the image has its initial values
- * again before `init` is called.
+ * Start. All writable data of the image has its initial values again before `init` is called; the
+ * values of SR_RETAIN variables are set after it, before the first cycle, unless the start is cold.
  *
  * Layout. Fixed-width types only; natural alignment of the target; little-endian targets.
  */

@@ -160,6 +160,7 @@ class Retain:
             self._asked = False
         if self._asked:
             if self._take():
+                self._due_s = self._clock() + self._interval_s  # the answer may have been slow
                 self._begin_write()
         elif self._clock() >= self._due_s:
             self._due_s = self._clock() + self._interval_s
@@ -261,6 +262,8 @@ class Retain:
         self._asked = False
         if found[1] != self._taken:
             values = _cut(self._keys, found[1])
+            if len(values) != len(self._keys):  # of a table that `follow` was not told of
+                return False
             self._arrange(self._kept.layout, {**self._kept.values, **values})
             self._taken = found[1]
         return True
@@ -352,14 +355,13 @@ def _reason(key: Key, row: Variable | None) -> str:
 
 
 def _cut(keys: list[Key], data: bytes) -> dict[Key, bytes]:
-    """The values of these variables, one behind the other in `data`."""
+    """The values of these variables, one behind the other in `data`; none: they do not fill it."""
     from serial_runtime.iec import IecType, wire_size
 
     sizes = {kind.value: wire_size(kind) for kind in IecType}
     values, at = {}, 0
     for key in keys:
-        end = at + (1 + data[at] if key.type == _STRING else sizes[key.type])
+        end = at + sizes[key.type] + (sum(data[at : at + 1]) if key.type == _STRING else 0)
         values[key] = data[at:end]
         at = end
-    assert at == len(data), "these values are of other variables: `follow` was not called"
-    return values
+    return values if at == len(data) else {}

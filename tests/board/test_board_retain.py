@@ -25,8 +25,8 @@ BoardMaker = Callable[..., Board]
 ImageMaker = Callable[..., str]
 Until = Callable[..., None]
 
-CYCLES, COUNT, ON, SPAN, TEXT, CRASH_AT, SEEN = range(7)
-KEPT = (IecType.UDINT, IecType.BOOL, IecType.TIME, IecType.STRING)
+CYCLES, COUNT, ON, SPAN, TEXT, CRASH_AT, SEEN, TICK = range(8)
+KEPT = (IecType.UDINT, IecType.BOOL, IecType.TIME, IecType.STRING, IecType.UDINT)
 ID = "0123456789abcdef0123456789abcdef"
 SCRIPT = Path(__file__).resolve().parent / "scripts" / "retain.py"
 
@@ -55,7 +55,7 @@ def test_values_are_of_the_end_of_one_cycle(
 ) -> None:
     board = new_board()
     board.load(image("retain"))
-    assert board.retained() == [COUNT, ON, SPAN, TEXT]
+    assert board.retained() == [COUNT, ON, SPAN, TEXT, TICK]
     with pytest.raises(StateError, match="no program is running"):
         board.ask_retained()
     assert board.take_retained() is None
@@ -64,7 +64,8 @@ def test_values_are_of_the_end_of_one_cycle(
     board.ask_retained()
     until(board.take_retained)
     tick, values = taken(board)
-    assert values == [1101 + tick, True, -1_000_000, "abc"]
+    assert values[1:] == [True, -1_000_000, "abc", tick]
+    assert 1100 < values[0] <= 1101 + tick
     assert taken(board) == (tick, values)
 
 
@@ -77,7 +78,8 @@ def test_a_stop_leaves_the_values_of_the_last_cycle(
     board.ask_retained()  # not taken: the stop asks anew
     board.stop()
     tick, values = taken(board)
-    assert values[0] == 1101 + tick
+    assert values[4] == tick
+    assert values[0] == 1100 + read(board, CYCLES)
     assert read(board, COUNT) == 7  # fini ran after it
     board.load(image("basic"))
     assert board.take_retained() is None
@@ -120,6 +122,13 @@ def test_a_value_that_does_not_fit_is_told_and_left_out(
     assert "does not fit" in board.drain_log()[0].text
 
 
+def check(tick: int, data: str) -> None:
+    """They are of a cycle that ended well: the one that fails sets COUNT to 0."""
+    values = unpack_all(KEPT, bytes.fromhex(data))
+    assert values[0] > 1100
+    assert values[4] == tick
+
+
 @pytest.mark.parametrize("when", ["cycle", "fini"])
 def test_values_of_a_faulted_cycle_are_never_taken(image: ImageMaker, when: str) -> None:
     path = image("retain", *["CRASH_IN_FINI"] * (when == "fini"))
@@ -135,11 +144,9 @@ def test_values_of_a_faulted_cycle_are_never_taken(image: ImageMaker, when: str)
     said = json.loads(done.stdout)
     assert said["state"] == "FAULTED"
     if said["after"] is not None:  # the last request came in time, or not
-        tick, values = said["after"]
-        assert unpack_all(KEPT, bytes.fromhex(values))[0] == 1101 + tick
+        check(*said["after"])
     if when == "cycle":
-        tick, values = said["before"]
-        assert unpack_all(KEPT, bytes.fromhex(values))[0] == 1101 + tick
+        check(*said["before"])
     else:
         assert said["after"] is not None
 
@@ -185,3 +192,35 @@ def test_a_refusal_of_init_restores_nothing(new_board: BoardMaker, image: ImageM
     board.load(image("life", "REFUSE=3"))
     with pytest.raises(ProgramFault, match="returned 3"):
         board.start({0: u32(4)})
+
+
+def test_a_task_with_a_thread_keeps_whole_sets(
+    new_board: BoardMaker, image: ImageMaker, until: Until
+) -> None:
+    scans, runs, runs_not, seen, has_seen = range(5)
+    board = new_board()
+    board.load(image("retain_tasks"))
+    assert board.retained() == [scans, runs, runs_not]
+
+    def is_whole() -> tuple[int, ...]:
+        found = board.take_retained()
+        assert found is not None
+        kept = struct.unpack("<III", found[1])
+        assert kept[1] == ~kept[2] & 0xFFFFFFFF
+        return kept
+
+    board.start()
+    until(lambda: read(board, has_seen))
+    for _ in range(20):
+        board.ask_retained()
+        until(board.take_retained)
+        is_whole()
+    board.stop()
+    _, last, last_not = is_whole()
+    assert last > 100
+    board.start({runs: u32(last), runs_not: u32(last_not)})
+    board.ask_retained()
+    until(board.take_retained)
+    assert is_whole()[1] >= last
+    until(lambda: read(board, has_seen))
+    assert read(board, seen) == last

@@ -7,6 +7,7 @@ import hashlib
 import threading
 from collections.abc import Hashable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from fake_board import FakeBoard, words_of
 from tiny_elf import Wrong, tiny_image
@@ -55,7 +56,7 @@ class Scene:
         return self.board.as_board()
 
     trial = staticmethod(trial)
-    options: Mapping[str, str] = MappingProxyType({})  # of the PLC object
+    options: Mapping[str, Any] = MappingProxyType({})  # of the PLC object
 
     def begin(self) -> None:
         """A new process."""

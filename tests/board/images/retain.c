@@ -9,12 +9,14 @@ static sr_time span;
 static SR_STRING(5) text;
 static sr_dint crash_at;
 static volatile int *volatile nowhere;
+static sr_udint tick;
 static sr_udint seen; /* of count, by the first cycle */
 
 static void run(const sr_cycle *cycle)
 {
-    if (cycle->tick == 0)
+    if (cycles.value == 0)
         SR_SET(seen, count.value);
+    SR_SET(tick, cycle->tick);
     SR_SET(count, count.value + 1);
     SR_SET(cycles, cycles.value + 1);
     SR_SET(on, 1);
@@ -45,7 +47,7 @@ static const sr_variable variables[] = {
     SR_ROW("CYCLES", UDINT, cycles),    SR_ROW_RETAIN("COUNT", UDINT, count),
     SR_ROW_RETAIN("ON", BOOL, on),      SR_ROW_RETAIN("SPAN", TIME, span),
     SR_ROW_STRING_RETAIN("TEXT", text), SR_ROW("CRASH_AT", DINT, crash_at),
-    SR_ROW("SEEN", UDINT, seen),
+    SR_ROW("SEEN", UDINT, seen),        SR_ROW_RETAIN("TICK", UDINT, tick),
 };
 
 SR_PLC_IMAGE("retain", tasks, variables, initialise, finish);
