@@ -29,6 +29,15 @@
 /* Cursors of different threads lie this far apart: one line on every core we run on. */
 #define SR_CACHE_LINE 64
 
+/* RT: the first `lines` cache lines of something are needed soon. After a sleep the caches hold
+ * what others left there: lines asked for together arrive in the time of one, not one after the
+ * other. */
+SR_RT static inline void rt_expect(const void *object, size_t lines)
+{
+    for (size_t i = 0; i < lines; i++)
+        __builtin_prefetch((const char *)object + i * SR_CACHE_LINE);
+}
+
 /* Worker: lock and prefault memory that the cycle will touch; platform_prefault fits. Objects
  * call it for every region they allocate, also later on. May be NULL. Its result is not looked
  * at: an unlocked region works all the same, and the hook's owner knows that it failed. */

@@ -70,6 +70,8 @@ void stats_destroy(struct stats *stats);
  * `recorder` gets each cycle too, and is reset with these figures by who owns it; or NULL. */
 void stats_begin(struct stats *stats, int64_t interval_ns, struct recorder *recorder);
 
+/* RT: may be called at the beginning of a cycle that stats_record will end: that is faster then. */
+SR_RT void stats_expect(const struct stats *stats);
 /* RT: once a cycle, at its end. */
 SR_RT void stats_record(struct stats *stats, const struct stats_sample *sample);
 /* RT: carry out a reset that was asked for; stats_record does it by itself. For the worker
