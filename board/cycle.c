@@ -130,6 +130,7 @@ SR_RT static void scan_once(struct runner *self, int64_t deadline_ns, uint32_t s
     struct cycle *cycle = self->cycle;
     const struct cycle_parts *parts = &cycle->parts;
     self->woke_ns = self->done_ns = platform_now_ns();
+    cycle_expect(cycle);
     watchdog_enter(&self->watch);
     self->seat->tick = self->tick;
 

@@ -65,6 +65,21 @@ struct cycle {
     _Atomic int state;      /* enum cycle_state */
 };
 
+/* RT: what a scan needs further down; while it comes, the scan goes on. */
+SR_RT static inline void cycle_expect(const struct cycle *cycle)
+{
+    const struct cycle_parts *parts = &cycle->parts;
+    rt_expect(cycle->program, 3); /* up to the first task */
+    rt_expect(parts->io, 1);
+    rt_expect(parts->force, 1);
+    rt_expect(parts->trace, 1);
+    rt_expect(parts->snapshot, 1);
+    rt_expect(parts->retain, 1);
+    rt_expect(&cycle->last_tick, 1);
+    stats_expect(parts->stats);
+    stats_expect(cycle->program->tasks[0].stats);
+}
+
 /* RT: the body of each thread; the argument is its runner. */
 SR_RT void cycle_main(void *runner);
 /* RT, on the watchdog's thread: see give_up in watchdog.h. */

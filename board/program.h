@@ -31,17 +31,17 @@ struct program_task {
 };
 
 struct program {
-    struct program_task tasks[IMAGE_MAX_TASKS]; /* by priority */
+    int64_t base_ns;
     uint32_t task_count;
     uint32_t thread_count; /* tasks with a thread of their own */
     /* The image's variables as the scan sees them: those of a task with a thread are shown as they
      * were at the end of its last run. */
     const struct sr_variable *rows;
-    struct image_located_list inputs;   /* that the scan itself fills */
-    struct image_located_list outputs;  /* all, among `rows` */
-    struct image_copy_list copies;      /* from `rows` to variables of the scan's own tasks */
-    uint8_t lanes[IMAGE_MAX_TASKS + 1]; /* of each task's variables, see force.h */
-    int64_t base_ns;
+    struct image_located_list inputs;  /* that the scan itself fills */
+    struct image_located_list outputs; /* all, among `rows` */
+    struct image_copy_list copies;     /* from `rows` to variables of the scan's own tasks */
+    struct program_task tasks[IMAGE_MAX_TASKS]; /* by priority; the first soon, see cycle_expect */
+    uint8_t lanes[IMAGE_MAX_TASKS + 1];         /* of each task's variables, see force.h */
     /* Memory behind the above, when some task has a thread. */
     struct sr_variable *shown;
     struct image_located *located;
