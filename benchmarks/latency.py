@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -12,11 +13,13 @@ from pathlib import Path
 
 from benchmarks import options as command
 from benchmarks.figures import show, show_ratio
-from benchmarks.load import stress
 from benchmarks.programs import build
 from benchmarks.side_by_side import Pair, missing, run_pair
+from serial_runtime.latency.load import KINDS, Load
 
 LOADS = ("idle", "stress")
+# As `serial-runtime latency` has it, and of each kind as many as there are processors.
+STRESS = [*KINDS, *[kind for kind in KINDS if kind != "cpu"] * ((os.cpu_count() or 1) - 1)]
 PERIODS_US = {"1ms": 1000, "250us": 250}
 FRACTIONS = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 TARGET = 1.05
@@ -60,7 +63,7 @@ def run(options: Sequence[str] = ()) -> None:
             images = {p: build("empty", folder, us) for p, us in periods.items()}
             subjects: dict[str, list[Pair]] = {p: [] for p in periods}
             controls: dict[str, list[Pair]] = {p: [] for p in periods}
-            with stress() if periods and load == "stress" else contextlib.nullcontext():
+            with Load(STRESS) if periods and load == "stress" else contextlib.nullcontext():
                 for _ in range(wanted.runs):  # interleaved, so that all see the same hour
                     for p, us in periods.items():
                         subjects[p].append(run_pair(images[p], us, wanted.seconds, folder))
