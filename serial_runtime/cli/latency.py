@@ -170,6 +170,8 @@ def reasons(options: LatencyOptions, meter: LatencyMeter, around: Surroundings) 
             "memory is not locked (CAP_IPC_LOCK or an unlimited memlock limit): a page may be "
             "fetched first"
         )
+    if found:
+        found.append("serial-runtime doctor --real-time looks at all of this machine's settings")
     return found
 
 
