@@ -203,7 +203,8 @@ SR_RT static void run_task_once(struct runner *self, int64_t deadline_ns, uint32
                                         .end_ns = self->done_ns,
                                         .shim_ns = -1,
                                         .skipped = skipped,
-                                        .tick = self->tick};
+                                        .tick = self->tick,
+                                        .task = task->number};
     stats_record(task->stats, &sample);
 }
 

@@ -75,6 +75,17 @@ static void choose_copies(struct program *program, const struct image *image)
     program->copies = (struct image_copy_list){program->copied, (uint32_t)(item - program->copied)};
 }
 
+/* What the scan runs shows in the scan's own recorder. */
+static int create_recorders(struct program *program, sr_prefault prefault)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < program->task_count && error == 0; i++) {
+        if (program->tasks[i].sets != NULL)
+            error = recorder_create(&program->tasks[i].recorder, prefault);
+    }
+    return error;
+}
+
 static int create_stats(struct program *program, sr_prefault prefault)
 {
     int error = 0;
@@ -132,8 +143,10 @@ static int fill(struct program *program, const struct image *image, bool threads
     program->base_ns = (int64_t)image_base_ns(image);
     if (prefault != NULL)
         (void)prefault(program, sizeof *program);
-    const int error = create_stats(program, prefault);
-    return error == 0 && threads ? divide(program, image, prefault) : error;
+    int error = create_stats(program, prefault);
+    if (error == 0 && threads)
+        error = divide(program, image, prefault);
+    return error == 0 ? create_recorders(program, prefault) : error;
 }
 
 int program_create(struct program **program, const struct image *image, bool threads,
@@ -158,6 +171,7 @@ void program_destroy(struct program *program)
     for (uint32_t i = 0; i < program->task_count; i++) {
         task_sets_destroy(program->tasks[i].sets);
         stats_destroy(program->tasks[i].stats);
+        recorder_destroy(program->tasks[i].recorder);
     }
     free(program->shown);
     free(program->located);
@@ -171,7 +185,7 @@ void program_begin(struct program *program)
         struct program_task *task = &program->tasks[i];
         task->next = 0;
         task->ran = false;
-        stats_begin(task->stats, (int64_t)task->task->interval_ns, NULL);
+        stats_begin(task->stats, (int64_t)task->task->interval_ns, task->recorder);
         if (task->sets != NULL)
             task_sets_begin(task->sets);
     }

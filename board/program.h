@@ -24,6 +24,7 @@ struct program_task {
     uint32_t every;             /* base ticks */
     struct task_sets *sets;     /* of a task with a thread of its own; NULL: the scan runs it */
     struct stats *stats;        /* written by the thread that runs it */
+    struct recorder *recorder;  /* of a task with a thread of its own; else NULL */
     /* RT: of a task of the scan */
     uint32_t next;           /* the tick it is due in */
     bool ran;                /* in this tick; then: */

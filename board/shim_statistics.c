@@ -11,9 +11,26 @@ static void reset(struct stats *stats)
         stats_apply_reset(stats);
 }
 
+/* Of the task of this row (from 1), or of the scan (0); NULL: there is none, or no such row. */
+static struct recorder *recorder_of(uint32_t number)
+{
+    const struct program *program = cycle_program(board->cycle);
+    if (number == 0)
+        return board->parts.recorder;
+    for (uint32_t i = 0; program != NULL && i < program->task_count; i++) {
+        if (program->tasks[i].number == number)
+            return program->tasks[i].recorder;
+    }
+    return NULL;
+}
+
 void board_begin_recording(void)
 {
-    recorder_reset(board->parts.recorder, board->record_above_ns[0], board->record_above_ns[1]);
+    for (uint32_t task = 0; task <= IMAGE_MAX_TASKS; task++) {
+        struct recorder *recorder = recorder_of(task);
+        if (recorder != NULL)
+            recorder_reset(recorder, board->record_above_ns[0], board->record_above_ns[1]);
+    }
 }
 
 int board_statistics(uint32_t task, struct stats_figures *figures)
@@ -45,8 +62,16 @@ int board_reset_statistics(uint32_t wakeup_ns, uint32_t execution_ns)
 
 bool board_take_record(struct recorder_record *record)
 {
-    if (board_state() != BOARD_RUNNING)
-        recorder_finish(board->parts.recorder);
-    record->owner = 0;
-    return recorder_take(board->parts.recorder, record);
+    const bool stopped = board_state() == BOARD_STOPPED; /* after a fault some may still run */
+    for (uint32_t task = 0; task <= IMAGE_MAX_TASKS; task++) {
+        struct recorder *recorder = recorder_of(task);
+        if (recorder == NULL)
+            continue;
+        if (stopped)
+            recorder_finish(recorder);
+        record->owner = task;
+        if (recorder_take(recorder, record))
+            return true;
+    }
+    return false;
 }

@@ -107,3 +107,27 @@ def test_a_maximum_just_before_the_stop(
     board.start()
     board.stop()
     assert board.take_records() == [] or board.statistics().execution.max_ns >= 3_000_000
+
+
+def test_a_task_with_a_thread_of_its_own_has_records_of_its_own(
+    new_board: BoardMaker, image: ImageMaker, until: Until
+) -> None:
+    board = new_board(threads=True)
+    tasks = board.load(image("threads")).tasks
+    board.reset_statistics(execution_above_ns=1)
+    board.start()
+    records: list[MaximumRecord] = []
+
+    def owners() -> set[int]:
+        records.extend(board.take_records())
+        return {record.task for record in records}
+
+    until(lambda: owners() == {0, 1, 3})
+    board.stop()
+    for record in records:
+        own = record.task > 0
+        assert {cycle.task for cycle in record.cycles} <= ({record.task} if own else {0, 2})
+        if own:
+            every = tasks[record.task - 1].interval_ns // board.statistics().period_ns
+            assert {cycle.tick % every for cycle in record.cycles} == {0}, "its own releases"
+        assert record.cycles[record.position].execution_ns == record.value_ns
