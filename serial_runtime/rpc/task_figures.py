@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from erpc import Reference
 
+from serial_runtime.errors import ProtocolError
 from serial_runtime.rpc.board.common import MaximumRecord, TaskStatistics
 
 TYPE_CHECKING = False
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 FIGURES = ("wakeup", "execution", "jitter", "shim")
 """Of a task, in the order of GetBins."""
+_MOST_BINS = 1000
 
 
 class TaskFigures(NamedTuple):
@@ -49,6 +51,8 @@ def _read_bins(board: BoardServiceClient, task: int, figure: int) -> list[int]:
         if not page.value:
             return bins
         bins += page.value
+        if len(bins) > _MOST_BINS:
+            raise ProtocolError(f"the board sent {len(bins)} bins of a histogram of {_MOST_BINS}")
 
 
 def read_record(board: BoardServiceClient, task: int, cause: int) -> MaximumRecord:
@@ -58,9 +62,13 @@ def read_record(board: BoardServiceClient, task: int, cause: int) -> MaximumReco
     record: MaximumRecord = page.value
     while len(record.cycles) < record.count:
         board.GetRecord(task, cause, len(record.cycles), page)
-        if page.value.number != record.number:  # a greater one came meanwhile
+        if page.value.number == record.number:
+            if not page.value.cycles:
+                raise ProtocolError(f"the board has but a part of record {record.number}")
+            record.cycles += page.value.cycles
+        else:  # a greater one came meanwhile: from its beginning
             board.GetRecord(task, cause, 0, page)
             record = page.value
-        else:
-            record.cycles += page.value.cycles
+    if record.cause and record.position >= len(record.cycles):
+        raise ProtocolError(f"record {record.number} has no cycle {record.position}")
     return record

@@ -114,6 +114,8 @@ USES: list[Callable[[Client], object]] = [
     lambda client: client.download(b"\x7fELF" + bytes(range(200)) * 3, extra_files=[("e", b"")]),
     lambda client: client.download(b"", whole=True),
     lambda client: Status(client.board_status().plc),
+    lambda client: client.task_figures(bins=True),
+    lambda client: client.maximum(1),
 ]  # fmt: skip
 
 

@@ -49,7 +49,7 @@ class FakeFigures:
             ) for n in range(count)
         ]  # fmt: skip
         return SimpleNamespace(
-            number=number, cause=1, value_ns=9, before_ns=8, position=96, count=count,
+            number=number, cause=1, value_ns=9, before_ns=8, position=count * 3 // 4, count=count,
             cycles=cycles,
         )  # fmt: skip
 

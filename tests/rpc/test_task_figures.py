@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serial_runtime.errors import VariableError
+from serial_runtime.errors import ProtocolError, VariableError
 
 SLOW_BPS = 1000.0  # short replies
 
@@ -50,6 +50,19 @@ def test_a_greater_maximum_while_the_record_is_read(bench: Any, plc: Any) -> Non
     assert record.number == 2
     assert [cycle.tick for cycle in record.cycles] == list(range(50))
     assert {cycle.wakeup_ns for cycle in record.cycles} == {2}
+
+
+def test_a_board_that_sends_bins_for_ever(client: Any, plc: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(plc.figures, "bins", lambda *where: [1] * 300)
+    with pytest.raises(ProtocolError, match="1200 bins of a histogram of 1000"):
+        client.task_figures(bins=True)
+
+
+@pytest.mark.parametrize("wrong", [{"count": 200}, {"position": 128}])
+def test_a_record_that_is_not_whole(client: Any, plc: Any, wrong: dict[str, int]) -> None:
+    vars(plc.figures.records[0]).update(wrong)
+    with pytest.raises(ProtocolError, match="record 1"):
+        client.maximum(1)
 
 
 def test_thresholds(client: Any, plc: Any) -> None:
