@@ -38,7 +38,7 @@ def test_every_task_has_its_figures(new_board: BoardMaker, image: ImageMaker, un
             assert part.min_ns <= part.last_ns <= part.max_ns
             assert part.p999_ns <= part.p9999_ns <= part.max_ns
         busy = one.execution.avg_ns / one.period_ns * one.ticks / (one.ticks + one.skipped)
-        assert one.load_ppm == pytest.approx(busy * 1e6, abs=2 + 1e9 / one.period_ns)
+        assert one.load_ppm == pytest.approx(busy * 1e6, abs=2)
     assert whole.shim.count == whole.ticks
     assert fast.shim.count == 0
     # They run one after the other within the cycle, by priority: SLOW, FAST, LAST.
@@ -80,10 +80,15 @@ def test_the_cycles_around_a_maximum(
     board.reset_statistics(execution_above_ns=3_000_000, wakeup_above_ns=4_000_000_000)
     board.set_forces({BURN_US: struct.pack("<I", 3500)})
     records: list[MaximumRecord] = []
-    until(lambda: records.extend(board.take_records()) or records)
-    record = records[0]
+
+    def burnt() -> list[MaximumRecord]:  # a stall of the machine may have come first
+        records.extend(board.take_records())
+        return [record for record in records if record.value_ns >= 3_500_000]
+
+    until(burnt)
+    record = burnt()[0]
     assert record.cause is MaximumCause.EXECUTION
-    assert record.value_ns == record.cycles[record.position].execution_ns >= 3_500_000
+    assert record.value_ns == record.cycles[record.position].execution_ns
     assert record.before_ns < record.value_ns
     assert record.task == 0
     assert record.cycles[record.position].task == 1, "which took longest"
