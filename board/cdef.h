@@ -216,6 +216,7 @@ struct sim_plant;
 int sim_attach(struct sim_plant **plant, const char *name);
 void sim_detach(struct sim_plant *plant);
 int sim_write_inputs(struct sim_plant *plant, uint32_t offset, const uint8_t *data, uint32_t size);
+int sim_read_inputs(const struct sim_plant *plant, uint32_t offset, uint8_t *data, uint32_t size);
 int sim_read_outputs(struct sim_plant *plant, uint32_t offset, uint8_t *data, uint32_t size,
                      uint32_t *tick);
 bool sim_board_open(const struct sim_plant *plant);

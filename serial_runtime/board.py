@@ -592,6 +592,13 @@ class Plant:
         result = lib.sim_write_inputs(self._native(), offset, data, len(data))
         _plant_check(result, f"cannot write {len(data)} input bytes at {offset}")
 
+    def read_inputs(self, offset: int, size: int) -> bytes:
+        """%I bytes as this plant wrote them, or the one before it."""
+        to = ffi.new("uint8_t[]", size)
+        result = lib.sim_read_inputs(self._native(), offset, to, size)
+        _plant_check(result, f"cannot read {size} input bytes at {offset}")
+        return bytes(ffi.buffer(to, size))
+
     def read_outputs(self, offset: int, size: int) -> bytes:
         """%Q bytes, all of one cycle; ``tick`` tells which."""
         to, tick = ffi.new("uint8_t[]", size), ffi.new("uint32_t *")

@@ -57,7 +57,8 @@ ALLOWED: dict[str, set[str]] = {
         "extensions",
         "rpc",
     },
-    "demo": {"errors", "board"},
+    "plant": {"errors", "board", "iec"},
+    "demo": {"errors", "plant"},
     "cli": {
         "__init__",
         "board_latency",

@@ -52,6 +52,8 @@ void sim_detach(struct sim_plant *plant);
 
 /* Write `size` bytes of %I at `offset`, seen by the board all or nothing. -ERANGE: beyond. */
 int sim_write_inputs(struct sim_plant *plant, uint32_t offset, const uint8_t *data, uint32_t size);
+/* Read `size` bytes of %I at `offset`, as this plant or the one before it left them. -ERANGE. */
+int sim_read_inputs(const struct sim_plant *plant, uint32_t offset, uint8_t *data, uint32_t size);
 /* Read `size` bytes of %Q at `offset`, all of the same cycle, and that cycle's tick (may be
  * NULL). -ERANGE: beyond; -EAGAIN: the board stopped for good in the middle of a write. */
 int sim_read_outputs(struct sim_plant *plant, uint32_t offset, uint8_t *data, uint32_t size,

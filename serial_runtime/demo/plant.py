@@ -13,20 +13,18 @@ from __future__ import annotations
 import os
 import select
 import signal
-import struct
 import sys
-import time
 
 from serial_runtime.errors import SerialRuntimeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from serial_runtime.board import Plant
+    from collections.abc import Mapping
 
-INPUTS_AT, SWITCHES_AT = 0, 16
-OUTPUTS_SIZE = 17  # two speeds at 0, bits at 16
+    from serial_runtime.plant import Plant
+
 _LONGEST_STEP = 100  # ticks; more is a restart of the board, not time that has passed
-_POLL_S = 0.002
+_POLL_S = 0.1  # how late the end of standard input is seen
 
 
 class Tank:
@@ -66,67 +64,46 @@ class Tank:
         change = (self.inflow_lps - self.outflow_lps) / 1000 / self.AREA_M2 * dt_s
         self.level_m = min(max(self.level_m + change, 0.0), self.HEIGHT_M)
 
-    def inputs(self) -> tuple[bytes, bytes]:
-        """What the PLC sees: the two transmitters (at %IW0), the switches (at %IX16.0)."""
+    def inputs(self) -> dict[str, int | bool]:
+        """What the PLC sees: the two transmitters, and the switches."""
         level = 4000 + 16000 * self.level_m / 2.0 if self.transmitter_ok else 0
         flow = 4000 + 16000 * self.inflow_lps / 20.0
-        switches = (
-            self.pump_ok[0]
-            | self.pump_ok[1] << 1
-            | (self.level_m > 0.05) << 2  # not dry
-            | (self.level_m < 1.95) << 3  # not full
-        )
-        return struct.pack("<HH", round(level), round(flow)), bytes([switches])
+        return {
+            "%IW0": round(level),
+            "%IW1": round(flow),
+            "%IX16.0": self.pump_ok[0],
+            "%IX16.1": self.pump_ok[1],
+            "%IX16.2": self.level_m > 0.05,  # not dry
+            "%IX16.3": self.level_m < 1.95,  # not full
+        }
 
 
-def outputs(image: bytes) -> tuple[bool, list[bool], list[float]]:
+def outputs(plant: Plant | Mapping[str, int]) -> tuple[bool, list[bool], list[float]]:
     """What the PLC wants: inlet open, pumps run, their speeds."""
-    bits = image[16]
-    raw = struct.unpack_from("<HH", image)
-    return bool(bits & 4), [bool(bits & 1), bool(bits & 2)], [s / 10000 for s in raw]
+    run = [bool(plant["%QX16.0"]), bool(plant["%QX16.1"])]
+    return bool(plant["%QX16.2"]), run, [plant["%QW0"] / 10000, plant["%QW1"] / 10000]
 
 
 def _ended() -> bool:
-    """Is standard input at its end? Waits for one poll interval."""
-    if not select.select([0], [], [], _POLL_S)[0]:
-        return False
-    return not os.read(0, 4096)
+    """Is standard input at its end?"""
+    return bool(select.select([0], [], [], 0)[0]) and not os.read(0, 4096)
 
 
 def run(name: str, period_s: float = 0.01) -> None:
     """Serve the sim I/O `name` until standard input ends. SerialRuntimeError when it cannot."""
-    from serial_runtime.board import Plant
+    from serial_runtime.plant import Plant
 
-    deadline = time.monotonic() + 30
-    while True:  # the board makes the I/O; it may still be starting
-        try:
-            plant = Plant(name)
-            break
-        except SerialRuntimeError:
-            if time.monotonic() > deadline or _ended():
-                raise
     tank = Tank()
-    try:
-        _write(plant, tank)
+    # The board makes the I/O; it may still be starting.
+    with Plant.attach(name, timeout_s=30) as plant:
+        plant.write(tank.inputs())
         print("READY", flush=True)
-        last = plant.tick
         while not _ended():
-            image = plant.read_outputs(0, OUTPUTS_SIZE)
-            tick = plant.tick
-            steps = (tick - last) & 0xFFFFFFFF
-            last = tick
+            steps = plant.wait(_POLL_S)
             if 0 < steps <= _LONGEST_STEP:
                 for _ in range(steps):
-                    tank.step(period_s, *outputs(image))
-                _write(plant, tank)
-    finally:
-        plant.close()
-
-
-def _write(plant: Plant, tank: Tank) -> None:
-    measured, switches = tank.inputs()
-    plant.write_inputs(INPUTS_AT, measured)
-    plant.write_inputs(SWITCHES_AT, switches)
+                    tank.step(period_s, *outputs(plant))
+                plant.write(tank.inputs())
 
 
 def main() -> int:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ctypes
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +12,7 @@ import pytest
 import serial_runtime
 from serial_codegen.build import build
 from serial_runtime import iec
-from serial_runtime.demo import plant
-from serial_runtime.demo.plant import OUTPUTS_SIZE, Tank, outputs
+from serial_runtime.demo.plant import Tank, outputs
 from serial_runtime.iec import IecType
 
 SOURCE = Path(serial_runtime.__file__).parent / "demo" / "tank.c"
@@ -126,11 +124,10 @@ class Plc:
         self.rows[path].flags[0] = 0
 
     def scan(self) -> None:
-        measured, switches = self.tank.inputs()
-        inputs = measured.ljust(plant.SWITCHES_AT, b"\0") + switches
+        inputs = self.tank.inputs()
         for row in self.rows.values():
             if row.direction == INPUT and not row.flags[0]:
-                data = self._located(row, inputs)
+                data = iec.pack(row.type, inputs.get(row.location.decode(), False))
                 ctypes.memmove(row.address, data, len(data))
         for i in range(self.table.task_count):
             task = self.table.tasks[i]
@@ -138,16 +135,13 @@ class Plc:
             if self.tick % every == 0:
                 now = self.tick * 10_000_000
                 task.run(ctypes.byref(Cycle(self.tick, 0, now, task.interval_ns)))
-        image = bytearray(OUTPUTS_SIZE)
-        for row in self.rows.values():
-            if row.direction == OUTPUT:
-                _, byte, bit = self._place(row)
-                if row.type == IecType.BOOL:
-                    image[byte] |= self._bytes(row)[0] << bit
-                else:
-                    image[byte : byte + 2] = self._bytes(row)
+        seen = {
+            row.location.decode(): int.from_bytes(self._bytes(row), "little")
+            for row in self.rows.values()
+            if row.direction == OUTPUT
+        }
         self.tick += 1
-        self.tank.step(0.01, *outputs(bytes(image)))
+        self.tank.step(0.01, *outputs(seen))
 
     def until(self, condition: Callable[[], object], seconds: float) -> None:
         for _ in range(round(seconds * 100)):
@@ -155,18 +149,6 @@ class Plc:
                 return
             self.scan()
         pytest.fail(f"not within {seconds} s of PLC time: {self['TANK.STATE']}, {self.log[-3:]}")
-
-    @staticmethod
-    def _place(row: Variable) -> tuple[str, int, int]:
-        match = re.fullmatch(r"%[IQ](?:X(\d+)\.(\d)|W(\d+))", row.location.decode())
-        assert match is not None, row.location
-        if match[3]:
-            return "W", 2 * int(match[3]), 0
-        return "X", int(match[1]), int(match[2])
-
-    def _located(self, row: Variable, image: bytes) -> bytes:
-        size, byte, bit = self._place(row)
-        return image[byte : byte + 2] if size == "W" else bytes([image[byte] >> bit & 1])
 
 
 @pytest.fixture

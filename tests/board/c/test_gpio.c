@@ -5,15 +5,19 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "harness.h"
 #include "io/gpio.h"
+#include "io/set.h"
 
 enum { GET_LINE = 0xC250B407, GET_VALUES = 0xC010B40E, SET_VALUES = 0xC010B40F };
 #define GET_INFO 0xC100B405ul
 enum { CHIP_FD = 40, FIRST_FD = 50, REQUESTS = 8 };
 
-static struct {
+struct kernel {
     int open_error, request_error, values_error;
     bool line_used;
     int chips_open, request_count;
@@ -24,7 +28,11 @@ static struct {
     uint32_t event_count;
     uint8_t events[2048][48];
     uint32_t events_read;
-} kernel;
+};
+
+/* Shared with a child, as the real one is. */
+static struct kernel *shared_kernel;
+#define kernel (*shared_kernel)
 
 static uint32_t u32(const uint8_t *at)
 {
@@ -358,6 +366,32 @@ static void who_has_a_line_is_named(void)
     tear_down();
 }
 
+/* What the guard does: in a process with the memory of that moment, when the runtime is dead. */
+static void a_forked_child_makes_safe(void)
+{
+    const uint8_t on[IO_AREA_BYTES] = {0, 0x01};
+    struct io_set *set;
+    set_up();
+    make();
+    CHECK_EQ(io_set_create(&set, &io_none, NULL, 1), 0);
+    io_set_add(set, part, gpio_safe, gpio_close, gpio);
+    const pid_t child = fork();
+    if (child == 0) {
+        while (atomic_load(&kernel.levels[2]) != 1)
+            sched_yield();
+        io_set.safe(set);
+        _exit(0);
+    }
+    io_set.begin(set);
+    io_set.write(set, on, 1);
+    (void)round_at(1);
+    int status;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    CHECK_EQ(kernel.levels[2], 2);
+    io_set.close(set);
+}
+
 static void too_many_lines_are_refused(void)
 {
     struct io_gpio_options many = options;
@@ -436,6 +470,9 @@ static void the_system_says_no_such_chip(void)
 
 int main(void)
 {
+    shared_kernel = mmap(NULL, sizeof *shared_kernel, PROT_READ | PROT_WRITE,
+                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(shared_kernel != MAP_FAILED);
     RUN(requests_are_the_kernels_structures);
     RUN(inputs_edges_and_quality_arrive);
     RUN(outputs_go_out_when_they_change);
@@ -443,6 +480,7 @@ int main(void)
     RUN(a_chip_that_went_is_opened_anew);
     RUN(a_missing_chip_is_no_error);
     RUN(who_has_a_line_is_named);
+    RUN(a_forked_child_makes_safe);
     RUN(too_many_lines_are_refused);
     RUN(a_request_takes_64_lines);
     RUN(the_thread_ends_with_safe_outputs);
