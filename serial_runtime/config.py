@@ -312,14 +312,14 @@ def _driver(key: str, value: object) -> str:
     # The name becomes that of a shared memory segment: no slash, and short.
     if isinstance(value, str):
         kind, colon, name = value.partition(":")
-        plain = name.replace("-", "").replace("_", "").replace(".", "")
+        plain = name.replace("-", "").replace("_", "")
         if value == "none" or (
             kind == "sim" and colon and len(name) <= 64 and plain.isascii() and plain.isalnum()
         ):
             return value
     raise ConfigError(
         f'{key} = {value!r}: expected "none" or "sim:NAME" '
-        "(NAME: at most 64 letters, digits, '-', '_' or '.')"
+        "(NAME: at most 64 letters, digits, '-' or '_')"
     )
 
 

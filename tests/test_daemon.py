@@ -104,8 +104,9 @@ def test_what_is_not_asked_for_is_not_imported(
     imported = {line.rpartition("|")[2].strip() for line in errors.splitlines()}
     assert "serial_runtime.rpc.server" in imported
     assert not {name for name in imported if name.startswith("serial_runtime.connectors")}
-    optional = {"autobahn", "cryptography", "msgpack", "Pyro5", "sslpsk3", "zeroconf"}
+    optional = {"autobahn", "cryptography", "msgpack", "pymodbus", "Pyro5", "sslpsk3", "zeroconf"}
     heavy = {"asyncio", "http", "logging", "sqlite3", "ssl", "subprocess", "tomllib"}
+    optional |= {f"serial_runtime.{name}" for name in ("board_io", "process_io.tables")}
     assert not imported & (optional | heavy)
 
 

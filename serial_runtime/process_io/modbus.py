@@ -33,7 +33,7 @@ _REFUSALS = {
     6: "busy",
 }
 _NOT_ASKED = "not asked yet"
-_END_S = 3.0  # how long the end waits for a request
+_END_S = 2.0  # how long the end waits for a request
 
 
 class Port(Protocol):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -45,9 +46,9 @@ quality = "%IX9.7"
 
 
 class Runtime:
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, text: str = PROFILE) -> None:
         profile = folder / "board.toml"
-        profile.write_text(PROFILE.format(port=port))
+        profile.write_text(text.format(port=port))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "serial_runtime", "serve", "--dir", str(folder / "plc")]
             + ["--profile", str(profile)],
@@ -125,3 +126,23 @@ def test_it_serves_a_program_shows_its_points_and_ends_safe(
         finally:
             again.stop()
     assert runtime.process.returncode == 0
+
+
+def test_a_slave_that_never_answers_holds_up_nobody(tmp_path: Path) -> None:
+    build([PROGRAM], tmp_path / "image.so", include_dirs=[get_include()])
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        profile = PROFILE.replace("timeout_ms = 200", "timeout_ms = 60000")
+        runtime = Runtime(tmp_path, silent.getsockname()[1], profile)
+        try:
+            asked = silent.accept()[0]
+            with asked, connect(runtime.uri) as client:
+                assert asked.recv(1)  # a request: from now on it waits for the reply, a minute
+                client.download((tmp_path / "image.so").read_bytes())
+                client.start()
+                wait_for(lambda: client.statistics().ticks > 100)
+                assert states(client)["drive"] == "not asked yet"
+                client.stop()
+                runtime.end(signal.SIGTERM)
+            assert runtime.process.returncode == 0
+        finally:
+            runtime.end(signal.SIGKILL)
