@@ -168,6 +168,43 @@ int board_unload(char *why, uint32_t why_size);
 int board_start(const struct force_order *retained, uint32_t count, char *why, uint32_t why_size);
 int board_stop(char *why, uint32_t why_size);
 int board_fault(char *text, uint32_t size, int32_t *signal, uint32_t *tick);
+enum change_phase {
+    CHANGE_REHEARSING,
+    CHANGE_READY,
+    CHANGE_ORDERED,
+    CHANGE_WITHDRAWN,
+    CHANGE_SWITCHING,
+    CHANGE_PROBATION,
+    CHANGE_CONFIRMED,
+    CHANGE_ROLLED_BACK,
+    CHANGE_RELEASED
+};
+#define BOARD_NO_CHANGE -2
+#define BOARD_CHANGE_OPEN -1
+struct board_change {
+    int32_t phase;
+    uint32_t copy_ns;
+    uint32_t busy_ns;
+    uint32_t cycles_left;
+    int64_t period_ns;
+};
+struct change_pair {
+    uint32_t from;
+    uint32_t to;
+};
+int board_open_change(const char *path, struct board_image *image, char *why, uint32_t why_size);
+int board_change_task(uint32_t index, struct board_task *task);
+int board_change_variable(uint32_t index, struct board_variable *variable);
+int32_t board_statics(char *text, uint32_t size);
+int32_t board_conversion(uint8_t from, uint8_t from_capacity, uint8_t to, uint8_t to_capacity);
+int board_rehearse_change(const struct change_pair *pairs, uint32_t count, uint32_t probation,
+                          char *why, uint32_t why_size);
+void board_change_state(struct board_change *state);
+int board_make_change(const struct force_order *orders, uint32_t count, char *why,
+                      uint32_t why_size);
+int board_keep_change(char *why, uint32_t why_size);
+int board_drop_change(char *why, uint32_t why_size);
+
 int64_t board_set_trace(const uint32_t *indices, uint32_t count, char *why, uint32_t why_size);
 int32_t board_read_trace(uint32_t generation, uint8_t *to, uint32_t size, int64_t timeout_ns);
 uint32_t board_trace_dropped(void);

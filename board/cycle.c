@@ -104,9 +104,9 @@ SR_RT static void store_outputs(struct cycle *cycle, uint32_t tick)
 }
 
 /* Behind all else, so that nobody's outputs wait for it. */
-SR_RT static void record_figures(struct cycle *cycle, struct stats_sample *sample)
+SR_RT static void record_figures(struct cycle *cycle, struct program *program,
+                                 struct stats_sample *sample)
 {
-    struct program *program = cycle->program;
     int64_t longest_ns = 0;
     for (uint32_t i = 0; i < program->task_count; i++) {
         struct program_task *task = &program->tasks[i];
@@ -124,11 +124,14 @@ SR_RT static void record_figures(struct cycle *cycle, struct stats_sample *sampl
 }
 
 /* One scan: what the tasks with threads have published, inputs, copies, forces, what goes to those
- * tasks, the scan's own tasks, forces again, outputs, trace and other captures, statistics. */
+ * tasks, the scan's own tasks, forces again, outputs, trace and other captures, what an online
+ * change does, statistics. */
 SR_RT static void scan_once(struct runner *self, int64_t deadline_ns, uint32_t skipped)
 {
     struct cycle *cycle = self->cycle;
     const struct cycle_parts *parts = &cycle->parts;
+    struct program *program = cycle->program; /* another one may run the next cycle */
+    self->next_ns = deadline_ns + self->period_ns;
     self->woke_ns = self->done_ns = platform_now_ns();
     cycle_expect(cycle);
     watchdog_enter(&self->watch);
@@ -139,7 +142,7 @@ SR_RT static void scan_once(struct runner *self, int64_t deadline_ns, uint32_t s
     carry_copies(cycle->program);
     force_apply(parts->force, 0);
     give_sets(cycle);
-    if (parts->eval != NULL) {
+    if (parts->eval != NULL && !cycle->estranged) {
         /* In this order: who sees a result also sees what was written before it. */
         eval_deliver(parts->eval);
         shared_apply(parts->shared);
@@ -152,11 +155,14 @@ SR_RT static void scan_once(struct runner *self, int64_t deadline_ns, uint32_t s
 
     force_hold(parts->force, 0);
     store_outputs(cycle, self->tick);
-    trace_capture(parts->trace, self->tick);
     snapshot_capture(parts->snapshot, self->tick);
-    snapshot_capture(parts->retain, self->tick);
-    if (parts->shared != NULL)
+    if (!cycle->estranged) {
+        trace_capture(parts->trace, self->tick);
+        snapshot_capture(parts->retain, self->tick);
+    }
+    if (parts->shared != NULL && !cycle->estranged)
         shared_capture(parts->shared);
+    cycle_step_change(self);
     atomic_store_explicit(&cycle->last_tick, self->tick, memory_order_relaxed);
     watchdog_leave(&self->watch);
 
@@ -170,7 +176,7 @@ SR_RT static void scan_once(struct runner *self, int64_t deadline_ns, uint32_t s
         .skipped = skipped,
         .tick = self->tick,
     };
-    record_figures(cycle, &sample);
+    record_figures(cycle, program, &sample);
 }
 
 /* ---- a task with a thread of its own -------------------------------------------------------- */
@@ -296,13 +302,15 @@ SR_RT static void run_cycles(void *runner)
     int64_t deadline_ns;
     uint32_t skipped;
 
-    if (!begin(self, &deadline_ns) ||
-        platform_periodic(self->thread, deadline_ns, self->period_ns) != 0)
+    if (!self->begun && (!begin(self, &deadline_ns) ||
+                         platform_periodic(self->thread, deadline_ns, self->period_ns) != 0))
         return;
     while (!atomic_load_explicit(&self->cycle->stop, memory_order_relaxed)) {
         const int error = platform_wait_period(self->thread, &deadline_ns, &skipped);
-        if (error == -EINTR)
-            continue; /* kicked: look at `stop` */
+        if (error == -EINTR) { /* kicked: look at `stop`, and there */
+            cycle_look_at_change(self);
+            continue;
+        }
         if (error != 0)
             return; /* no cycle without a clock: cycle_main calls it a fault */
         if (!self->begun && self->task == NULL)
@@ -375,7 +383,9 @@ void cycle_main(void *runner)
     host_enter(self->seat, self->thread);
     watchdog_attend(&self->watch, self->thread);
     self->verdict = FAULT_CLOCK;
-    const bool crashed = platform_protect(self->thread, run_cycles, self, &cause) != 0;
+    bool crashed = platform_protect(self->thread, run_cycles, self, &cause) != 0;
+    while (cycle_take_back(self, crashed ? &cause : NULL))
+        crashed = platform_protect(self->thread, run_cycles, self, &cause) != 0;
     const bool at_fault = crashed || self->verdict != FAULT_CLOCK ||
                           !atomic_load_explicit(&cycle->stop, memory_order_relaxed);
     if (self->task == NULL)

@@ -9,9 +9,11 @@
 
 #include <stdint.h>
 
+#include "change.h"
 #include "eval.h"
 #include "fault.h"
 #include "force.h"
+#include "handover.h"
 #include "image.h"
 #include "io/io.h"
 #include "log.h"
@@ -78,6 +80,30 @@ int cycle_stop(struct cycle *cycle);
 struct stats *cycle_task_stats(const struct cycle *cycle, uint32_t number);
 /* The log of the n-th task with a thread, from 0; NULL: there was never one. */
 struct log *cycle_task_log(const struct cycle *cycle, uint32_t n);
+
+/* A program in place of the one that runs (change.h); neither has tasks with threads of their own.
+ * Before the switch `program`, `force` and `snapshot` are the new one's; the RT side exchanges them
+ * for the old one's, which are here during the probation. The worker has taken all other lists that
+ * hold addresses of the old image back before it orders the switch, and all of the new one before
+ * it releases a change that was rolled back; in between the cycle takes no list over. */
+struct cycle_change {
+    struct handover_item item; /* first */
+    struct change *copy;
+    struct program *program;
+    struct force *force;
+    struct snapshot *snapshot;
+    struct fault fault; /* RT, when rolled back: why; its text is the next one */
+    char fault_text[LOG_TEXT_MAX + 1];
+};
+
+/* Worker, while one runs: begin with `change`, which stays the RT side's until cycle_end_change. */
+void cycle_begin_change(struct cycle *cycle, struct cycle_change *change);
+/* Worker: have the RT side look at its change's phase now, if it waits for a distant cycle. */
+void cycle_hasten_change(struct cycle *cycle);
+/* Worker: true when the RT side has let go of it, or none runs. */
+bool cycle_end_change(struct cycle *cycle, struct cycle_change *change);
+/* Worker, while none runs: the exchange of a switch, backwards. */
+void cycle_undo_change(struct cycle *cycle, struct cycle_change *change);
 
 /* Any. Acquire: all that the threads did before a fault is seen. */
 enum cycle_state cycle_state(const struct cycle *cycle);

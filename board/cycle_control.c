@@ -22,6 +22,7 @@ int cycle_create(struct cycle **cycle, const struct cycle_parts *parts, sr_prefa
         return -ENOMEM;
     new->parts = *parts;
     new->prefault = prefault;
+    handover_init(&new->changes);
     if (prefault != NULL)
         prefault(new, sizeof *new);
     *cycle = new;
@@ -118,33 +119,38 @@ int cycle_least_priority(const struct cycle *cycle)
     return steps > 0 ? steps + 1 : 0;
 }
 
-static int64_t watchdog_time(const struct cycle_rules *rules, int64_t period_ns)
+SR_RT static int64_t watchdog_time(const struct cycle_rules *rules, int64_t period_ns)
 {
     if (rules->watchdog_ns > 0)
         return rules->watchdog_ns;
     return period_ns * 10 > WATCHDOG_MIN_NS ? period_ns * 10 : WATCHDOG_MIN_NS;
 }
 
-static void prepare_runner(struct cycle *cycle, struct program_task *task)
+void cycle_pace(struct runner *runner, int64_t period_ns)
 {
-    const struct cycle_rules *rules = &cycle->rules;
-    const uint32_t lane = cycle->runner_count++;
-    struct runner *runner = &cycle->runners[lane];
-    const int64_t period_ns =
-        task != NULL ? (int64_t)task->task->interval_ns : cycle->program->base_ns;
+    const struct cycle_rules *rules = &runner->cycle->rules;
     const int64_t time_ns = watchdog_time(rules, period_ns);
-    runner->cycle = cycle;
-    runner->task = task;
-    runner->thread = NULL;
-    runner->seat = task != NULL ? &cycle->seats[lane - 1] : &host_first;
-    runner->lane = lane;
-    runner->every = task != NULL ? task->every : 1;
     runner->period_ns = period_ns;
     runner->time_ns = time_ns;
     runner->watch.limit_ns = time_ns < LONGEST_LIMIT_NS / rules->sensitivity
                                  ? time_ns * rules->sensitivity
                                  : LONGEST_LIMIT_NS;
     runner->watch.interval_ns = period_ns;
+}
+
+static void prepare_runner(struct cycle *cycle, struct program_task *task)
+{
+    const uint32_t lane = cycle->runner_count++;
+    struct runner *runner = &cycle->runners[lane];
+    const int64_t period_ns =
+        task != NULL ? (int64_t)task->task->interval_ns : cycle->program->base_ns;
+    runner->cycle = cycle;
+    runner->task = task;
+    runner->thread = NULL;
+    runner->seat = task != NULL ? &cycle->seats[lane - 1] : &host_first;
+    runner->lane = lane;
+    runner->every = task != NULL ? task->every : 1;
+    cycle_pace(runner, period_ns);
     runner->tick = 0;
     runner->begun = false;
     runner->long_cycles = runner->late_cycles = 0;
@@ -178,6 +184,8 @@ static void prepare(struct cycle *cycle, const struct cycle_rules *rules)
     program_begin(cycle->program);
     prepare_runners(cycle);
     cycle->recording_ns = 0;
+    cycle->change = NULL;
+    cycle->estranged = false;
     stats_begin(cycle->parts.stats, cycle->program->base_ns, cycle->parts.recorder);
     memset(cycle->inputs, 0, sizeof cycle->inputs);
     memset(cycle->outputs, 0, sizeof cycle->outputs);

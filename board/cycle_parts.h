@@ -23,13 +23,14 @@ struct runner {
     struct host_seat *seat;
     uint32_t lane;     /* of its forces */
     uint32_t every;    /* base ticks between two cycles */
-    int64_t period_ns; /* the same in time */
+    int64_t period_ns; /* the same in time; an online change may change it and what follows */
     int64_t time_ns;   /* the watchdog's; its limit is the sensitivity times that */
     char name[16];
     struct watch watch;
     /* Of the thread. */
     uint32_t tick;
     bool begun;
+    int64_t next_ns; /* the release after the present cycle */
     int64_t woke_ns; /* of the last cycle, as is the next one */
     int64_t done_ns;
     uint32_t long_cycles; /* in a row: beyond `time_ns` */
@@ -51,10 +52,13 @@ struct cycle {
     int64_t release_ns;                          /* the first, unless starting takes longer */
     /* Of the scan while it runs. */
     struct program *program;
-    int64_t recording_ns; /* what the statistics of the cycle before took */
+    struct cycle_change *change; /* under way; NULL: none */
+    bool estranged;              /* the worker's lists mean a program that was taken back */
+    int64_t recording_ns;        /* what the statistics of the cycle before took */
     uint8_t inputs[IO_AREA_BYTES];
     uint8_t outputs[IO_AREA_BYTES];
     /* Between the threads. */
+    struct handover changes;
     int64_t origin_ns;          /* of tick 0: the scan writes it once, then says: */
     atomic_bool origin_known;   /* release; acquire by the tasks */
     _Atomic uint32_t last_tick; /* written inside the scan's beat */
@@ -84,6 +88,16 @@ SR_RT static inline void cycle_expect(const struct cycle *cycle)
 SR_RT void cycle_main(void *runner);
 /* RT, on the watchdog's thread: see give_up in watchdog.h. */
 SR_RT void cycle_give_up(void *owner, struct watch *watch, int fault);
+/* RT: what the watchdog's rules say of one that runs every `period_ns`. */
+SR_RT void cycle_pace(struct runner *runner, int64_t period_ns);
+
+/* RT, the scan: at the end of a cycle, while the beat is odd. */
+SR_RT void cycle_step_change(struct runner *scan);
+/* RT, the scan: in a wait that was interrupted. */
+SR_RT void cycle_look_at_change(struct runner *scan);
+/* RT: the program has crashed, or, `cause` being NULL, run_cycles ended by itself; go on with the
+ * one before it. False: there is none, or no reason to. */
+SR_RT bool cycle_take_back(struct runner *runner, const struct platform_fault *cause);
 /* Any: the distance between two moments at which a cycle may begin for the first time. */
 SR_RT int64_t cycle_grid_ns(int64_t base_ns);
 

@@ -28,8 +28,8 @@ struct eval_request {
 int eval_create(struct eval **eval, sr_prefault prefault);
 /* Worker, when neither side uses it any more. NULL is allowed. */
 void eval_destroy(struct eval *eval);
-/* Worker, only while no RT thread runs: all requests and answers so far concern nobody any more. */
-void eval_forget(struct eval *eval);
+/* RT: all requests and answers so far concern nobody any more. */
+SR_RT void eval_forget(struct eval *eval);
 
 /* RT: enum sr_python_post. */
 SR_RT uint32_t eval_post(struct eval *eval, struct sr_python_call *call, const char *code,

@@ -126,6 +126,7 @@ void fault_describe(const struct fault *fault, const struct image *image, char *
 /* Static: a parked thread keeps pointing here, and after it nothing is contained any more. */
 static struct {
     struct platform_thread *thread;
+    struct host_seat *seat;
     void (*body)(void *argument);
     void *argument;
     struct platform_fault cause;
@@ -135,21 +136,22 @@ static struct {
 static void run_call(void *unused)
 {
     (void)unused;
-    host_enter(&host_first, call.thread);
+    host_enter(call.seat, call.thread);
     if (platform_protect(call.thread, call.body, call.argument, &call.cause) == 0)
         return;
     atomic_store_explicit(&call.faulted, true, memory_order_release);
     platform_park(call.thread);
 }
 
-int fault_contain(void (*body)(void *argument), void *argument, const char *where, int64_t limit_ns,
-                  struct fault *fault)
+int fault_contain(void (*body)(void *argument), void *argument, struct host_seat *seat,
+                  const char *where, int64_t limit_ns, struct fault *fault)
 {
     const struct platform_schedule schedule = {
         .name = "plc-init", .priority = 0, .cpu = -1, .stack_bytes = (size_t)1 << 20};
     int64_t left_ns = limit_ns; /* by the polls: a stopped process does not run out of time */
     bool interrupted = false;
     bool faulted;
+    call.seat = seat;
     call.body = body;
     call.argument = argument;
     memset(&call.cause, 0, sizeof call.cause);
@@ -174,10 +176,10 @@ int fault_contain(void (*body)(void *argument), void *argument, const char *wher
     *fault = (struct fault){.cause = {.signal = FAULT_UNRESPONSIVE},
                             .where = where,
                             .limit_ns = limit_ns,
-                            .text = host_first.fault_text};
+                            .text = seat->fault_text};
     if (faulted)
         fault->cause = call.cause;
     if (faulted && call.cause.signal == FAULT_PROGRAM)
-        fault->cause.pc = host_first.fault_pc;
+        fault->cause.pc = seat->fault_pc;
     return -EFAULT;
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host.h"
 #include "image.h"
 #include "platform.h"
 
@@ -37,8 +38,9 @@ void fault_describe(const struct fault *fault, const struct image *image, char *
 
 /* Worker: run body(argument) on a thread of its own, not real time, and wait for its end. 0, or
  * -EFAULT with *fault filled when it crashed, called fault() or took longer than `limit_ns`;
- * other -errno when it could not be started. `where` names it in the message. */
-int fault_contain(void (*body)(void *argument), void *argument, const char *where, int64_t limit_ns,
-                  struct fault *fault);
+ * other -errno when it could not be started. `where` names it in the message; `seat` is one that no
+ * other thread has meanwhile, and it is lost by a fault. */
+int fault_contain(void (*body)(void *argument), void *argument, struct host_seat *seat,
+                  const char *where, int64_t limit_ns, struct fault *fault);
 
 #endif

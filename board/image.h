@@ -102,4 +102,10 @@ void image_prefault(const struct image *image, sr_prefault prefault);
  * in the image or its symbols were stripped. */
 void image_symbol(const struct image *image, uintptr_t pc, char *name, size_t name_size);
 
+/* The variables of the program's C that the table does not list, or not whole: their names, and how
+ * many of their bytes have no row (gaps that can be padding are left out). 0, -ENODATA when the
+ * file has no symbols to tell, or -ENOMEM. */
+int image_statics(const struct image *image,
+                  void (*visit)(void *context, const char *name, size_t bytes), void *context);
+
 #endif

@@ -228,6 +228,41 @@ void image_file_symbol(const char *path, uintptr_t offset, char *name, size_t na
     search(path, SHT_SYMTAB, is_there, &place);
 }
 
+struct objects {
+    void (*visit)(void *context, const char *name, uintptr_t offset, size_t size);
+    void *context;
+    bool any;
+    bool startup; /* what follows is of this file */
+};
+
+/* Local symbols follow the name of the file that they come from. */
+static bool visit_object(void *context, const struct symbols *of, const ElfW(Sym) * symbol)
+{
+    struct objects *objects = context;
+    char name[LONGEST_NAME + 1];
+    const unsigned kind = symbol->st_info & 0xf;
+    objects->any = true;
+    if (kind != STT_FILE && kind != STT_OBJECT)
+        return false;
+    copy_name(of, symbol, name, sizeof name);
+    if (kind == STT_FILE)
+        objects->startup = strcmp(name, "crtstuff.c") == 0;
+    else if (symbol->st_shndx != SHN_UNDEF && symbol->st_size > 0 &&
+             !(objects->startup && symbol->st_info >> 4 == STB_LOCAL))
+        objects->visit(objects->context, name, symbol->st_value, symbol->st_size);
+    return false;
+}
+
+bool image_file_objects(const char *path,
+                        void (*visit)(void *context, const char *name, uintptr_t offset,
+                                      size_t size),
+                        void *context)
+{
+    struct objects objects = {visit, context, false, false};
+    search(path, SHT_SYMTAB, visit_object, &objects);
+    return objects.any;
+}
+
 struct visitor {
     bool (*visit)(void *context, const char *name, enum image_symbol_kind kind);
     void *context;

@@ -190,3 +190,35 @@ void program_begin(struct program *program)
             task_sets_begin(task->sets);
     }
 }
+
+static void match(struct program *program, const struct program *with)
+{
+    for (uint32_t i = 0; i < program->task_count; i++) {
+        struct program_task *task = &program->tasks[i];
+        task->before = NULL;
+        for (uint32_t j = 0; j < with->task_count && task->before == NULL; j++)
+            if (strcmp(task->task->name, with->tasks[j].task->name) == 0)
+                task->before = &with->tasks[j];
+    }
+}
+
+void program_match(struct program *one, struct program *other)
+{
+    match(one, other);
+    match(other, one);
+}
+
+void program_take_over(struct program *program, int64_t before_base_ns, uint32_t tick)
+{
+    for (uint32_t i = 0; i < program->task_count; i++) {
+        struct program_task *task = &program->tasks[i];
+        const uint32_t ticks = task->before != NULL ? task->before->next - tick : 0;
+        if (ticks == 0 || ticks > INT32_MAX) { /* due, or overdue */
+            task->next = tick;
+            continue;
+        }
+        const int64_t until_ns = ticks * before_base_ns;
+        const int64_t after = (until_ns + program->base_ns - 1) / program->base_ns;
+        task->next = tick + (after < task->every ? (uint32_t)after : task->every);
+    }
+}

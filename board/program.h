@@ -26,9 +26,10 @@ struct program_task {
     struct stats *stats;        /* written by the thread that runs it */
     struct recorder *recorder;  /* of a task with a thread of its own; else NULL */
     /* RT: of a task of the scan */
-    uint32_t next;           /* the tick it is due in */
-    bool ran;                /* in this tick; then: */
-    struct stats_sample run; /* how */
+    uint32_t next;                     /* the tick it is due in */
+    bool ran;                          /* in this tick; then: */
+    struct stats_sample run;           /* how */
+    const struct program_task *before; /* in the program that this one replaces; NULL: it is new */
 };
 
 struct program {
@@ -59,5 +60,11 @@ void program_destroy(struct program *program);
 
 /* Worker, before every start, after the program's init: nothing ran yet. */
 void program_begin(struct program *program);
+
+/* Worker: find for each task of one its namesake in the other, both ways. */
+void program_match(struct program *one, struct program *other);
+/* RT: `program` goes on where the one it was matched with is now, `tick` being the next: a task is
+ * due when its namesake is, or earlier if its interval is shorter; a new one at once. */
+SR_RT void program_take_over(struct program *program, int64_t before_base_ns, uint32_t tick);
 
 #endif

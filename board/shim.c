@@ -83,6 +83,7 @@ static void destroy(void)
     shared_destroy(parts->shared);
     own_cycle_destroy(board->own);
     image_close(board->image);
+    board_end_changes();
     board_close_io();
     free((char *)board->options.io);
     free(board);
@@ -134,7 +135,7 @@ int32_t board_state(void)
 
 bool board_tainted(void)
 {
-    return board_state() == BOARD_FAULTED;
+    return board_state() == BOARD_FAULTED || (board != NULL && board->abandoned);
 }
 
 /* Release: what the worker prepared, for the acquire in board_state. */
@@ -150,8 +151,11 @@ int board_close(void)
         return 0;
     if (board_state() == BOARD_RUNNING)
         (void)board_stop(why, sizeof why);
+    if (!board_tainted())
+        (void)board_drop_change(why, sizeof why);
     if (board_tainted()) {
-        (void)cycle_stop(board->cycle); /* ends the watchdog; the parked thread stays */
+        if (board_state() == BOARD_FAULTED)
+            (void)cycle_stop(board->cycle); /* ends the watchdog; the parked thread stays */
         platform_release_cpu_latency();
         return -EFAULT;
     }
@@ -193,8 +197,15 @@ static int check_idle(char *why, uint32_t why_size)
         return board_refuse(-EBUSY, why, why_size,
                             "a program crashed in this process: only a new process can load one");
     default:
-        return 0;
+        break;
     }
+    if (board_tainted())
+        return board_refuse(-EBUSY, why, why_size,
+                            "a new program crashed in this process: only another process can load "
+                            "or start one");
+    if (board_changes())
+        return board_refuse(-EBUSY, why, why_size, "an online change is under way: drop it first");
+    return 0;
 }
 
 int board_check(const char *path, bool own_cycle, char *why, uint32_t why_size)
@@ -264,22 +275,27 @@ int board_load(const char *path, const char *id, struct board_image *image, char
     take_image(&new, id);
     board_begin_log();
     set_state(BOARD_STOPPED);
-    const struct sr_plc_table *table = image_table(new.image);
-    *image = (struct board_image){.name = table->name,
-                                  .build_id = table->build_id,
-                                  .task_count = table->task_count,
-                                  .variable_count = table->variable_count,
-                                  .base_ns = image_base_ns(new.image),
-                                  .beremiz = image_beremiz(new.image) != NULL};
+    board_describe_image(new.image, image);
     return 0;
 }
 
-int board_task(uint32_t index, struct board_task *task)
+void board_describe_image(const struct image *image, struct board_image *description)
 {
-    if (board->image == NULL || index >= image_table(board->image)->task_count)
+    const struct sr_plc_table *table = image_table(image);
+    *description = (struct board_image){.name = table->name,
+                                        .build_id = table->build_id,
+                                        .task_count = table->task_count,
+                                        .variable_count = table->variable_count,
+                                        .base_ns = image_base_ns(image),
+                                        .beremiz = image_beremiz(image) != NULL};
+}
+
+int board_describe_task(const struct image *image, const struct program *program, uint32_t index,
+                        struct board_task *task)
+{
+    if (image == NULL || index >= image_table(image)->task_count)
         return -EINVAL;
-    const struct sr_task *row = image_task(board->image, index);
-    const struct program *program = cycle_program(board->cycle);
+    const struct sr_task *row = image_task(image, index);
     *task = (struct board_task){.name = row->name,
                                 .interval_ns = row->interval_ns,
                                 .priority = row->priority,
@@ -287,11 +303,17 @@ int board_task(uint32_t index, struct board_task *task)
     return 0;
 }
 
-int board_variable(uint32_t index, struct board_variable *variable)
+int board_task(uint32_t index, struct board_task *task)
 {
-    if (board->image == NULL || index >= image_table(board->image)->variable_count)
+    return board_describe_task(board->image, cycle_program(board->cycle), index, task);
+}
+
+int board_describe_variable(const struct image *image, uint32_t index,
+                            struct board_variable *variable)
+{
+    if (image == NULL || index >= image_table(image)->variable_count)
         return -EINVAL;
-    const struct sr_variable *row = &image_variables(board->image)[index];
+    const struct sr_variable *row = &image_variables(image)[index];
     *variable = (struct board_variable){.path = row->path,
                                         .location = row->location != NULL ? row->location : "",
                                         .type = row->type & IEC_TYPE,
@@ -299,6 +321,11 @@ int board_variable(uint32_t index, struct board_variable *variable)
                                         .options = row->options,
                                         .capacity = row->capacity};
     return 0;
+}
+
+int board_variable(uint32_t index, struct board_variable *variable)
+{
+    return board_describe_variable(board->image, index, variable);
 }
 
 int board_unload(char *why, uint32_t why_size)
@@ -325,14 +352,19 @@ static void call_fini(void *argument)
     table->fini();
 }
 
+int64_t board_init_limit_ns(void)
+{
+    const int64_t watchdog_ns = board->options.watchdog_ns;
+    return watchdog_ns > 0 ? watchdog_ns * INIT_LIMIT_WATCHDOGS : INIT_LIMIT_NS;
+}
+
 /* Init and fini: -EFAULT leaves the board faulted. */
 static int contain(void (*body)(void *argument), void *argument, const char *where, char *why,
                    uint32_t why_size)
 {
     host_first.tick = where[0] == 'i' ? 0 : cycle_tick(board->cycle);
-    const int64_t watchdog_ns = board->options.watchdog_ns;
-    const int64_t limit_ns = watchdog_ns > 0 ? watchdog_ns * INIT_LIMIT_WATCHDOGS : INIT_LIMIT_NS;
-    const int error = fault_contain(body, argument, where, limit_ns, &board->fault);
+    const int error =
+        fault_contain(body, argument, &host_first, where, board_init_limit_ns(), &board->fault);
     if (error == -EFAULT) {
         fault_describe(&board->fault, board->image, why, why_size);
         set_state(BOARD_FAULTED);
@@ -479,7 +511,7 @@ int board_stop(char *why, uint32_t why_size)
     (void)force_publish(board->parts.force, NULL, 0, NULL, 0, NULL);
     force_settle(board->parts.force);
     const struct sr_plc_table *table = image_table(board->image);
-    if (table->fini == NULL)
+    if (table->fini == NULL || board_tainted())
         return 0;
     const int fini_error = contain(call_fini, (void *)table, "fini", why, why_size);
     if (fini_error == 0)

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "change.h"
 #include "eval.h"
 #include "force.h"
 #include "io/gpio.h"
@@ -122,6 +123,48 @@ int board_start(const struct force_order *retained, uint32_t count, char *why, u
 int board_stop(char *why, uint32_t why_size);
 /* -EBUSY when not faulted. */
 int board_fault(char *text, uint32_t size, int32_t *signal, uint32_t *tick);
+
+/* ---- online change: another version of the running program (change.h) ---- */
+
+/* Beside enum change_phase: */
+#define BOARD_NO_CHANGE (-2)
+#define BOARD_CHANGE_OPEN (-1) /* opened, not rehearsed */
+
+struct board_change {
+    int32_t phase;        /* enum change_phase, or one of the two above */
+    uint32_t copy_ns;     /* measured: what copying all values takes */
+    uint32_t busy_ns;     /* the shortest cycle seen, from its release to its end */
+    uint32_t cycles_left; /* of the probation */
+    int64_t period_ns;    /* the base tick of the program before the change */
+};
+
+/* Open the new version beside the one that runs. Fails as board_load does; -EBUSY: none runs, or a
+ * change is under way; -ENOTSUP: an object of the Beremiz IDE. */
+int board_open_change(const char *path, struct board_image *image, char *why, uint32_t why_size);
+int board_change_task(uint32_t index, struct board_task *task);
+int board_change_variable(uint32_t index, struct board_variable *variable);
+/* Of the running program: what it keeps outside its table, a line of name and bytes each, as many
+ * as fit. Bytes, or -ENODATA: its symbols were stripped. */
+int32_t board_statics(char *text, uint32_t size);
+/* enum convert. Any thread; needs no board. */
+int32_t board_conversion(uint8_t from, uint8_t from_capacity, uint8_t to, uint8_t to_capacity);
+
+/* Have the cycle rehearse the copy: board_change_state tells when it is ready. `probation`: how
+ * many cycles the new program is on trial. -EINVAL: a pair that cannot be. */
+int board_rehearse_change(const struct change_pair *pairs, uint32_t count, uint32_t probation,
+                          char *why, uint32_t why_size);
+void board_change_state(struct board_change *state);
+/* Run the new program's init, then have it run instead of the old one, with these variables of it
+ * forced; waits for it, two seconds at most. Trace and shared lists are empty then. After an error
+ * the old program runs on: -EBUSY: not ready, or the copy does not fit what the cycles leave of the
+ * period; -EFAULT: the new program's init crashed (the process is tainted) or refused. */
+int board_make_change(const struct force_order *orders, uint32_t count, char *why,
+                      uint32_t why_size);
+/* There is no way back from here on: closes the old program. -EBUSY: it was taken back. */
+int board_keep_change(char *why, uint32_t why_size);
+/* End a change before it is made; or after it was taken back by a fault, which `why` tells then; or
+ * after the new program was stopped on trial. The old program is the board's afterwards. */
+int board_drop_change(char *why, uint32_t why_size);
 
 /* The new generation, or -errno. Takes effect with the next cycle. */
 int64_t board_set_trace(const uint32_t *indices, uint32_t count, char *why, uint32_t why_size);

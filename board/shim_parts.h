@@ -31,6 +31,7 @@ struct board {
     struct fault fault;          /* of init or fini; the cycle keeps its own */
     _Atomic int state;           /* enum board_state, as far as the worker made it */
     uint32_t record_above_ns[2]; /* thresholds of the recorder: wakeup, execution */
+    bool abandoned;              /* code of a program, while another one goes on */
     bool memory_settled;         /* platform_lock_memory was called; then: */
     int memory_error;
     bool memory_all;
@@ -76,6 +77,27 @@ struct board_restoring {
 void board_restore_retained(void *restoring);
 /* The cycle has ended: what board_take_retained returns are the values now. */
 void board_capture_last(void);
+
+/* shim.c */
+void board_describe_image(const struct image *image, struct board_image *description);
+int board_describe_task(const struct image *image, const struct program *program, uint32_t index,
+                        struct board_task *task);
+int board_describe_variable(const struct image *image, uint32_t index,
+                            struct board_variable *variable);
+/* What init and fini may take. */
+int64_t board_init_limit_ns(void);
+
+/* Beyond this base tick nobody waits for the next cycle: reading looks between two of them, and a
+ * change is made there. */
+#define BOARD_SHORT_BASE_NS 20000000u
+
+/* shim_change.c: another image is open; the program of the present one was taken back. */
+bool board_changes(void);
+bool board_rolled_back(void);
+/* What init and fini of programs say beside one that runs; NULL: nothing ever. */
+struct log *board_change_log(void);
+/* The last thing, when no change is open. */
+void board_end_changes(void);
 
 /* shim_python.c */
 int board_create_python(void);

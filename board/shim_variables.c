@@ -13,8 +13,6 @@
 #define TRACE_POLL_NS INT64_C(10000000)
 #define READ_POLL_NS INT64_C(200000)
 #define READ_LIMIT_NS INT64_C(2000000000)
-/* Up to this base tick a read waits for the cycle to answer; beyond it looks between cycles. */
-#define READ_BY_CYCLE_NS 20000000u
 
 static uint32_t variable_count(void)
 {
@@ -29,6 +27,8 @@ static const struct sr_variable *variables(void)
 const struct sr_variable *board_shown_rows(void)
 {
     const struct program *program = cycle_program(board->cycle);
+    if (board_changes())
+        return variables(); /* no task has a thread, and the cycle's program may be another one */
     return program != NULL ? program->rows : variables();
 }
 
@@ -194,11 +194,13 @@ int32_t board_read(const uint32_t *indices, uint32_t count, uint8_t *to, uint32_
         return refuse_list(error, indices, count, why, why_size);
     if (board->own != NULL)
         bytes = read_as_it_runs(plan, to, tick);
-    else if (board_state() == BOARD_RUNNING && image_base_ns(board->image) <= READ_BY_CYCLE_NS)
+    else if (board_state() == BOARD_RUNNING && image_base_ns(board->image) <= BOARD_SHORT_BASE_NS)
         bytes = read_by_cycle(indices, count, to, tick);
     if (bytes == -ETIMEDOUT)
         bytes = read_directly(plan, to, tick);
     plan_destroy(plan);
+    if (board_rolled_back()) /* its values stand still, and nobody runs it */
+        return board_refuse(-EBUSY, why, why_size, "the program was taken back this very moment");
     if (bytes < 0)
         board_refuse(bytes, why, why_size, "no moment between two cycles was long enough to read");
     return bytes;
@@ -259,10 +261,13 @@ static bool take_objects_log(const struct beremiz *entries, uint8_t level,
     return false;
 }
 
-/* The scan's, and those of the tasks with threads. */
+/* The scan's, those of the tasks with threads, and the one of what an online change runs. */
+#define PROGRAM_LOGS (PROGRAM_MAX_THREADS + 2)
 static struct log *program_log(uint32_t n)
 {
-    return n == 0 ? board->parts.log : cycle_task_log(board->cycle, n - 1);
+    if (n == 0)
+        return board->parts.log;
+    return n < PROGRAM_LOGS - 1 ? cycle_task_log(board->cycle, n - 1) : board_change_log();
 }
 
 /* The log whose next message is the oldest; NULL: there is none. */
@@ -270,7 +275,7 @@ static struct log *oldest_log(void)
 {
     struct log *found = NULL;
     int64_t found_ns = 0;
-    for (uint32_t n = 0; n <= PROGRAM_MAX_THREADS; n++) {
+    for (uint32_t n = 0; n < PROGRAM_LOGS; n++) {
         int64_t now_ns;
         struct log *log = program_log(n);
         if (log != NULL && log_peek(log, &now_ns) && (found == NULL || now_ns < found_ns)) {
@@ -297,7 +302,7 @@ bool board_take_log(struct log_record *record)
 uint32_t board_log_dropped(void)
 {
     uint32_t sum = board->log_lost;
-    for (uint32_t n = 0; n <= PROGRAM_MAX_THREADS; n++) {
+    for (uint32_t n = 0; n < PROGRAM_LOGS; n++) {
         const struct log *log = program_log(n);
         for (uint32_t level = 0; log != NULL && level < LOG_LEVELS; level++)
             sum += log_dropped(log, level);

@@ -41,8 +41,8 @@ struct stats {
     uint32_t resets_done;          /* RT, like the next two */
     int64_t started_ns;
     bool started;
-    int64_t interval_ns; /* RT's copy; fixed while anything is recorded, like the next */
-    struct recorder *recorder;
+    int64_t interval_ns;       /* RT's copy */
+    struct recorder *recorder; /* fixed while anything is recorded */
     _Alignas(SR_CACHE_LINE) struct summary summaries[HISTOGRAMS];
     _Atomic uint32_t interval_low; /* for readers */
     _Atomic uint32_t interval_high;
@@ -102,11 +102,18 @@ void stats_destroy(struct stats *stats)
     free(stats);
 }
 
-void stats_begin(struct stats *stats, int64_t interval_ns, struct recorder *recorder)
+void stats_set_interval(struct stats *stats, int64_t interval_ns)
 {
+    seqlock_write_begin(&stats->sequence);
     stats->interval_ns = interval_ns;
     store(&stats->interval_low, (uint32_t)interval_ns);
     store(&stats->interval_high, (uint32_t)((uint64_t)interval_ns >> 32));
+    seqlock_write_end(&stats->sequence);
+}
+
+void stats_begin(struct stats *stats, int64_t interval_ns, struct recorder *recorder)
+{
+    stats_set_interval(stats, interval_ns);
     stats->recorder = recorder;
     stats->started = false;
     stats_reset(stats);

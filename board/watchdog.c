@@ -11,9 +11,20 @@
 
 /* The limits are counted in looks, not read from the clock: while the process is stopped (by a
  * signal, a debugger, its virtual machine) the clock goes on, and the cycles do not. */
-SR_RT static int64_t looks_in(const struct watchdog *watchdog, int64_t time_ns)
+SR_RT static uint32_t looks_in(const struct watchdog *watchdog, int64_t time_ns)
 {
-    return (time_ns + watchdog->step_ns - 1) / watchdog->step_ns;
+    const int64_t looks = (time_ns + watchdog->step_ns - 1) / watchdog->step_ns;
+    return looks < UINT32_MAX ? (uint32_t)looks : UINT32_MAX;
+}
+
+void watchdog_allow(const struct watchdog *watchdog, struct watch *watch)
+{
+    /* Relaxed: a look too early or too late does not matter. */
+    atomic_store_explicit(&watch->limit_looks, looks_in(watchdog, watch->limit_ns),
+                          memory_order_relaxed);
+    atomic_store_explicit(&watch->rest_looks,
+                          looks_in(watchdog, watch->interval_ns + watch->limit_ns),
+                          memory_order_relaxed);
 }
 
 /* Give up: the owner takes it from here. */
@@ -38,9 +49,9 @@ SR_RT static void look_at(struct watchdog *watchdog, struct watch *watch)
     watch->looks++;
     if (!works) {
         if (atomic_load_explicit(&watch->on_time, memory_order_relaxed) &&
-            watch->looks > looks_in(watchdog, watch->interval_ns + watch->limit_ns))
+            watch->looks > atomic_load_explicit(&watch->rest_looks, memory_order_relaxed))
             drop(watchdog, watch, FAULT_OMITTED);
-    } else if (watch->looks >= looks_in(watchdog, watch->limit_ns)) {
+    } else if (watch->looks >= atomic_load_explicit(&watch->limit_looks, memory_order_relaxed)) {
         if (watch->interrupted || platform_interrupt(thread) != 0)
             drop(watchdog, watch, FAULT_UNRESPONSIVE);
         watch->interrupted = true;
@@ -117,6 +128,8 @@ int watchdog_start(struct watchdog *watchdog, int scan_priority, int64_t release
         return -EINVAL;
     if (watchdog->step_ns > base_ns)
         watchdog->step_ns -= watchdog->step_ns % base_ns;
+    for (uint32_t i = 0; i < watchdog->count; i++)
+        watchdog_allow(watchdog, watchdog->watches[i]);
     watchdog->first_ns = release_ns + base_ns / 2;
     watchdog->schedule =
         (struct platform_schedule){.name = "plc-watchdog",

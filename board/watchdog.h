@@ -22,9 +22,11 @@ struct watch {
     _Atomic(struct platform_thread *) thread; /* written by itself, when it begins */
     atomic_bool left;                         /* it runs no cycle any more */
     atomic_bool on_time; /* by the worker: it is real time; others may be held up for long */
-    /* Set before the watchdog starts. */
+    /* Set before the watchdog starts; later by the thread itself, with watchdog_allow. */
     int64_t limit_ns;    /* of one cycle */
     int64_t interval_ns; /* between two; a rest longer than this and the limit is a fault */
+    _Atomic uint32_t limit_looks; /* the same in looks at it */
+    _Atomic uint32_t rest_looks;
     /* The watchdog's own. */
     uint32_t seen;
     uint32_t looks; /* that found the beat as it was at the one before */
@@ -56,6 +58,9 @@ int watchdog_start(struct watchdog *watchdog, int scan_priority, int64_t release
                    int64_t base_ns);
 /* Worker: end it and wait for its end. Does nothing when it does not run. */
 void watchdog_stop(struct watchdog *watchdog);
+
+/* RT: the thread, between two cycles: its limit and interval are others now. */
+SR_RT void watchdog_allow(const struct watchdog *watchdog, struct watch *watch);
 
 /* RT: a thread, before its first cycle: this is me. */
 SR_RT static inline void watchdog_attend(struct watch *watch, struct platform_thread *thread)

@@ -465,7 +465,7 @@ class Board:
             ticks=figures.ticks,
             overruns=figures.overruns,
             skipped=figures.skipped,
-            period_ns=self._period_ns if task == 0 else figures.interval_ns,
+            period_ns=figures.interval_ns or self._period_ns,
             wakeup=distribution(figures.wakeup),
             execution=distribution(figures.execution),
             shim=distribution(figures.shim),

@@ -248,6 +248,8 @@ SR_RT int platform_protect(struct platform_thread *self, void (*body)(void *argu
     }
     memset(&self->fault, 0, sizeof self->fault);
     self->frame = (uintptr_t)__builtin_frame_address(0);
+    /* An order that ended the body before this one does not concern this one. */
+    atomic_store_explicit(&self->interrupted, false, memory_order_relaxed);
     atomic_store_explicit(&self->protecting, true, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst); /* the handler sees a valid `jump` */
     body(argument);

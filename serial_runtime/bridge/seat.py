@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from erpc import Reference
 
 from serial_runtime.board_types import LogRecord, Variable
+from serial_runtime.bridge.changes import Changes
 from serial_runtime.bridge.figures import Figures
 from serial_runtime.bridge.remote_plc import COMMANDS, RemotePLC
 from serial_runtime.errors import (
@@ -50,6 +51,7 @@ class Seat:
         """`name` says in the log who it is."""
         self._plc = plc
         self.figures = Figures(plc)
+        self.changes = Changes(plc)
         self._name = name
 
     def __str__(self) -> str:

@@ -102,8 +102,10 @@ def _extra_files(
 def _run(arguments: argparse.Namespace) -> int:
     if len(arguments.file) != 1:
         raise UsageError("give one image file")
+    from serial_runtime.cli import online
     from serial_runtime.rpc.ide.common import Status
 
+    online.check(arguments)
     file = Path(arguments.file[0])
     image = file.read_bytes()
     extra = _extra_files(arguments, file, image)
@@ -115,9 +117,12 @@ def _run(arguments: argparse.Namespace) -> int:
         progress = _Progress(arguments)
         try:
             try:
-                sent = board.download(
-                    image, extra_files=extra, progress=progress, whole=arguments.whole
-                )
+                if arguments.online:
+                    change = online.prepare(arguments, board, image, extra, progress)
+                else:
+                    sent = board.download(
+                        image, extra_files=extra, progress=progress, whole=arguments.whole
+                    )
             finally:
                 progress.end()
         except KeyboardInterrupt:
@@ -126,6 +131,8 @@ def _run(arguments: argparse.Namespace) -> int:
                 kept = "the board keeps the program it had, and goes on with this one next time"
             print(f"interrupted; {kept}", file=sys.stderr)
             return INTERRUPTED
+        if arguments.online:
+            return online.finish(arguments, change)
         seconds = max(time.monotonic() - begin, 1e-6)
         if arguments.start:
             board.start()
@@ -165,6 +172,25 @@ def _options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a file that belongs to the program; once for each",
     )
+    parser.add_argument(
+        "--online",
+        action="store_true",
+        help="change the program that runs, between two of its cycles, keeping its values",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="with --online: only tell what it would do"
+    )
+    parser.add_argument("--yes", action="store_true", help="with --online: do not ask")
+    parser.add_argument(
+        "--strict", action="store_true", help="with --online: refuse it if a value would be lost"
+    )
+    parser.add_argument(
+        "--probation",
+        metavar="CYCLES",
+        type=int,
+        default=0,
+        help="with --online: cycles on trial (default: as many as 10 s hold)",
+    )
     json_option(parser)
 
 
@@ -174,10 +200,13 @@ LOAD = Command(
     "program it has; a download that breaks off changes nothing, and the next one of the same "
     "image goes on from there. It is sent compressed, or as a patch of the program on the board "
     "if that was loaded from here. A running program is stopped when "
-    "it is replaced; `start`, or --start, runs the new one. FILE.sig, which `sign` makes, is sent "
+    "it is replaced; `start`, or --start, runs the new one. With --online it runs on: what becomes "
+    "of each variable is told first, and the program before comes back if the new one fails on "
+    "trial (docs/online-change.md). FILE.sig, which `sign` makes, is sent "
     "along. FILE may be an object of the Beremiz IDE: without a signature, a VARIABLES.csv beside "
     "it is sent for the names of its variables.",
-    example="  serial-runtime load ERPC:///dev/ttyUSB0:115200 tank.so --start\n",
+    example="  serial-runtime load ERPC:///dev/ttyUSB0:115200 tank.so --start\n"
+    "  serial-runtime load ERPC:///dev/ttyUSB0:115200 tank.so --online\n",
     options=_options,
     rest="file",
     words="FILE",

@@ -39,6 +39,7 @@ def _gather(board: Client, uri: str) -> dict[str, Any]:
         answer["connections"] = _connections(board)
         answer["supervision"] = _supervision(board)
         answer["retain"] = _retain(board)
+        answer["change"] = _change(board)
         answer["forced"] = board.forced() if answer["plc"]["forced"] else []
     else:
         answer["board"] = {"id": board.plc_id() or "(no name)"}
@@ -63,6 +64,17 @@ def _retain(board: Client) -> dict[str, Any]:
 
     try:
         return asdict(board.retain_status())
+    except CallUnsupported:  # an older runtime
+        return {}
+
+
+def _change(board: Client) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from serial_runtime.errors import CallUnsupported
+
+    try:
+        return asdict(board.change_status())
     except CallUnsupported:  # an older runtime
         return {}
 
@@ -124,6 +136,11 @@ def _lines(answer: dict[str, Any]) -> list[tuple[str, str]]:
         ]
     else:
         lines.append(("program", "none"))
+    if answer["change"].get("state"):
+        from serial_runtime.cli.online import summary
+        from serial_runtime.rpc.board.common import ChangeStatus
+
+        lines.append(("change", summary(ChangeStatus(**answer["change"]))))
     return [
         *lines,
         ("forced", ", ".join(answer["forced"]) or "nothing"),

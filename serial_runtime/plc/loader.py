@@ -60,6 +60,7 @@ class Loader:
         self._extensions = extensions
         self._retain = retain
         self._run_path = ""
+        self._before: tuple[Image, StoredProgram, str] | None = None  # a change is on trial
         self.image: Image | None = None
         self.loaded: StoredProgram | None = None
         self.broken = ""  # why the stored program could not be loaded, else ""
@@ -156,6 +157,57 @@ class Loader:
         self.loaded = None
         self._store.drop_from_run(self._run_path)
         self._run_path = ""
+
+    # An online change, which OnlineChange has the board make.
+
+    def change_to(self, prepared: Prepared, image: Image) -> None:
+        """The board runs this program on trial; the present one stays what is stored."""
+        assert self.image is not None
+        assert self.loaded is not None
+        self._before = self.image, self.loaded, self._run_path
+        self.image, self._run_path = image, prepared.path
+        self._begin_anew(prepared.program, running=True)
+
+    def change_back(self, *, running: bool) -> None:
+        """The board has the program from before the change again."""
+        assert self._before is not None
+        self.image, program, self._run_path = self._before
+        self._before = None
+        self._begin_anew(program, running=running)
+
+    def keep_change(self, prepared: Prepared) -> None:
+        """The program on trial is the stored one from now on."""
+        assert self._before is not None
+        _, _, path = self._before
+        self._before = None
+        self._store.drop_from_run(path)
+        try:
+            self._store.commit(prepared.program)
+        except SerialRuntimeError as error:
+            self._log.add(
+                CRITICAL, f"the program runs, but the next start takes the one before it: {error}"
+            )
+
+    def discard(self, prepared: Prepared) -> None:
+        """Of a prepared program that is not loaded nothing stays."""
+        self._store.drop_from_run(prepared.path)
+        self._store.discard(prepared.program)
+
+    def present_again(self) -> None:
+        """A change of the running program was refused at the last moment."""
+        assert self.loaded is not None
+        self._begin_anew(self.loaded, running=self._board.state == BoardState.RUNNING)
+
+    def _begin_anew(self, program: StoredProgram, *, running: bool) -> None:
+        """What means variables by their places, means those of another table now."""
+        self._extensions.stop()
+        with contextlib.suppress(NewProcessNeeded):  # a native program's is in another process
+            self._extensions.unload()
+        self._present(program)
+        if running:
+            self._extensions.start()
+            assert self.image is not None
+            self._retain.follow(self.image, program.md5, at_once=False)
 
     def _check_signature(self, stored: StoredProgram) -> None:
         if self._keys_path:

@@ -40,6 +40,7 @@ from serial_runtime.plc.answers import (
     TraceBatch,
 )
 from serial_runtime.plc.blobs import Blobs
+from serial_runtime.plc.changes import Changes, Installing
 from serial_runtime.plc.crashes import Crashes
 from serial_runtime.plc.extensions import NoExtensions
 from serial_runtime.plc.figures import Figures
@@ -131,6 +132,16 @@ class PLC:
         self.figures = Figures(worker, board, self._log, lambda: self._loader.image)
         # Owners and ids of the blobs that one `new_plc` at a time has claimed: they cannot change.
         self._installing: frozenset[tuple[Hashable, bytes]] = frozenset()
+        self.changes = Changes(
+            worker,
+            board,
+            self._loader,
+            self._watch,
+            self._log,
+            Installing(
+                self._claim_install, self._use_up, self._refuse_program, self._release_install
+            ),
+        )
         self._fault_told = False
         self._unguarded_told = False
         self._log_drops_told = 0
@@ -169,6 +180,7 @@ class PLC:
             self._log.extend(records)
         self._extensions.housekeeping()
         self.figures.poll()
+        self.changes.follow()
         if drops != self._log_drops_told:
             self._note(WARNING, f"{drops - self._log_drops_told} messages of the program were lost")
             self._log_drops_told = drops
@@ -203,8 +215,8 @@ class PLC:
         """Stop and unload the program, close board and store. Not to be used any more."""
         self._watch.trace.close()
         self._watch.trace.quiesce()
-        if not self._board.tainted:
-            self._loader.halt()
+        if not self._faulted:
+            self._halt()
         if not self._board.tainted:
             self._loader.unload()
         self.housekeeping()
@@ -262,10 +274,13 @@ class PLC:
         """The connection or session has ended: free what it holds."""
         self._blobs.purge(owner)
         self._uploads.close(owner)
+        self.changes.owner_closed(owner)
 
     @serialized
     def match_md5(self, md5: str) -> bool:
         """Is this the program that is loaded, or stored to be loaded?"""
+        if self.changes.on_trial:
+            return self._loader.is_loaded(md5)
         try:
             return not self._store.empty and self._store.newest().md5 == md5
         except StoreError:
@@ -295,7 +310,7 @@ class PLC:
             self._refuse_program(error)
             raise
         finally:
-            self._installing = frozenset()
+            self._release_install()
 
     @serialized
     def _claim_install(
@@ -306,6 +321,7 @@ class PLC:
         try:
             if self._installing:
                 raise StateError("another program is being loaded: try again when that is done")
+            self.changes.make_way()
             check_names([name for name, _ in extra_files])
             program = self._blobs.path(owner, blob_id)
             files = [(name, self._blobs.path(owner, file_id)) for name, file_id in extra_files]
@@ -329,6 +345,9 @@ class PLC:
             if self._board.tainted:
                 reason = "a program was loaded after a program fault"
             self._plan_restart(start=False, reason=reason)
+
+    def _release_install(self) -> None:
+        self._installing = frozenset()
 
     @serialized
     def _use_up(self, owner: Hashable, blob_ids: Sequence[bytes]) -> None:
@@ -364,9 +383,9 @@ class PLC:
             error = StateError(f"the PLC is {self._status().name.lower()}, not started")
             self._note(WARNING, f"stop refused: {error}")
             raise error
-        self._loader.halt()
+        self._halt()
         self.housekeeping()
-        if not self._board.tainted:
+        if not self._faulted:
             self._log.add(INFO, "PLC stopped")
 
     @serialized
@@ -411,7 +430,7 @@ class PLC:
         them, unless it has none and is to keep them.
         """
         self.housekeeping()
-        image = None if self._board.tainted else self._loader.image
+        image = None if self._faulted else self._loader.image
         if not orders:
             if image is not None:
                 self._watch.suspend()
@@ -573,7 +592,7 @@ class PLC:
         """End a trace. TraceError when it is not the present one."""
         if token == 0 or token != self._watch.trace.token:
             raise TraceError("this trace has ended already")
-        if self._board.tainted:
+        if self._faulted:
             self._watch.trace.close()
         else:
             self._watch.suspend()
@@ -597,6 +616,15 @@ class PLC:
 
     # ---- inside ------------------------------------------------------------------------------
 
+    @property
+    def _faulted(self) -> bool:
+        return self._board.state == BoardState.FAULTED
+
+    def _halt(self) -> None:
+        self.changes.stopping()
+        self._loader.halt()
+        self.changes.stopped()
+
     def _status(self) -> PlcStatus:
         # Any thread: one attribute and one atomic of the shim.
         return PlcStatus.BROKEN if self._loader.broken else _STATUS[self._board.state]
@@ -616,7 +644,7 @@ class PLC:
 
     def _require_usable(self, what: str, table: int | None = None) -> Image:
         image = self._require_image(table)
-        if self._board.tainted:
+        if self._faulted:
             raise StateError(f"cannot {what}: the program is broken, start or load it again")
         return image
 

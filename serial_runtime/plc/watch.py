@@ -38,6 +38,15 @@ class Watch:
         """Indices of the forced variables, ascending."""
         return sorted(self._forces)
 
+    @property
+    def forces(self) -> dict[int, bytes]:
+        """The forced variables and their values."""
+        return dict(self._forces)
+
+    def replace_forces(self, forces: Mapping[int, bytes]) -> None:
+        """The board forces these now, by other means than ours."""
+        self._forces = dict(forces)
+
     def set_list(
         self, image: Image, orders: Sequence[tuple[int, bytes]], keep_forces: bool = False
     ) -> tuple[int, str]:

@@ -81,6 +81,11 @@ _NEEDED: dict[type[Ide] | type[Board], dict[str, Role]] = {
         "GetIoDrivers": _VIEW,
         "GetIoPoints": _VIEW,
         "GetConnections": _VIEW,
+        "PrepareChange": _PROGRAM,
+        "GetChangeRows": _PROGRAM,
+        "MakeChange": _PROGRAM,
+        "DropChange": _PROGRAM,
+        "GetChange": _VIEW,
         "GetTaskStatistics": _VIEW,
         "GetBins": _VIEW,
         "GetRecord": _VIEW,
@@ -101,6 +106,7 @@ _UPLOADS = {
     "OpenUpload",
     "WriteUpload",
     "FinishUpload",
+    "GetChangeRows",
 }
 _UNKNOWN = ("", Role.VIEW)  # whoever executes it says that there is no such method
 

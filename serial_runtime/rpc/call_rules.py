@@ -15,6 +15,8 @@ _NOT_TWICE = frozenset(
         (Ide.SERVICE_ID, Ide.STARTPLC_ID),
         (Ide.SERVICE_ID, Ide.STOPPLC_ID),
         (Board.SERVICE_ID, Board.STARTCOLD_ID),
+        (Board.SERVICE_ID, Board.PREPARECHANGE_ID),
+        (Board.SERVICE_ID, Board.MAKECHANGE_ID),
     }
 )
 _NOT_TWICE_STOCK = _NOT_TWICE | {
@@ -31,6 +33,8 @@ _SLOW = frozenset(
         (Board.SERVICE_ID, Board.FINISHUPLOAD_ID),
         (Board.SERVICE_ID, Board.CLEARRETAINED_ID),
         (Board.SERVICE_ID, Board.STARTCOLD_ID),
+        (Board.SERVICE_ID, Board.PREPARECHANGE_ID),
+        (Board.SERVICE_ID, Board.MAKECHANGE_ID),
     }
 )
 _SLOW_S = 60.0

@@ -52,6 +52,7 @@ _SLOW = frozenset(
     {
         (Ide.SERVICE_ID, Ide.NEWPLC_ID),
         (IBoardService.SERVICE_ID, IBoardService.FINISHUPLOAD_ID),
+        (IBoardService.SERVICE_ID, IBoardService.PREPARECHANGE_ID),
     }
 )
 

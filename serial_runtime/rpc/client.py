@@ -30,6 +30,7 @@ from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.board.common import (
     BoardStatus,
     Capabilities,
+    ChangeStatus,
     Connection,
     CycleStatistics,
     Force,
@@ -50,6 +51,7 @@ from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.image_cache import ImageCache
 from serial_runtime.rpc.link import Link
 from serial_runtime.rpc.link_figures import Message
+from serial_runtime.rpc.online_change import OnlineChange
 from serial_runtime.rpc.opener import Opener
 from serial_runtime.rpc.stub_manager import StubManager
 from serial_runtime.rpc.task_figures import TaskFigures, read_record, read_task
@@ -295,6 +297,36 @@ class Client:
         if self.ours:
             cache.put(image)
         return sent
+
+    def prepare_change(
+        self,
+        image: bytes,
+        extra_files: Sequence[tuple[str, bytes]] = (),
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        *,
+        probation: int = 0,
+        strict: bool = False,
+    ) -> OnlineChange:
+        """Download a new version of the running program, for an online change.
+
+        Nothing is changed yet: see `OnlineChange`. The program will be on trial for `probation`
+        cycles, 0: as many as ten seconds hold. `strict`: refuse a change that loses a value.
+        """
+        change = OnlineChange(self._board, probation, strict)
+        board, cache = self.capabilities(), ImageCache()
+        target = Target(board.max_program, board.codings, cache.get(self.program().md5))
+        upload = Upload(self.link, self._ide, self._board, progress, target, change.prepare)
+        upload.run(image, "", extra_files)
+        change.fetch_rows()
+        cache.put(image)
+        return change
+
+    def change_status(self) -> ChangeStatus:
+        """How the present online change stands, or the last one of the board's process."""
+        status = Reference()
+        self._board.GetChange(status)
+        found: ChangeStatus = status.value
+        return found
 
     def start(self, cold: bool = False) -> None:
         """Start the PLC; `cold`: retain variables begin at their initial values, too."""

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from erpc import Reference
 
 from serial_runtime.errors import VariableError
+from serial_runtime.plc.changes import Order
 from serial_runtime.plc.coding import UploadPlan, codings
 from serial_runtime.plc.log import WARNING
 from serial_runtime.plc.trace import TraceOptions
@@ -435,6 +436,41 @@ class BoardHandler(IBoardService):
         connections.value = [
             board_types.Connection(uri, state) for uri, state in self._about.connections()
         ]
+
+    def PrepareChange(self, order: board_types.ChangeOrder, report: Reference) -> None:
+        files = [(file.name, file.blob) for file in order.extra_files]
+        self._caller.detail = " ".join([order.md5, *(name for name, _ in files)])[:_DETAIL]
+        found = self._plc.changes.prepare(
+            self.owner, Order(order.md5, order.blob, files, order.probation, order.strict)
+        )
+        report.value = board_types.ChangeReport(
+            number=found.number,
+            rows=len(found.rows),
+            copy_ns=found.figures.copy_ns,
+            busy_ns=found.figures.busy_ns,
+            period_ns=found.figures.period_ns,
+            probation=found.probation,
+        )
+
+    def GetChangeRows(self, number: int, first: int, rows: Reference) -> None:
+        fitting: list[board_types.ChangeRow] = []
+        room = self._limits.reply_bytes - _REPLY_OVERHEAD
+        for row in self._plc.changes.rows(number, first):
+            room -= _ROW_BYTES + len(row.name.encode()) + len(row.text.encode())
+            if room < 0 and fitting:
+                break
+            fitting.append(board_types.ChangeRow(row.fate, row.name, row.text))
+        rows.value = fitting
+
+    def MakeChange(self, number: int) -> None:
+        self._plc.changes.make(number)
+
+    def DropChange(self, number: int) -> None:
+        self._plc.changes.drop(number)
+
+    def GetChange(self, status: Reference) -> None:
+        found = self._plc.changes.status()
+        status.value = board_types.ChangeStatus(*(found or ("", 0, "")))
 
     def Echo(self, data: bytes, same: Reference) -> None:
         same.value = bytes(data[: self._limits.reply_bytes - _REPLY_OVERHEAD])

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import starmap
 from struct import Struct
 from typing import NamedTuple
 
@@ -53,6 +54,10 @@ class Target(NamedTuple):
     base: bytes = b""  # the program it has, if that is known
 
 
+Install = Callable[[str, bytes, Sequence[tuple[str, bytes]]], object]
+"""What is done with uploads: MD5, id of the program's blob, names and ids of the extra files."""
+
+
 class Upload:
     """One download of a program and its extra files."""
 
@@ -63,12 +68,15 @@ class Upload:
         board: BoardServiceClient,
         progress: Callable[[int, int], None],
         target: Target,
+        install: Install | None = None,
     ) -> None:
+        """`install`: in place of NewPLC."""
         self._link = link
         self._ide = ide
         self._board = board
         self._progress = progress
         self._target = target
+        self._install = install or self._new_plc
         self._encoded: dict[bytes, list[Encoded]] = {}  # by the file
         self._done = 0  # bytes of the files that are complete
         self._total = 0
@@ -101,10 +109,12 @@ class Upload:
     def _attempt(self, image: bytes, md5: str, extra_files: Sequence[tuple[str, bytes]]) -> None:
         self._done, self._total = 0, len(image) + sum(len(data) for _, data in extra_files)
         self._progress(0, self._total)
-        extra = [ExtraFile(name, self._file(data, seed=name)) for name, data in extra_files]
-        program = self._file(image, self._target.base, seed=md5)
+        extra = [(name, self._file(data, seed=name)) for name, data in extra_files]
+        self._install(md5, self._file(image, self._target.base, seed=md5), extra)
+
+    def _new_plc(self, md5: str, program: bytes, extra: Sequence[tuple[str, bytes]]) -> None:
         success = Reference()
-        value = self._ide.NewPLC(md5, program, extra, success)
+        value = self._ide.NewPLC(md5, program, list(starmap(ExtraFile, extra)), success)
         if value or not success.value:
             raise CallRefused("NewPLC was refused; the log of the runtime may tell why")
 

@@ -20,6 +20,9 @@ from serial_runtime.rpc import client
 from serial_runtime.rpc.board.common import (
     BoardStatus,
     Capabilities,
+    ChangeReport,
+    ChangeRow,
+    ChangeStatus,
     Connection,
     CycleStatistics,
     Distribution,
@@ -77,6 +80,27 @@ class FakeTrace:
 
     def __exit__(self, *exception: object) -> None:
         self.closed = True
+
+
+class FakeChange:
+    """Stands for rpc.online_change.OnlineChange."""
+
+    rows = (
+        ChangeRow(1, "TANK.LEVEL", "REAL"),
+        ChangeRow(2, "TANK.INLET", "INT -> DINT"),
+        ChangeRow(9, "state", "4 bytes without a row: begin anew"),
+    )
+
+    def __init__(self, board: FakeBoard, probation: int, strict: bool) -> None:
+        self.report = ChangeReport(1, len(self.rows), 2500, 40_000, 1_000_000, probation)
+        self._board = board
+        self.strict = strict
+
+    def make(self) -> None:
+        self._board.change = ChangeStatus("on trial", self.report.probation)
+
+    def drop(self) -> None:
+        self._board.change = ChangeStatus("dropped")
 
 
 class FakeLink:
@@ -138,6 +162,7 @@ class FakeBoard:
         self.tasks = [task("", 0), task("MAIN", 0)]
         self.maxima: dict[tuple[int, int], MaximumRecord] = {}
         self.record_above_ns = (0, 0)
+        self.change = ChangeStatus()
         self.supervised = Supervision(crash_limit=3, guarded=True)
         self.machine = "x86_64"
         self.closed = 0
@@ -230,6 +255,23 @@ class FakeBoard:
         self.image = image
         self.extra_files = list(extra_files)
         return Sent(len(image), "as it is") if whole else Sent(321, "patch")
+
+    def prepare_change(
+        self,
+        image: bytes,
+        extra_files: Sequence[tuple[str, bytes]],
+        progress: Callable[[int, int], None],
+        *,
+        probation: int,
+        strict: bool,
+    ) -> FakeChange:
+        progress(len(image), len(image))
+        return FakeChange(self, probation or 10_000, strict)
+
+    def change_status(self) -> ChangeStatus:
+        if self.is_old:
+            raise CallUnsupported("the board's runtime is older")
+        return self.change
 
     def start(self, cold: bool = False) -> None:
         if not self.table:

@@ -115,6 +115,57 @@ def test_status_says_why_nothing_is_written(board, run) -> None:
     assert "No space left" in run("status").out
 
 
+@pytest.fixture
+def tank(tmp_path: Path, run) -> str:
+    image = tmp_path / "tank.so"
+    run("build", str(TANK), "-o", str(image))
+    return str(image)
+
+
+def test_an_online_change_tells_first(board, run, tank: str) -> None:
+    told = run("load", tank, "--online", "--dry-run").out
+    assert "1 variables keep their values" in told
+    assert "converted  TANK.INLET  INT -> DINT" in told
+    assert "outside    state  4 bytes" in told
+    assert "copying the values takes 2.5 us; a cycle leaves up to 960 us of its 1000" in told
+    assert "nothing was changed" in told
+    assert board.change.state == "dropped"
+
+
+def test_an_online_change_wants_a_yes(board, run, tank: str) -> None:
+    refused = run("load", tank, "--online")  # standard input is no terminal here
+    assert refused.status == 2
+    assert "confirm with --yes, or look with --dry-run" in refused.err
+    assert board.change.state == ""
+    assert (
+        "on trial for 500 cycles"
+        in run("load", tank, "--online", "--yes", "--probation", "500").out
+    )
+    assert "on trial, 500 cycles left" in run("status").out
+    answer = json.loads(run("load", tank, "--online", "--yes", "--json").out)
+    assert answer["made"]
+    assert [row["fate"] for row in answer["rows"]] == ["kept", "converted", "outside"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--dry-run",), "belong to --online"),
+        (("--online", "--yes", "--start"), "the program runs on"),
+        (("--online", "--yes", "--probation", "-1"), "a number of cycles"),
+    ],
+)
+def test_options_that_do_not_go_together(board, run, tank: str, options, sentence: str) -> None:
+    result = run("load", tank, *options)
+    assert result.status == 2
+    assert sentence in result.err
+
+
+def test_status_tells_why_a_change_was_taken_back(board, run) -> None:
+    board.change.state, board.change.text = "taken back", "segmentation fault in RUN"
+    assert "taken back: segmentation fault in RUN" in run("status").out
+
+
 def test_repair_wants_a_yes(board, run) -> None:
     result = run("repair")  # standard input is no terminal here
     assert result.status == 2

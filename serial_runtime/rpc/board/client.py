@@ -221,13 +221,6 @@ class BoardServiceClient(interface.IBoardService):
         _codec.write_uint32(execution_above_ns)
         self._clientManager.perform_request(_request)
 
-    def GetSupervision(self, supervision: Reference) -> None:
-        """Call GetSupervision."""
-        _request = self._begin(self.GETSUPERVISION_ID)
-        _codec = _request.codec
-        self._clientManager.perform_request(_request)
-        supervision.value = common.Supervision()._read(_codec)
-
     def GetRetained(self, first: int, status: Reference, values: Reference) -> None:
         """Call GetRetained."""
         _request = self._begin(self.GETRETAINED_ID)
@@ -249,6 +242,44 @@ class BoardServiceClient(interface.IBoardService):
         _request = self._begin(self.STARTCOLD_ID)
         self._clientManager.perform_request(_request)
 
+    def PrepareChange(self, order: common.ChangeOrder, report: Reference) -> None:
+        """Call PrepareChange."""
+        _request = self._begin(self.PREPARECHANGE_ID)
+        _codec = _request.codec
+        order._write(_codec)
+        self._clientManager.perform_request(_request)
+        report.value = common.ChangeReport()._read(_codec)
+
+    def GetChangeRows(self, number: int, first: int, rows: Reference) -> None:
+        """Call GetChangeRows."""
+        _request = self._begin(self.GETCHANGEROWS_ID)
+        _codec = _request.codec
+        _codec.write_uint32(number)
+        _codec.write_uint32(first)
+        self._clientManager.perform_request(_request)
+        rows.value = [common.ChangeRow()._read(_codec) for _ in range(_codec.start_read_list())]
+
+    def MakeChange(self, number: int) -> None:
+        """Call MakeChange."""
+        _request = self._begin(self.MAKECHANGE_ID)
+        _codec = _request.codec
+        _codec.write_uint32(number)
+        self._clientManager.perform_request(_request)
+
+    def DropChange(self, number: int) -> None:
+        """Call DropChange."""
+        _request = self._begin(self.DROPCHANGE_ID)
+        _codec = _request.codec
+        _codec.write_uint32(number)
+        self._clientManager.perform_request(_request)
+
+    def GetChange(self, status: Reference) -> None:
+        """Call GetChange."""
+        _request = self._begin(self.GETCHANGE_ID)
+        _codec = _request.codec
+        self._clientManager.perform_request(_request)
+        status.value = common.ChangeStatus()._read(_codec)
+
     def GetIoDrivers(self, drivers: Reference) -> None:
         """Call GetIoDrivers."""
         _request = self._begin(self.GETIODRIVERS_ID)
@@ -263,6 +294,13 @@ class BoardServiceClient(interface.IBoardService):
         _codec.write_uint32(first)
         self._clientManager.perform_request(_request)
         points.value = [common.IoPoint()._read(_codec) for _ in range(_codec.start_read_list())]
+
+    def GetSupervision(self, supervision: Reference) -> None:
+        """Call GetSupervision."""
+        _request = self._begin(self.GETSUPERVISION_ID)
+        _codec = _request.codec
+        self._clientManager.perform_request(_request)
+        supervision.value = common.Supervision()._read(_codec)
 
     def GetConnections(self, connections: Reference) -> None:
         """Call GetConnections."""

@@ -834,3 +834,133 @@ class IoPoint:
         codec.write_uint8(self.width)
         codec.write_uint64(self.value)
         codec.write_bool(self.good)
+
+
+@dataclass(slots=True)
+class ChangeFile:
+    """A struct."""
+
+    name: str = ""
+    #: its id, as of NewPLC
+    blob: bytes = b""
+
+    def _read(self, codec: Codec) -> Self:
+        self.name = codec.read_string()
+        self.blob = bytes(codec.read_binary())
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_string(self.name)
+        codec.write_binary(self.blob)
+
+
+@dataclass(slots=True)
+class ChangeOrder:
+    """An online change that is asked for."""
+
+    #: of the new program
+    md5: str = ""
+    #: its id
+    blob: bytes = b""
+    extra_files: list[ChangeFile] = field(default_factory=list)
+    #: cycles it is on trial; 0: as many as ten seconds hold
+    probation: int = 0
+    #: refuse a change that loses a value
+    strict: bool = False
+
+    def _read(self, codec: Codec) -> Self:
+        self.md5 = codec.read_string()
+        self.blob = bytes(codec.read_binary())
+        self.extra_files = [ChangeFile()._read(codec) for _ in range(codec.start_read_list())]
+        self.probation = codec.read_uint32()
+        self.strict = codec.read_bool()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_string(self.md5)
+        codec.write_binary(self.blob)
+        codec.start_write_list(len(self.extra_files))
+        for _item1 in self.extra_files:
+            _item1._write(codec)
+        codec.write_uint32(self.probation)
+        codec.write_bool(self.strict)
+
+
+@dataclass(slots=True)
+class ChangeReport:
+    """What it would do; nothing is changed yet."""
+
+    #: names the change
+    number: int = 0
+    #: of GetChangeRows
+    rows: int = 0
+    #: copying the values takes
+    copy_ns: int = 0
+    #: of a period, the shortest cycle seen
+    busy_ns: int = 0
+    #: of the program that runs
+    period_ns: int = 0
+    probation: int = 0
+
+    def _read(self, codec: Codec) -> Self:
+        self.number = codec.read_uint32()
+        self.rows = codec.read_uint32()
+        self.copy_ns = codec.read_uint32()
+        self.busy_ns = codec.read_uint32()
+        self.period_ns = codec.read_uint64()
+        self.probation = codec.read_uint32()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_uint32(self.number)
+        codec.write_uint32(self.rows)
+        codec.write_uint32(self.copy_ns)
+        codec.write_uint32(self.busy_ns)
+        codec.write_uint64(self.period_ns)
+        codec.write_uint32(self.probation)
+
+
+@dataclass(slots=True)
+class ChangeRow:
+    """A struct."""
+
+    #: 1 kept, 2 converted, 3 reset, 4 new, 5 dropped, 6 moved,
+    #: 7 not forced any more, 8 a task, 9 outside the table
+    fate: int = 0
+    name: str = ""
+    #: what there is to be said
+    text: str = ""
+
+    def _read(self, codec: Codec) -> Self:
+        self.fate = codec.read_uint8()
+        self.name = codec.read_string()
+        self.text = codec.read_string()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_uint8(self.fate)
+        codec.write_string(self.name)
+        codec.write_string(self.text)
+
+
+@dataclass(slots=True)
+class ChangeStatus:
+    """A struct."""
+
+    #: "", "opened", "on trial", "kept", "taken back"
+    state: str = ""
+    #: on trial
+    cycles_left: int = 0
+    #: why it was taken back
+    text: str = ""
+
+    def _read(self, codec: Codec) -> Self:
+        self.state = codec.read_string()
+        self.cycles_left = codec.read_uint32()
+        self.text = codec.read_string()
+        return self
+
+    def _write(self, codec: Codec) -> None:
+        codec.write_string(self.state)
+        codec.write_uint32(self.cycles_left)
+        codec.write_string(self.text)

@@ -38,12 +38,17 @@ class IBoardService(ABC):
     GETBINS_ID = 32
     GETRECORD_ID = 33
     RESETSTATISTICS_ID = 34
-    GETSUPERVISION_ID = 55
     GETRETAINED_ID = 35
     CLEARRETAINED_ID = 36
     STARTCOLD_ID = 37
+    PREPARECHANGE_ID = 40
+    GETCHANGEROWS_ID = 41
+    MAKECHANGE_ID = 42
+    DROPCHANGE_ID = 43
+    GETCHANGE_ID = 44
     GETIODRIVERS_ID = 50
     GETIOPOINTS_ID = 51
+    GETSUPERVISION_ID = 55
     GETCONNECTIONS_ID = 60
 
     @abstractmethod
@@ -207,13 +212,6 @@ class IBoardService(ABC):
         """
 
     @abstractmethod
-    def GetSupervision(self, supervision: Reference) -> None:
-        """Method 55 of the service.
-
-        supervision: out common.Supervision
-        """
-
-    @abstractmethod
     def GetRetained(self, first: int, status: Reference, values: Reference) -> None:
         """Values from `first` on, as many as fit a reply; orphans come first.
 
@@ -230,6 +228,37 @@ class IBoardService(ABC):
         """StartPLC, but retain variables begin at their initial values, too."""
 
     @abstractmethod
+    def PrepareChange(self, order: common.ChangeOrder, report: Reference) -> None:
+        """Take uploads as NewPLC does, open the program beside the running one, and measure. It
+        is
+        dropped when the session ends, or another program is loaded.
+
+        report: out common.ChangeReport
+        """
+
+    @abstractmethod
+    def GetChangeRows(self, number: int, first: int, rows: Reference) -> None:
+        """Rows of the report from `first` on, as many as fit a reply.
+
+        rows: out list[common.ChangeRow]
+        """
+
+    @abstractmethod
+    def MakeChange(self, number: int) -> None:
+        """Run the new program in place of the old one, with its values, from the next cycle on."""
+
+    @abstractmethod
+    def DropChange(self, number: int) -> None:
+        """Method 43 of the service."""
+
+    @abstractmethod
+    def GetChange(self, status: Reference) -> None:
+        """Method 44 of the service.
+
+        status: out common.ChangeStatus
+        """
+
+    @abstractmethod
     def GetIoDrivers(self, drivers: Reference) -> None:
         """The driver of the whole process image first.
 
@@ -241,6 +270,13 @@ class IBoardService(ABC):
         """Points from `first` on, as many as fit a reply; none: there are no more.
 
         points: out list[common.IoPoint]
+        """
+
+    @abstractmethod
+    def GetSupervision(self, supervision: Reference) -> None:
+        """Method 55 of the service.
+
+        supervision: out common.Supervision
         """
 
     @abstractmethod

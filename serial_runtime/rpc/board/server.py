@@ -49,12 +49,17 @@ class BoardServiceService(Service):  # type: ignore[misc]
             self._ids.GETBINS_ID: self._handle_GetBins,
             self._ids.GETRECORD_ID: self._handle_GetRecord,
             self._ids.RESETSTATISTICS_ID: self._handle_ResetStatistics,
-            self._ids.GETSUPERVISION_ID: self._handle_GetSupervision,
             self._ids.GETRETAINED_ID: self._handle_GetRetained,
             self._ids.CLEARRETAINED_ID: self._handle_ClearRetained,
             self._ids.STARTCOLD_ID: self._handle_StartCold,
+            self._ids.PREPARECHANGE_ID: self._handle_PrepareChange,
+            self._ids.GETCHANGEROWS_ID: self._handle_GetChangeRows,
+            self._ids.MAKECHANGE_ID: self._handle_MakeChange,
+            self._ids.DROPCHANGE_ID: self._handle_DropChange,
+            self._ids.GETCHANGE_ID: self._handle_GetChange,
             self._ids.GETIODRIVERS_ID: self._handle_GetIoDrivers,
             self._ids.GETIOPOINTS_ID: self._handle_GetIoPoints,
+            self._ids.GETSUPERVISION_ID: self._handle_GetSupervision,
             self._ids.GETCONNECTIONS_ID: self._handle_GetConnections,
         }
 
@@ -278,14 +283,6 @@ class BoardServiceService(Service):  # type: ignore[misc]
         self._handler.ResetStatistics(wakeup_above_ns, execution_above_ns)
         self._reply(self._ids.RESETSTATISTICS_ID, _sequence, _codec)
 
-    def _handle_GetSupervision(self, _sequence: int, _codec: Codec) -> None:
-        supervision = Reference()
-        self._handler.GetSupervision(supervision)
-        self._reply(self._ids.GETSUPERVISION_ID, _sequence, _codec)
-        if supervision.value is None:
-            raise ValueError("GetSupervision did not set supervision")
-        supervision.value._write(_codec)
-
     def _handle_GetRetained(self, _sequence: int, _codec: Codec) -> None:
         first = _codec.read_uint32()
         status = Reference()
@@ -309,6 +306,45 @@ class BoardServiceService(Service):  # type: ignore[misc]
         self._handler.StartCold()
         self._reply(self._ids.STARTCOLD_ID, _sequence, _codec)
 
+    def _handle_PrepareChange(self, _sequence: int, _codec: Codec) -> None:
+        order = common.ChangeOrder()._read(_codec)
+        report = Reference()
+        self._handler.PrepareChange(order, report)
+        self._reply(self._ids.PREPARECHANGE_ID, _sequence, _codec)
+        if report.value is None:
+            raise ValueError("PrepareChange did not set report")
+        report.value._write(_codec)
+
+    def _handle_GetChangeRows(self, _sequence: int, _codec: Codec) -> None:
+        number = _codec.read_uint32()
+        first = _codec.read_uint32()
+        rows = Reference()
+        self._handler.GetChangeRows(number, first, rows)
+        self._reply(self._ids.GETCHANGEROWS_ID, _sequence, _codec)
+        if rows.value is None:
+            raise ValueError("GetChangeRows did not set rows")
+        _codec.start_write_list(len(rows.value))
+        for _item1 in rows.value:
+            _item1._write(_codec)
+
+    def _handle_MakeChange(self, _sequence: int, _codec: Codec) -> None:
+        number = _codec.read_uint32()
+        self._handler.MakeChange(number)
+        self._reply(self._ids.MAKECHANGE_ID, _sequence, _codec)
+
+    def _handle_DropChange(self, _sequence: int, _codec: Codec) -> None:
+        number = _codec.read_uint32()
+        self._handler.DropChange(number)
+        self._reply(self._ids.DROPCHANGE_ID, _sequence, _codec)
+
+    def _handle_GetChange(self, _sequence: int, _codec: Codec) -> None:
+        status = Reference()
+        self._handler.GetChange(status)
+        self._reply(self._ids.GETCHANGE_ID, _sequence, _codec)
+        if status.value is None:
+            raise ValueError("GetChange did not set status")
+        status.value._write(_codec)
+
     def _handle_GetIoDrivers(self, _sequence: int, _codec: Codec) -> None:
         drivers = Reference()
         self._handler.GetIoDrivers(drivers)
@@ -329,6 +365,14 @@ class BoardServiceService(Service):  # type: ignore[misc]
         _codec.start_write_list(len(points.value))
         for _item1 in points.value:
             _item1._write(_codec)
+
+    def _handle_GetSupervision(self, _sequence: int, _codec: Codec) -> None:
+        supervision = Reference()
+        self._handler.GetSupervision(supervision)
+        self._reply(self._ids.GETSUPERVISION_ID, _sequence, _codec)
+        if supervision.value is None:
+            raise ValueError("GetSupervision did not set supervision")
+        supervision.value._write(_codec)
 
     def _handle_GetConnections(self, _sequence: int, _codec: Codec) -> None:
         connections = Reference()

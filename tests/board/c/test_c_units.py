@@ -14,7 +14,7 @@ ROOT = HERE.parents[2]
 MODULES = [
     *(ROOT / "board" / f"{name}.c" for name in (
         "ring", "iec", "plan", "trace", "snapshot", "force", "log", "stats", "location",
-        "eval", "shared", "retain", "exchange", "guard", "recorder",
+        "eval", "shared", "retain", "convert", "exchange", "guard", "recorder",
     )),
     *sorted((ROOT / "board" / "io").glob("*.c")),
 ]  # fmt: skip
@@ -37,6 +37,7 @@ STRESSED = [
         "set",
         "gpio",
         "recorder",
+        "change",
     )
 ]
 FLAGS = [
@@ -51,9 +52,13 @@ SANITIZERS = {
 }
 # Modules whose program brings a platform of its own.
 SCRIPTED = {
-    "cycle": ("cycle", "cycle_control", "program", "task_sets", "watchdog", "host"),
+    "cycle": (
+        "cycle", "cycle_change", "cycle_control", "change", "program", "task_sets", "watchdog",
+        "host",
+    ),
     "watchdog": ("watchdog",),
-}
+    "change": ("change",),
+}  # fmt: skip
 # Programs that step in between their module and what it calls; one is told where its examples are.
 LINK = {
     "test_log": ["-Wl,--wrap=ring_peek"],
@@ -139,5 +144,5 @@ def test_sanitizers_are_at_work(address: Build, thread: Build) -> None:
 def test_every_module_has_its_program() -> None:
     tested = {name.removeprefix("test_") for name in PROGRAMS}
     modules = {path.stem for path in MODULES if path.parent.name == "board"}
-    assert tested == modules | {"sim", "set", "gpio", "plc_python"} | set(SCRIPTED)
+    assert tested == modules | {"sim", "set", "gpio", "plc_python", "plc_blocks"} | set(SCRIPTED)
     assert set(STRESSED) <= set(PROGRAMS)
