@@ -88,7 +88,7 @@ class Retain:
         if files is not None:
             self._kept = self._stored = files.read()
             for sentence in files.damage:
-                log.add(WARNING, f"retained values: {sentence}; those written before count")
+                log.add(WARNING, f"retained values: {sentence}")
 
     # ---- a program's life --------------------------------------------------------------------
 

@@ -117,7 +117,8 @@ class RetainFiles:
     """The files in one directory, which it locks. One thread at a time."""
 
     def __init__(self, directory: str, disk: Disk | None = None) -> None:
-        """Makes the directory. StoreError: it cannot be used, or is by another runtime."""
+        """Makes the directory. StoreError: another runtime uses it. One that cannot be used is told
+        by `read` and `write`: a program runs without retained values, too."""
         self._directory = os.path.abspath(directory)
         self._disk = disk if disk is not None else Disk()
         self._number = 0
@@ -125,12 +126,15 @@ class RetainFiles:
         self._named: set[int] = set()  # those whose names are durable for sure
         self.damage: list[str] = []
         """What `read` found wrong, in sentences."""
+        self._lock_fd = -1
+        self._unusable = ""
         try:
             os.makedirs(self._directory, 0o700, exist_ok=True)
             lock = os.path.join(self._directory, _LOCK)
             self._lock_fd = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise StoreError(f"retain directory {self._directory}: {error.strerror}") from error
+            self._unusable = f"the directory {self._directory} cannot be used: {error.strerror}"
+            return
         try:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -149,7 +153,7 @@ class RetainFiles:
     def read(self) -> Kept:
         """The newest whole set; an empty one when there is none."""
         newest = NOTHING
-        self.damage.clear()
+        self.damage[:] = [self._unusable] * bool(self._unusable)
         self._number, self._next = 0, 0
         for place, name in enumerate(NAMES):
             path = os.path.join(self._directory, name)
@@ -162,7 +166,7 @@ class RetainFiles:
                 self.damage.append(f"{path} cannot be read: {error.strerror}")
                 continue
             except StoreError as error:
-                self.damage.append(f"{path}: {error}")
+                self.damage.append(f"{path}: {error}; the set before counts")
                 continue
             if number > self._number:
                 self._number, self._next, newest = number, 1 - place, kept

@@ -16,6 +16,9 @@ from plc_scene import image
 from stock_ide import md5
 
 from serial_runtime.errors import LinkError, StateError, VariableError
+from serial_runtime.plc.log import Log
+from serial_runtime.plc.retain import Retain
+from serial_runtime.plc.retain_file import RetainFiles
 from serial_runtime.rpc.access import Role
 from serial_runtime.rpc.ide.common import Status
 from serial_runtime.rpc.server import MAX_CONNECTIONS
@@ -258,6 +261,34 @@ def test_our_client(scene: BridgeScene, wait_for: WaitFor) -> None:
     wait_for(lambda: client.log(levels=[2])[-1].text == "program fake started")
     client.reset_log()
     assert client.log() == []
+
+
+def test_retained_values(scene: BridgeScene) -> None:
+    files = RetainFiles(scene.board.store.directory)
+    board = scene.board.board.as_board()
+    scene.board.plc._retain = Retain(board, Log(), files)
+    scene.board.plc._loader._retain = scene.board.plc._retain
+    client = scene.client()
+    client.download(image("kept", "retain"))
+    client.start()
+    scene.board.board.run_cycles(2)
+    client.stop()
+    status, values = client.retained()
+    assert (status.enabled, status.kept, status.orphans, status.writes) == (True, 3, 0, 1)
+    assert [(one.path, one.iec_type, one.orphan) for one in values] == [
+        ("V0", 4, False),
+        ("V1", 4, False),
+        ("TEXT", 20, False),
+    ]
+    assert values[1].value == dint(21)
+    assert values[2].capacity == 20
+    client.start(cold=True)
+    assert client.retain_status().kept == 0
+    with pytest.raises(StateError, match="stop it first"):
+        client.clear_retained()
+    client.stop()
+    client.clear_retained()
+    assert client.retained()[1] == []
 
 
 def test_a_program_change_ends_traces(scene: BridgeScene, wait_for: WaitFor) -> None:

@@ -399,7 +399,7 @@ def test_damage_is_told_and_the_values_before_count(part: Part, tmp_path: Path) 
     again.image, again.files = part.image, RetainFiles(str(tmp_path / "kept"))
     again.retain = Retain(part.board.as_board(), again.log, again.files)
     assert again.start() == at_tick(3)
-    assert "not whole (checksum); those written before count" in again.texts(WARNING)[0]
+    assert "not whole (checksum); the set before counts" in again.texts(WARNING)[0]
     again.retain.close()
 
 

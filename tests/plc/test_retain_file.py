@@ -109,7 +109,7 @@ def test_a_damaged_file_is_told_and_the_other_counts(tmp_path: Path) -> None:
     newest.write_bytes(newest.read_bytes()[:-1])
     files = RetainFiles(str(tmp_path))
     assert files.read() == a_set(1)
-    assert files.damage == [f"{newest}: it is not whole (checksum)"]
+    assert files.damage == [f"{newest}: it is not whole (checksum); the set before counts"]
     files.write(a_set(3))  # over the damaged one
     files.close()
     assert reopened(tmp_path) == a_set(3)
@@ -133,9 +133,16 @@ def test_a_directory_is_for_one_runtime(tmp_path: Path) -> None:
     files.close()
     files.close()
     RetainFiles(str(tmp_path / "kept")).close()
+
+
+def test_a_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="Not a directory|File exists"):
-        RetainFiles(str(tmp_path / "file"))
+    files = RetainFiles(str(tmp_path / "file"))
+    assert files.read() == NOTHING
+    assert "cannot be used: File exists" in files.damage[0]
+    with pytest.raises(StoreError, match="Not a directory"):
+        files.write(a_set(1))
+    files.close()
 
 
 def lay(directory: Path, files: dict[str, bytes]) -> None:

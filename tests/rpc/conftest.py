@@ -22,6 +22,8 @@ from serial_runtime.errors import (
     VariableError,
 )
 from serial_runtime.plc.coding import PATCH, Decoding, UploadPlan
+from serial_runtime.plc.retain import RetainedValue, RetainStatus
+from serial_runtime.plc.retain_file import Key
 from serial_runtime.protocol.session import ServerSessions
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.common import Status
@@ -182,8 +184,8 @@ class FakePLC:
         self.image, self.md5, self.state = image, md5, Status.Stopped
         self.extra = {name: self.blobs[owner][extra_id] for name, extra_id in extra}
 
-    def start(self) -> None:
-        self.calls.append("start")
+    def start(self, cold: bool = False) -> None:
+        self.calls.append("start cold" if cold else "start")
         if self.state != Status.Stopped:
             raise StateError("nothing to start: the PLC is not stopped")
         self.state = Status.Started
@@ -276,6 +278,22 @@ class FakePLC:
             ticks=1, overruns=0, skipped=0, period_ns=1_000_000, wakeup=one, execution=one,
             shim=one,
         )  # fmt: skip
+
+    def keep(self, count: int, orphans: int, trouble: str, told: int | None = None) -> None:
+        """So many retained values; `told`: so many it says."""
+        self.kept = [
+            RetainedValue(Key(f"CONFIG.KEPT{n}", 5, 0), n.to_bytes(8, "little"), n < orphans)
+            for n in range(count)
+        ]
+        said = count if told is None else told
+        self.retain_status = RetainStatus(True, said, orphans, 4, 5, trouble)
+
+    def retained(self, first: int) -> tuple[RetainStatus, list[RetainedValue]]:
+        self.calls.append("retained")
+        return self.retain_status, self.kept[first:]
+
+    def clear_retained(self) -> None:
+        self.calls.append("clear")
 
     def sample(self, tick: int, values: bytes) -> None:
         """A tick was traced."""
