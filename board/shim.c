@@ -381,7 +381,6 @@ static int restore_retained(const struct force_order *retained, uint32_t count, 
 {
     struct board_restoring restoring = {retained, count, 0};
     image_mark_retained(board->image);
-    snapshot_cancel(board->parts.retain); /* values of an earlier run are none of this one */
     if (count == 0)
         return 0;
     const int error =
@@ -451,6 +450,7 @@ int board_start(const struct force_order *retained, uint32_t count, char *why, u
     hosted_bind(image_beremiz(board->image), count > 0);
     if (board->own != NULL)
         return start_own_cycle(why, why_size);
+    snapshot_cancel(board->parts.retain); /* values of an earlier run are none of this one */
     board_settle_memory();
     image_reset(board->image);
     board_begin_log();

@@ -141,12 +141,13 @@ class Retain:
         self._asked, self._taken = False, b""
         self._due_s = self._clock() + (0.0 if at_once else self._interval_s)
         layout = layout_of(self._keys)
+        restored = given.keys() & set(indices)
         if layout != self._kept.layout:
-            self._tell_orphans(image, given)
+            self._tell_orphans(image, restored)
         self._arrange(layout, dict(self._kept.values))
-        restored = len(given.keys() & set(indices))
         if restored:
-            self._log.add(INFO, f"{restored} of {len(indices)} retain variables got their values")
+            count = len(restored)
+            self._log.add(INFO, f"{count} of {len(indices)} retain variables got their values")
 
     def housekeeping(self) -> None:
         """Every now and then: ask, take, write. Never waits."""
@@ -228,10 +229,12 @@ class Retain:
         ours = {key: values[key] for key in present if key in values}
         self._kept = Kept(layout, len(orphans), {**orphans, **ours})
 
-    def _tell_orphans(self, image: Image, given: Mapping[int, bytes]) -> None:
+    def _tell_orphans(self, image: Image, restored: set[int]) -> None:
         """Of values that had a variable before: why they have none now."""
         rows = {row.path: row for row in image.variables}
-        used = {image.variables[index].path for index in given}  # a STRING of another length, too
+        used = {
+            image.variables[index].path for index in restored
+        }  # a STRING of another length, too
         present = set(self._keys)
         reasons = [
             _reason(one.key, rows.get(one.key.path))
@@ -306,23 +309,30 @@ class _Writing:
 
     def __init__(self, files: RetainFiles, kept: Kept) -> None:
         self.kept = kept
-        self._error = ""
-        self._thread = threading.Thread(target=self._run, args=(files,), name="retain", daemon=True)
-        self._thread.start()
+        self._error = "out of memory"  # unless it comes to another end
+        self._done = threading.Event()
+        thread = threading.Thread(target=self._run, args=(files,), name="retain", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no thread to be had
+            self._done.set()
 
     def _run(self, files: RetainFiles) -> None:
         try:
             files.write(self.kept)
+            self._error = ""
         except StoreError as error:
             self._error = str(error)
+        finally:
+            self._done.set()
 
     @property
     def done(self) -> bool:
-        return not self._thread.is_alive()
+        return self._done.is_set()
 
     def wait(self) -> str:
         """Why it failed, or ""."""
-        self._thread.join()
+        self._done.wait()
         return self._error
 
 

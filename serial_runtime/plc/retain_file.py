@@ -132,17 +132,15 @@ class RetainFiles:
             os.makedirs(self._directory, 0o700, exist_ok=True)
             lock = os.path.join(self._directory, _LOCK)
             self._lock_fd = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            self._unusable = f"the directory {self._directory} cannot be used: {error.strerror}"
-            return
-        try:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             self.close()
             raise StoreError(
                 f"retain directory {self._directory} is in use by another runtime: give each its "
                 "own (profile key retain.dir)"
             ) from None
+        except OSError as error:
+            self._unusable = f"the directory {self._directory} cannot be used: {error.strerror}"
 
     def close(self) -> None:
         """Release the directory. Idempotent."""

@@ -187,11 +187,21 @@ def test_an_object_with_a_cycle_of_its_own_has_none(new_board: BoardMaker, tmp_p
     assert board.take_retained() is None
 
 
-def test_a_refusal_of_init_restores_nothing(new_board: BoardMaker, image: ImageMaker) -> None:
+def test_values_of_an_earlier_run_are_not_taken_for_those_of_this_one(
+    new_board: BoardMaker, image: ImageMaker, until: Until
+) -> None:
     board = new_board()
-    board.load(image("life", "REFUSE=3"))
-    with pytest.raises(ProgramFault, match="returned 3"):
-        board.start({0: u32(4)})
+    board.load(image("retain"))
+    run(board, until, {})
+    board.stop()
+    assert board.take_retained() is not None
+    board.set_forces({CRASH_AT: struct.pack("<i", -1)})
+    with pytest.raises(ProgramFault, match="returned 5"):
+        board.start({COUNT: u32(4)})
+    assert board.take_retained() is None
+    board.set_forces({})
+    run(board, until, {})
+    assert board.take_retained() is None
 
 
 def test_a_task_with_a_thread_keeps_whole_sets(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -412,3 +413,20 @@ def test_a_row_is_known_by_its_key() -> None:
     assert _key(row, foreign, MD5) == Key(f"{MD5}:VAR.3", 4, 0)
     named = row._replace(path="CONFIG.X")
     assert _key(named, foreign, MD5) == Key("CONFIG.X", 4, 0)
+
+
+def test_a_write_without_a_thread_is_tried_again(
+    part: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    part.start()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_left)
+        part.later(11)
+        part.cycle()
+    assert "out of memory" in part.retain.status().trouble
+    part.later(11)
+    part.cycle()
+    assert part.retain.status()[3:] == (1, 0, "")

@@ -31,7 +31,7 @@ static void run(const sr_cycle *cycle)
 static int32_t initialise(void)
 {
     SR_SET(count, count.value + 1000);
-    return 0;
+    return crash_at.value < 0 ? 5 : 0;
 }
 
 static void finish(void)
