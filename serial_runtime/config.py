@@ -231,19 +231,14 @@ def _check_io(profile: Profile) -> None:
     from serial_runtime.process_io.tables import check_claims
 
     check_claims((*gpio, *modbus))
-    chips = [table.chip for table in gpio]
-    for chip in chips:
-        if chips.count(chip) > 1:
-            raise ConfigError(f"{chip} has two tables [[io.gpio]]: a chip has one")
+    if gpio:
+        from serial_runtime.process_io.gpio import check_chips
+
+        check_chips(gpio, profile.rt.priority)
     if modbus:
         from serial_runtime.process_io.modbus_profile import check_outputs
 
-        check_outputs(modbus)
-        for table in modbus:
-            if profile.serial.port and table.bus.device == profile.serial.port:
-                raise ConfigError(
-                    f"{table.name}: {table.bus.device} is the line to the host, serial.port"
-                )
+        check_outputs(modbus, profile.serial.port)
 
 
 def override(profile: Profile, key: str, value: object) -> Profile:

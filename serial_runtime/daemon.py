@@ -219,6 +219,7 @@ def _run(profile: Profile, resume: _Resume, folder: str) -> int:
 
     def housekeeping() -> None:
         plc.housekeeping()
+        process_io.housekeeping()
         control.manager.alive(plc.summary())
 
     worker.run(first, housekeeping=housekeeping)

@@ -28,6 +28,7 @@ from serial_runtime.errors import (
     SerialRuntimeError,
 )
 from serial_runtime.plc.log import WARNING
+from serial_runtime.process_io.drivers import DriverState, PointState
 from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.client import Client
@@ -88,6 +89,23 @@ class RemotePLC:
                 "the board behind the bridge is a stock eRPC server: only the IDE's calls work"
             )
         return self.line.call(lambda client: work(client.board))
+
+    def io_drivers(self) -> list[DriverState]:
+        """Of the board."""
+        found = Reference()
+        self.call(lambda board: board.GetIoDrivers(found))
+        return [
+            DriverState(one.name, one.what, one.state, one.since_ns / 1e9) for one in found.value
+        ]
+
+    def io_points(self, first: int) -> list[PointState]:
+        """As many as a reply of the board has."""
+        found = Reference()
+        self.call(lambda board: board.GetIoPoints(first, found))
+        return [
+            PointState(one.driver, one.address, one.source, one.width, one.value, one.good)
+            for one in found.value
+        ]
 
     def operate(self, work: Callable[[Client], T]) -> T:
         """Pass on what changes the PLC; the status is true again when it returns."""

@@ -75,6 +75,8 @@ class BridgeServer(Server):
             found.backend or "unknown",
             min(found.max_program, QUOTA_BYTES),
             found.machine or os.uname().machine,
+            io_drivers=self._remote.io_drivers,
+            io_points=self._remote.io_points,
         )
 
 

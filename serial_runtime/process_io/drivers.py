@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from serial_runtime.process_io.modbus_profile import ModbusTable
     from serial_runtime.process_io.tables import Point
 
-_WARNING = 1  # a level of plc.log
+_WARNING, _INFO = 1, 2  # levels of plc.log
 
 
 class DriverState(NamedTuple):
@@ -51,6 +51,8 @@ class ProcessIo:
         self._driver = driver
         self._gpio = gpio
         self._modbus = modbus
+        self._log: Callable[[int, str], None] = lambda level, text: None
+        self._told: dict[str, str] = {}  # by chip: its state that was logged
         self._ports: list[PartPort] = []
         self._buses: list[tuple[ModbusBus, list[int]]] = []  # with the slaves' places
 
@@ -81,13 +83,19 @@ class ProcessIo:
             self._buses.append((ModbusBus(slaves, log), places))
         for bus, _ in self._buses:
             bus.start()
+        self._log = log
         self._ports = ports
-        for chip, port in zip(self._gpio, ports, strict=False):
-            state = port.gpio()
-            if state.text:
-                log(_WARNING, f"{chip.name}: {state.text}; it is tried again every second")
-            if state.priority_error:
-                log(_WARNING, f"{chip.name}: its thread did not get priority {chip.priority}")
+
+    def housekeeping(self) -> None:
+        """Every now and then, on the worker: log how chips do, whose threads cannot."""
+        for chip, port in zip(self._gpio, self._ports, strict=False):
+            text, _, priority_error = port.gpio()
+            told = self._told.get(chip.name)
+            self._told[chip.name] = text
+            if told is None and priority_error:
+                self._log(_WARNING, f"{chip.name}: its thread did not get priority {chip.priority}")
+            if told is None or bool(told) != bool(text):
+                self._log(_WARNING if text else _INFO, f"{chip.name}: {text or 'well'}")
 
     def close(self) -> None:
         """Before the board is closed: end the threads; slaves that reply get safe values."""
@@ -116,8 +124,8 @@ class ProcessIo:
                 states.append(DriverState(slave.name, what, text, now_s - since_s))
         return states
 
-    def points(self) -> list[PointState]:
-        """Every place that is mapped, in the order of the profile."""
+    def points(self, first: int = 0) -> list[PointState]:
+        """Every place that is mapped, in the order of the profile, but for the first ones."""
         rows: list[PointState] = []
         ports = self._ports
         for index, (chip, port) in enumerate(zip(self._gpio, ports, strict=False)):
@@ -131,7 +139,7 @@ class ProcessIo:
                 areas = ports[index].look()
                 for point, good in zip(self._modbus[place].points, state.good, strict=True):
                     rows += _rows(index + 1, point, areas, good)
-        return sorted(rows, key=lambda row: row.driver)
+        return sorted(rows, key=lambda row: row.driver)[first:]
 
 
 def _rows(driver: int, point: Point, areas: tuple[bytes, bytes], good: bool) -> list[PointState]:

@@ -109,6 +109,20 @@ def read_gpio(key: str, value: object) -> GpioTable:
     )
 
 
+def check_chips(tables: tuple[GpioTable, ...], rt_priority: int) -> None:
+    """A chip has one table, and its thread does not hold up the cycle. ConfigError."""
+    chips = set()
+    for table in tables:
+        if table.chip in chips:
+            raise ConfigError(f"{table.chip} has two tables [[io.gpio]]: a chip has one")
+        chips.add(table.chip)
+        if table.priority >= rt_priority > 0:
+            raise ConfigError(
+                f"{table.name} has priority {table.priority}: expected one below rt.priority, "
+                f"which is {rt_priority}"
+            )
+
+
 class _Lines:
     """The lines of one chip, as its points ask for them."""
 

@@ -225,12 +225,15 @@ def _uri(key: str, value: object) -> Bus:
     raise ConfigError(f"{key} = {value!r}: expected {_EXAMPLES}")
 
 
-def check_outputs(slaves: tuple[ModbusTable, ...]) -> None:
-    """No coil or register is written by two. One device, one way to use it. ConfigError."""
+def check_outputs(slaves: tuple[ModbusTable, ...], host_line: str = "") -> None:
+    """No coil or register is written by two. One device, one way to use it, and never that of
+    the line to the host. ConfigError."""
     writers: dict[tuple[str, int, str, int], str] = {}
     devices: dict[str, Bus] = {}
     for slave in slaves:
         bus = slave.bus
+        if bus.device and bus.device == host_line:
+            raise ConfigError(f"{slave.name}: {bus.device} is the line to the host, serial.port")
         if bus.device and devices.setdefault(bus.device, bus).key != bus.key:
             raise ConfigError(
                 f"{slave.name}: {bus.device} is used as {devices[bus.device].uri} too: slaves on "

@@ -62,7 +62,8 @@ class About(NamedTuple):
     connections: Callable[[], list[tuple[str, str]]] = list
     """Of each way in that somebody else must open for it: its URI and how that stands."""
     io_drivers: Callable[[], Sequence[DriverState]] = list
-    io_points: Callable[[], Sequence[PointState]] = list
+    io_points: Callable[[int], Sequence[PointState]] = lambda first: []
+    """Some from that place on; none: there are no more."""
 
 
 def encode_status(plc: PLC) -> bytes:
@@ -425,7 +426,7 @@ class BoardHandler(IBoardService):
     def GetIoPoints(self, first: int, points: Reference) -> None:
         rows: list[board_types.IoPoint] = []
         room = self._limits.reply_bytes - _REPLY_OVERHEAD
-        for row in self._about.io_points()[first:]:
+        for row in self._about.io_points(first):
             room -= _POINT_BYTES + len(row.address) + len(row.source.encode())
             if room < 0 and rows:
                 break

@@ -14,6 +14,7 @@ from serial_runtime.bridge.remote_plc import RemotePLC
 from serial_runtime.bridge.server import BridgeServer
 from serial_runtime.damage import Rates
 from serial_runtime.errors import LinkError
+from serial_runtime.process_io.drivers import DriverState, PointState
 from serial_runtime.protocol.session import ServerSessions
 from serial_runtime.rpc.access import Access, Role
 from serial_runtime.rpc.client import Client, connect
@@ -23,6 +24,8 @@ from serial_runtime.transport.loop import LoopTransport, loop_pair
 from serial_runtime.transport.tcp import TcpListener
 
 IMAGE = image("first")
+# More than a reply has.
+POINTS = [PointState(0, f"%IX0.{n}", f"line {n}", 1, n % 2, True) for n in range(500)]
 
 
 class BridgeScene:
@@ -48,7 +51,15 @@ class BridgeScene:
     def serve(self) -> None:
         """The board's process has a server, with sessions of its own."""
         self._boots += 1
-        about = About("bench-1", "0.0", "fake", 1 << 18, "armv7l")
+        about = About(
+            "bench-1",
+            "0.0",
+            "fake",
+            1 << 18,
+            "armv7l",
+            io_drivers=lambda: [DriverState("panel", "/dev/gpiochip0", "it is gone", 1.5)],
+            io_points=lambda first: POINTS[first:],
+        )
         self.sessions = ServerSessions(self._boots)
         self._server = Server(self.board.plc, self.sessions, about)
 

@@ -238,6 +238,12 @@ def test_our_client(scene: BridgeScene, wait_for: WaitFor) -> None:
     assert client.program().md5 == md5(IMAGE)
     assert client.board_status().scheduling.startswith("a fake")
     assert client.supervision().crash_limit == 3
+    (driver,) = client.io_drivers()
+    assert (driver.name, driver.state, driver.since_ns) == ("panel", "it is gone", 1_500_000_000)
+    points = client.io_points()
+    assert [(point.source, point.value) for point in points] == [
+        (f"line {n}", n % 2) for n in range(500)
+    ]
     assert [row.path for row in client.variables()] == [f"V{n}" for n in range(8)] + ["TEXT"]
     assert client.read(["V3"]).values == dint(3)
     client.start()

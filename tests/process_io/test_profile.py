@@ -193,6 +193,7 @@ def modbus(text: str, uri: str = "tcp://host", unit: int = 1) -> str:
             gpio("inputs = { '%IX0.7' = 1 }") + modbus("coils = {'%IX0.0' = {address=0, count=8}}"),
             ["%IX0.7 is filled by modbus 1 (coils 0 to 7) and by gpio 1 (line 1)"],
         ),
+        (gpio("priority = 80\ninputs = { '%IX0.0' = 1 }"), ["gpio 1", "80", "below rt.priority"]),
         ("[[io.modbus]]\nuri = 'tcp://h'", ["io.modbus[1] has no unit"]),
         (modbus(""), ["maps nothing", "coils, discrete_inputs"]),
         (modbus("", uri="udp://h"), [".uri = 'udp://h'", "rtu:/dev/ttyS2:19200,8E1"]),
