@@ -330,6 +330,21 @@ def test_a_long_period_does_not_hold_up_the_switch(
     change.drop_change()
 
 
+def test_a_copy_that_does_not_fit_is_refused(
+    new_board: BoardMaker, image: ImageMaker, until: Until
+) -> None:
+    board = new_board(priority=0)
+    board.load(image("many", 'NAME="one"'))
+    board.start()
+    new = change.open_change(image("many", 'NAME="two"'))
+    change.rehearse_change([(row.index, row.index) for row in new.variables], 10)
+    until(lambda: change.change_state().phase is Phase.READY)
+    with pytest.raises(StateError, match=r"copying the values takes \d+ us, and may take half"):
+        change.make_change({})
+    change.drop_change()
+    assert board.state == BoardState.RUNNING
+
+
 def test_what_cannot_be(machine: Machine, image: ImageMaker) -> None:
     with pytest.raises(ImageError, match="two variables"):
         change.open_change(image("refused", "DUPLICATE"))

@@ -113,6 +113,35 @@ def test_an_object_of_the_beremiz_ide(uri: str, run, tmp_path: Path) -> None:
     assert sorted(status["forced"]) == ["CONFIG.RES0.INST0.LAMP", "CONFIG.RES0.INST0.NOW"]
 
 
+def test_an_online_change_of_the_manuals_other_example(uri: str, run, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "programs.md").read_text()
+    source = re.findall(r"```c\n(.*?)```", page, re.DOTALL)[1]
+    images = []
+    for number, text in enumerate((source, source.replace("2 * SR_SECOND", "3600 * SR_SECOND"))):
+        (tmp_path / f"lamp{number}.c").write_text(text)
+        images.append(str(tmp_path / f"lamp{number}.so"))
+        assert run("build", str(tmp_path / f"lamp{number}.c"), "-o", images[-1]).status == 0
+    assert run("load", images[0], "--start").status == 0
+    assert run("force", "SWITCH=TRUE").status == 0
+    deadline = time.monotonic() + 20
+    while "TRUE" not in (out := run("watch", "DELAY.Q", "--count", "1").out):
+        assert time.monotonic() < deadline, out
+    told = run("load", images[1], "--online", "--dry-run")
+    assert "14 variables keep their values" in told.out
+    assert "SWITCH" in run("status").out
+    done = run("load", images[1], "--online", "--yes", "--probation", "3")
+    assert done.status == 0, done.err
+    status = json.loads(run("status", "--json").out)
+    while status["change"]["state"] != "kept":
+        assert time.monotonic() < deadline + 20, status
+        status = json.loads(run("status", "--json").out)
+    assert status["forced"] == ["SWITCH"]
+    values = json.loads(run("watch", "--count", "1", "--json").out)["values"]
+    assert values["DELAY.Q"] is True  # what was over is over, whatever PT is now
+    assert values["SWITCHED.CV"] == 1  # and its edge is not seen twice
+    assert values["DELAY.PT"] == "T#1h"
+
+
 def test_names_are_matched_in_any_case_and_suggested(uri: str, run, tmp_path: Path) -> None:
     tank = ROOT / "serial_runtime" / "demo" / "tank.c"
     assert run("build", str(tank), "-o", str(tmp_path / "tank.so")).status == 0
