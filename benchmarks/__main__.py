@@ -17,6 +17,7 @@ ALL = (
     "work",
     "latency",
     "overruns",
+    "online_change",
     "busy_link",
     "bridge",
 )

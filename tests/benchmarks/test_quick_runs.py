@@ -35,6 +35,12 @@ def test_work() -> None:
     assert "inf" not in text
 
 
+def test_online_change() -> None:
+    text = benchmark("online_change", "1")
+    assert "missed deadlines: with changes" in text
+    assert "missed deadlines: without" in text
+
+
 def test_startup() -> None:
     assert "start to first reply" in benchmark("startup", "1")
 
