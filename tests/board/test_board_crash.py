@@ -33,6 +33,8 @@ KINDS = {
     "illegal": (4, r"illegal instruction in CRASH_illegal"),
     "division": (8, r"arithmetic fault \(.*division by zero.*\) in CRASH_division"),
     "fault": (0, r"program fault: integer division by zero in CRASH_fault"),
+    "locked": (11, r"segmentation fault at address 0x0 in CRASH_locked"),
+    "heap": (6, r"abort was called by CRASH_heap"),
     "loop": (61, r"running longer than the watchdog's 30 ms in CRASH_loop"),
 }
 TRAPS = os.uname().machine in ("x86_64", "i686")

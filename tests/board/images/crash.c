@@ -4,6 +4,8 @@
 #define _GNU_SOURCE
 #include "plc_abi.h"
 
+#include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -81,6 +83,34 @@ __attribute__((noinline, used)) static void CRASH_fault(void)
     sr_udint none = {.value = 0};
     SR_SET(counter, SR_DIVIDE(counter.value, none.value));
 }
+
+/* Holds a lock of its own for good. */
+__attribute__((noinline, used)) static void CRASH_locked(void)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&mutex);
+    *nowhere = 1;
+}
+
+/* Finds its heap destroyed inside malloc, which holds the lock of the heap then. */
+__attribute__((noinline, used)) static void CRASH_heap(void)
+{
+    volatile char *block = malloc(100000 + (size_t)zero);
+    for (int i = 0; i < 64; i++)
+        block[100000 + i] = -1; /* what is left of the heap is behind it */
+    nowhere = malloc(90000 + (size_t)zero);
+    zero = 0;
+}
+
+#ifdef LIBRARY
+/* In the constructor of a library: the loader's lock is held, which whoever asks for the name of a
+ * function wants. */
+__attribute__((noinline, used)) static void CRASH_loader(void)
+{
+    (void)dlopen(LIBRARY, RTLD_NOW);
+    zero = 0;
+}
+#endif
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
