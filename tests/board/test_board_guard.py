@@ -41,10 +41,10 @@ def children(pid: int) -> list[int]:
 class Runtime:
     """A process with a board whose lamp is on, and the plant that sees it."""
 
-    def __init__(self, image: str, name: str) -> None:
+    def __init__(self, image: str, name: str, *more: str) -> None:
         self.name = name
         self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), image, name],
+            [sys.executable, str(SCRIPT), image, name, *more],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -74,8 +74,8 @@ class Runtime:
 
 
 @contextmanager
-def runtime(image: str, name: str) -> Iterator[Runtime]:
-    made = Runtime(image, f"{name}-{os.getpid()}")
+def runtime(image: str, name: str, *more: str) -> Iterator[Runtime]:
+    made = Runtime(image, f"{name}-{os.getpid()}", *more)
     try:
         yield made
     finally:
@@ -120,6 +120,14 @@ def test_dies(image: ImageMaker, until: Until, death: Callable[[Runtime], None])
         until(made.lamp)
         death(made)
         assert made.process.wait(timeout=20) == DEATHS[death]
+        until(lambda: made.lamp() == 0)
+        until(made.guard_has_left)
+
+
+def test_parts_of_process_io_do_not_keep_it_from_that(image: ImageMaker, until: Until) -> None:
+    with runtime(image("wild"), "parts", "parts") as made:
+        until(made.lamp)
+        kill(made)
         until(lambda: made.lamp() == 0)
         until(made.guard_has_left)
 
