@@ -46,8 +46,10 @@ int board_ask_retained(char *why, uint32_t why_size)
 
 void board_capture_last(void)
 {
-    /* Too many or no memory: there is no answer then, as with every earlier request. */
-    if (ask(image_variables(board->image)) == 0)
+    /* Too many or no memory: there is no answer then, as with every earlier request. After a fault
+     * on trial these are the variables of the program that failed. */
+    snapshot_cancel(board->parts.retain);
+    if (!board_rolled_back() && ask(image_variables(board->image)) == 0)
         snapshot_capture(board->parts.retain, cycle_tick(board->cycle));
 }
 
@@ -55,6 +57,10 @@ int32_t board_take_retained(const uint8_t **values, uint32_t *tick)
 {
     uint32_t size;
     const int error = snapshot_result(board->parts.retain, tick, values, &size);
+    /* Looked at after the answer: one that came behind a fault on trial is of the program that
+     * failed. */
+    if (error == 0 && board_rolled_back())
+        return -EAGAIN;
     return error == 0 ? (int32_t)size : error;
 }
 
