@@ -313,6 +313,8 @@ SR_RT static void run_cycles(void *runner)
         }
         if (error != 0)
             return; /* no cycle without a clock: cycle_main calls it a fault */
+        if (atomic_load_explicit(&self->cycle->stop, memory_order_relaxed))
+            return; /* it may have been set long ago, and this thread kept from the processor */
         if (!self->begun && self->task == NULL)
             skipped = 0; /* the first cycle is tick 0, whenever it comes */
         self->begun = true;

@@ -51,14 +51,17 @@ SANITIZERS = {
     "thread": ["-fsanitize=thread", "-Wno-tsan"],
 }
 # Modules whose program brings a platform of its own.
+CYCLE = (
+    "cycle", "cycle_change", "cycle_control", "change", "program", "task_sets", "watchdog", "host",
+)  # fmt: skip
 SCRIPTED = {
-    "cycle": (
-        "cycle", "cycle_change", "cycle_control", "change", "program", "task_sets", "watchdog",
-        "host",
-    ),
+    "cycle": CYCLE,
     "watchdog": ("watchdog",),
     "change": ("change",),
-}  # fmt: skip
+    # Both in simulated time.
+    "drift": CYCLE,
+    "rules": CYCLE,
+}
 # Programs that step in between their module and what it calls; one is told where its examples are.
 LINK = {
     "test_log": ["-Wl,--wrap=ring_peek"],
