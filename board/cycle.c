@@ -373,6 +373,7 @@ void cycle_give_up(void *owner, struct watch *watch, int fault)
     report_fault(runner, &unknown, cycle_tick(cycle) + 1, "");
     if (runner->task == NULL)
         cycle->parts.io->safe(cycle->parts.io_state);
+    atomic_store_explicit(&runner->stays, true, memory_order_relaxed);
     leave(runner);
 }
 
@@ -396,6 +397,7 @@ void cycle_main(void *runner)
         if (!crashed)
             cause = (struct platform_fault){.signal = self->verdict};
         report_fault(self, &cause, self->tick, self->seat->fault_text);
+        atomic_store_explicit(&self->stays, true, memory_order_relaxed);
     }
     leave(self);
     if (at_fault)

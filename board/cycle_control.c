@@ -153,6 +153,7 @@ static void prepare_runner(struct cycle *cycle, struct program_task *task)
     cycle_pace(runner, period_ns);
     runner->tick = 0;
     runner->begun = false;
+    atomic_store_explicit(&runner->stays, false, memory_order_relaxed);
     runner->long_cycles = runner->late_cycles = 0;
     atomic_store_explicit(&runner->current, task, memory_order_relaxed);
     cycle->watchdog.watches[lane] = &runner->watch;
@@ -217,13 +218,13 @@ static int start_runner(struct runner *runner, struct platform_schedule schedule
     return error;
 }
 
-/* All that were started; after the watchdog, which might yet touch them. */
+/* All that were started but those that stay; after the watchdog, which might yet touch them. */
 static int join_runners(struct cycle *cycle)
 {
     int error = 0;
     for (uint32_t i = 0; i < cycle->runner_count; i++) {
         struct runner *runner = &cycle->runners[i];
-        if (runner->thread == NULL)
+        if (runner->thread == NULL || atomic_load_explicit(&runner->stays, memory_order_relaxed))
             continue;
         const int failed = platform_thread_join(runner->thread, -1);
         error = failed != 0 ? failed : error;
@@ -287,9 +288,12 @@ int cycle_stop(struct cycle *cycle)
         platform_poll_sleep(POLL_NS);
     }
     watchdog_stop(&cycle->watchdog); /* before the threads it watches are freed */
-    if (cycle_state(cycle) != CYCLE_ENDED)
-        return cycle_state(cycle) == CYCLE_FAULTED ? -EFAULT : 0;
+    const enum cycle_state state = cycle_state(cycle);
+    if (state == CYCLE_IDLE)
+        return 0;
     const int error = join_runners(cycle);
+    if (state == CYCLE_FAULTED)
+        return -EFAULT;
     atomic_store_explicit(&cycle->state, CYCLE_IDLE, memory_order_relaxed);
     return error;
 }

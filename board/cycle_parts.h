@@ -35,6 +35,7 @@ struct runner {
     int64_t done_ns;
     uint32_t long_cycles; /* in a row: beyond `time_ns` */
     uint32_t late_cycles; /* in a row: beyond the period */
+    atomic_bool stays;    /* as the last of its acts it was parked, or it was given up */
     int verdict;          /* FAULT_...: why it ended although nobody said so */
     _Atomic(const struct program_task *) current; /* NULL between tasks */
 };

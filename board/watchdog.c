@@ -130,7 +130,9 @@ int watchdog_start(struct watchdog *watchdog, int scan_priority, int64_t release
         watchdog->step_ns -= watchdog->step_ns % base_ns;
     for (uint32_t i = 0; i < watchdog->count; i++)
         watchdog_allow(watchdog, watchdog->watches[i]);
-    watchdog->first_ns = release_ns + base_ns / 2;
+    /* Not half an hour later when the base tick is an hour. */
+    watchdog->first_ns =
+        release_ns + (base_ns < watchdog->step_ns ? base_ns : watchdog->step_ns) / 2;
     watchdog->schedule =
         (struct platform_schedule){.name = "plc-watchdog",
                                    .priority = scan_priority > 0 ? scan_priority + 1 : 0,

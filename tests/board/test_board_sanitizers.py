@@ -46,14 +46,14 @@ def build(compiler: str, *options: str, to: Path) -> str:
     return program
 
 
-def programs(image: ImageMaker, compiler: str, to: Path) -> list[str]:
-    """What the stress test runs: see shim_stress.c."""
+def programs(image: ImageMaker, compiler: str, to: Path, *crash: str) -> list[str]:
+    """What the stress test runs: see shim_stress.c; ``crash``: how its crash comes."""
     objects = [to / "hosted.so", to / "own.so"]
     for path in objects:
         path.write_bytes(beremiz_object.content(compiler=compiler))
     native = [image("forces", compiler=compiler)]
-    native.append(image("crash", "KIND=segmentation", compiler=compiler))
-    return [*native, *map(str, objects)]
+    native.append(image("crash", "KIND=segmentation", *crash, compiler=compiler))
+    return [*native, *map(str, objects), image("threads", "BURN=2000", compiler=compiler)]
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -71,13 +71,14 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 def test_all_of_it_at_once(sanitizer: str, image: ImageMaker, tmp_path: Path) -> None:
     compiler = os.environ.get("CC", "gcc")
     program = build(compiler, "-O1", "-g", *SANITIZERS[sanitizer], to=tmp_path)
-    command = [program, *programs(image, "gcc", tmp_path)]
+    crash = ["BESIDE"] if sanitizer == "thread" else []
+    command = [program, *programs(image, "gcc", tmp_path, *crash)]
     done = run(*command)
     if "unexpected memory mapping" in done.stdout:
         # gcc 12's thread sanitizer cannot live with much address space randomisation.
         done = run("setarch", "-R", *command)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("ok test_") == 5
+    assert done.stdout.count("ok test_") == 6
 
 
 @pytest.mark.parametrize("processor", OTHERS)
@@ -90,4 +91,4 @@ def test_all_of_it_on_another_processor(processor: str, image: ImageMaker, tmp_p
     libraries = f"/usr/{processor}"
     done = run(emulator, "-L", libraries, program, *programs(image, compiler, tmp_path))
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("ok test_") == 5
+    assert done.stdout.count("ok test_") == 6

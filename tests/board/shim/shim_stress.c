@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The whole shim in one process, all its threads at once, for the sanitizers to look at.
  *
- * Arguments: an image built from images/forces.c, one from images/crash.c, and two copies of the
- * object of tests/images/beremiz.c. */
+ * Arguments: an image built from images/forces.c, one from images/crash.c, two copies of the
+ * object of tests/images/beremiz.c, and an image built from images/threads.c. */
 #include "shim.h"
 
 #include "../c/harness.h"
@@ -21,6 +21,7 @@ static const char *forces_image;
 static const char *crash_image;
 static const char *hosted_object;
 static const char *own_object;
+static const char *threads_image;
 
 #define OK(call)                                                                                   \
     do {                                                                                           \
@@ -255,6 +256,54 @@ static void test_an_object_with_its_own_cycle(void)
     run_object(own_object, true);
 }
 
+/* Pairs of a number and its complement, of three threads and copied among them. */
+static void test_tasks_with_threads(void)
+{
+    enum { SCAN, FAST = 2, SLOW = 4, WRONG, PAIRS = 18, FAST_SLOW = 15, LOGS = 26, SCRATCH = 25 };
+    uint32_t pairs[PAIRS], values[PAIRS], tick;
+    const uint32_t wrong[] = {6, 7, 8};
+    static uint8_t records[1 << 14];
+    struct log_record record;
+    struct board_image image;
+    for (uint32_t i = 0; i < PAIRS; i++)
+        pairs[i] = i < 6 ? i : i + 3;
+    open_board(false);
+    OK(board_load(threads_image, "", &image, why, sizeof why));
+    for (int start = 0; start < 2; start++) {
+        const int64_t token = board_set_trace(pairs, PAIRS, why, sizeof why);
+        OK(token);
+        OK(board_start(NULL, 0, why, sizeof why));
+        for (uint32_t i = 0; i < 60; i++) {
+            const struct force_order orders[] = {{LOGS, 1, (const uint8_t *)"\1"},
+                                                 {SCRATCH, 4, (const uint8_t *)&i},
+                                                 {WRONG + 1, 4, (const uint8_t *)"\0\0\0"}};
+            OK(board_set_forces(orders, i % 3, why, sizeof why));
+            OK(board_read(pairs, PAIRS, (uint8_t *)values, sizeof values, &tick, why, sizeof why));
+            for (uint32_t k = 0; k < PAIRS; k += 2)
+                CHECK_EQ(values[k], (uint32_t)~values[k + 1]);
+            const int32_t bytes =
+                board_read_trace((uint32_t)token, records, sizeof records, 2000000);
+            OK(bytes);
+            for (int32_t at = 0; at < bytes; at += 8 + (int32_t)sizeof values) {
+                memcpy(values, records + at + 8, sizeof values);
+                for (uint32_t k = 0; k < PAIRS; k += 2)
+                    CHECK_EQ(values[k], (uint32_t)~values[k + 1]);
+            }
+            while (board_take_log(&record))
+                CHECK_EQ(strcmp(record.text, "slow"), 0);
+            check_running();
+        }
+        const uint32_t last = FAST_SLOW; /* what took the longest way */
+        do
+            OK(board_read(&last, 1, (uint8_t *)values, 4, &tick, why, sizeof why));
+        while (values[0] < 2);
+        OK(board_read(wrong, 3, (uint8_t *)values, 12, &tick, why, sizeof why));
+        CHECK(values[0] == 0 && values[1] == 0 && values[2] == 0);
+        OK(board_stop(why, sizeof why));
+    }
+    OK(board_close());
+}
+
 static void test_a_crash(void)
 {
     struct board_image image;
@@ -273,13 +322,15 @@ static void test_a_crash(void)
 
 int main(int count, char **arguments)
 {
-    CHECK_EQ(count, 5);
+    CHECK_EQ(count, 6);
     forces_image = arguments[1];
     crash_image = arguments[2];
     hosted_object = arguments[3];
     own_object = arguments[4];
+    threads_image = arguments[5];
     RUN(test_life_repeats);
     RUN(test_all_threads_at_once);
+    RUN(test_tasks_with_threads);
     RUN(test_a_hosted_object);
     RUN(test_an_object_with_its_own_cycle);
     RUN(test_a_crash);
