@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import serial_runtime
 from serial_runtime.board import Board, Plant
 from serial_runtime.errors import ImageError, StateError, VariableError
 
@@ -183,6 +187,47 @@ def test_a_variable_of_a_task_is_not_shared_with_python(
     board.share([SCAN, SCAN_FAST])
     with pytest.raises(VariableError, match=r"FAST belongs to a task with a thread .*SR_COPY"):
         board.share([SCAN, FAST])
+
+
+def test_the_program_of_the_manual(new_board: BoardMaker, until: Until, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
+    path = str(tmp_path / "planner.so")
+    subprocess.run(
+        ["gcc", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-fvisibility=hidden"]
+        + ["-fno-gnu-unique", f"-I{serial_runtime.get_include()}", "-xc", "-", "-o", path],
+        input=page.partition("```c\n")[2].partition("```")[0].encode(),
+        check=True,
+    )
+    board = new_board()
+    loaded = board.load(path)
+    assert [task.own_thread for task in loaded.tasks] == [False, True]
+    board.start()
+    seen = [row.index for row in loaded.variables if row.path.endswith("_SEEN")]
+
+    def both_arrived() -> bool:
+        setpoint, level = struct.unpack("<2f", board.read(seen)[1])
+        return setpoint == 80 and level > 0
+
+    until(both_arrived)
+
+
+def test_overruns_by_the_profile(image: ImageMaker) -> None:
+    script = Path(__file__).resolve().parent / "scripts" / "overruns.py"
+    path = image("threads", "BURN=20000000")
+    root = Path(serial_runtime.__file__).resolve().parents[1]
+    done = subprocess.run(
+        [sys.executable, str(script), path, "2"],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
+    )
+    assert re.fullmatch(
+        r"not done before the next release in 2 cycles in a row "
+        r"\(profile key rt\.overrun\) \(task (FAST|SLOW), tick \d+\)",
+        done.stdout.strip(),
+    )
 
 
 def test_priorities_below_the_scan(new_board: BoardMaker, image: ImageMaker) -> None:
