@@ -56,7 +56,7 @@ class Work:
         self.done: Counter[str] = Counter()
 
     def _trace(self, client: Client) -> None:
-        names = [f"V{n}" for n in range(10, 90)]
+        names = ["SLOW", *(f"V{n}" for n in range(10, 90))]
         with client.trace(names, every=1, poll_s=0.01) as trace:
             for _ in trace:
                 self.done["samples"] += 1
@@ -113,10 +113,11 @@ def work(runtime: Runtime, image: ImageMaker, until: Until) -> Work:
 def test_no_page_fault(runtime: Runtime, work: Work, until: Until) -> None:
     with connect(runtime.uri) as client:
         begin, before = counter(client), runtime.faults()
-        assert {"plc-scan", "plc-watchdog"} <= set(before)
+        assert set(before) == {"plc-scan", "plc-task-2", "plc-watchdog"}
         with work.going_on(until):
             until(lambda: counter(client) > begin + CYCLES, limit_s=40)
         assert runtime.faults() == before, work.done
+        assert int.from_bytes(client.read(["SLOW"]).values, "little") > begin  # it did run
         client.force({"ORDER": struct.pack("<I", A_PAGE)})
         begin = counter(client)
         until(lambda: counter(client) > begin + 100)

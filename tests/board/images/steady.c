@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* 4000 cycles a second over a hundred variables; on order it does what no cycle should. */
+/* 4000 cycles a second over a hundred variables, and a slower task on a thread of its own; on order
+ * it does what no cycle should. */
 #define _GNU_SOURCE
 #include "plc_abi.h"
 
@@ -15,6 +16,7 @@
 static sr_udint counter, order;
 static sr_dint values[98];
 static sr_bool lamp;
+static sr_udint slow, slow_seen;
 static unsigned char *fresh; /* pages that nobody has touched yet */
 static uint32_t touched;
 
@@ -28,6 +30,12 @@ static void run(const sr_cycle *cycle)
         syscall(SYS_getppid);
     if (order.value == 2 && touched < PAGES)
         fresh[PAGE * touched++] = 1;
+}
+
+static void run_slow(const sr_cycle *cycle)
+{
+    (void)cycle;
+    SR_SET(slow, slow_seen.value);
 }
 
 #ifdef CONSTRUCTOR
@@ -44,7 +52,14 @@ static int32_t initialise(void)
     return fresh == MAP_FAILED;
 }
 
-static const sr_task tasks[] = {{.name = "MAIN", .interval_ns = 250000, .run = run}};
+static const sr_task tasks[] = {
+    {.name = "MAIN", .interval_ns = 250000, .run = run},
+    {.name = "SLOW",
+     .interval_ns = 2000000,
+     .priority = 5,
+     .options = SR_TASK_THREAD,
+     .run = run_slow},
+};
 
 #define ROW(n) SR_ROW("V" #n, DINT, values[n])
 #define TEN(n)                                                                                     \
@@ -54,6 +69,8 @@ static const sr_variable variables[] = {
     SR_ROW_RETAIN("COUNTER", UDINT, counter),
     SR_ROW("ORDER", UDINT, order),
     SR_ROW_OUTPUT("LAMP", "%QX0.0", BOOL, lamp),
+    SR_TASK_ROW(2, "SLOW", UDINT, slow),
+    SR_TASK_ROW(2, "SLOW_SEEN", UDINT, slow_seen),
     TEN(1),
     TEN(2),
     TEN(3),
@@ -64,4 +81,6 @@ static const sr_variable variables[] = {
     TEN(8),
 };
 
-SR_PLC_IMAGE("steady", tasks, variables, initialise, NULL);
+static const sr_copy copies[] = {SR_COPY(counter, slow_seen)};
+
+SR_PLC_IMAGE_COPIES("steady", tasks, variables, copies, initialise, NULL);
