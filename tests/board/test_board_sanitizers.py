@@ -53,7 +53,9 @@ def programs(image: ImageMaker, compiler: str, to: Path, *crash: str) -> list[st
         path.write_bytes(beremiz_object.content(compiler=compiler))
     native = [image("forces", compiler=compiler)]
     native.append(image("crash", "KIND=segmentation", *crash, compiler=compiler))
-    return [*native, *map(str, objects), image("threads", "BURN=2000", compiler=compiler)]
+    threads = image("threads", "BURN=2000", compiler=compiler)
+    versions = [image("forces", compiler=compiler) for _ in range(2)]
+    return [*native, *map(str, objects), threads, *versions]
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -78,7 +80,7 @@ def test_all_of_it_at_once(sanitizer: str, image: ImageMaker, tmp_path: Path) ->
         # gcc 12's thread sanitizer cannot live with much address space randomisation.
         done = run("setarch", "-R", *command)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("ok test_") == 6
+    assert done.stdout.count("ok test_") == 7
 
 
 @pytest.mark.parametrize("processor", OTHERS)
@@ -91,4 +93,4 @@ def test_all_of_it_on_another_processor(processor: str, image: ImageMaker, tmp_p
     libraries = f"/usr/{processor}"
     done = run(emulator, "-L", libraries, program, *programs(image, compiler, tmp_path))
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("ok test_") == 6
+    assert done.stdout.count("ok test_") == 7

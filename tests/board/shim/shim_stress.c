@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The whole shim in one process, all its threads at once, for the sanitizers to look at.
  *
- * Arguments: an image built from images/forces.c, one from images/crash.c, two copies of the
- * object of tests/images/beremiz.c, and an image built from images/threads.c. */
+ * Arguments: an image built from images/forces.c, one from images/crash.c, two copies of the object
+ * of tests/images/beremiz.c, one from images/threads.c, and two more of the first. */
 #include "shim.h"
 
 #include "../c/harness.h"
@@ -22,6 +22,7 @@ static const char *crash_image;
 static const char *hosted_object;
 static const char *own_object;
 static const char *threads_image;
+static const char *versions[2]; /* of the program in forces_image */
 
 #define OK(call)                                                                                   \
     do {                                                                                           \
@@ -320,17 +321,106 @@ static void test_a_crash(void)
     CHECK_EQ(board_close(), -EFAULT);
 }
 
+static void trace_and_share(void)
+{
+    const uint32_t traced[] = {COUNTER, NEGATIVE};
+    const int64_t token = board_set_trace(traced, 2, why, sizeof why);
+    OK(token);
+    atomic_store(&generation, (uint32_t)token);
+    share();
+}
+
+static void await_phase(int32_t phase)
+{
+    struct board_change state;
+    do {
+        pause_ms(1);
+        check_running();
+        board_change_state(&state);
+    } while (state.phase != phase);
+}
+
+/* False: no cycle left the time, and nothing was changed. */
+static bool change_to(const char *path)
+{
+    struct change_pair pairs[11];
+    struct board_image image;
+    struct board_change state;
+    const int32_t held = 3;
+    const struct force_order force = {INTERNAL, sizeof held, (const uint8_t *)&held};
+    for (uint32_t i = 0; i < 11; i++)
+        pairs[i] = (struct change_pair){i, i};
+    OK(board_open_change(path, &image, why, sizeof why));
+    OK(board_rehearse_change(pairs, 11, 3, why, sizeof why));
+    await_phase(CHANGE_READY);
+    const int error = board_make_change(&force, 1, why, sizeof why);
+    trace_and_share();
+    if (error != 0) {
+        CHECK_EQ(error, -EBUSY);
+        OK(board_drop_change(why, sizeof why));
+        return false;
+    }
+    do {
+        pause_ms(1);
+        board_change_state(&state);
+    } while (state.cycles_left > 0);
+    OK(board_keep_change(why, sizeof why));
+    return true;
+}
+
+static int32_t read_counter(void)
+{
+    const uint32_t counter = COUNTER;
+    int32_t value = 0;
+    uint32_t tick;
+    OK(board_read(&counter, 1, (uint8_t *)&value, sizeof value, &tick, why, sizeof why));
+    return value;
+}
+
+static void test_online_changes(void)
+{
+    struct board_image image;
+    _Atomic uint32_t samples = 0, reads = 0;
+    open_board(false);
+    OK(board_load(forces_image, "", &image, why, sizeof why));
+    share();
+    OK(board_start(NULL, 0, why, sizeof why));
+    trace_and_share();
+    atomic_store(&done, false);
+    const pthread_t consumer = spawn(consume, &samples);
+    const pthread_t python = spawn(exchange, &reads);
+    const pthread_t observer = spawn(observe, NULL);
+    int32_t counter = read_counter();
+    for (int made = 0; made < 6;) {
+        if (!change_to(versions[made % 2]))
+            continue;
+        made++;
+        const int32_t now = read_counter();
+        CHECK(now > counter); /* it goes on counting */
+        counter = now;
+    }
+    OK(board_stop(why, sizeof why));
+    atomic_store(&done, true);
+    join(consumer);
+    join(python);
+    join(observer);
+    OK(board_close());
+}
+
 int main(int count, char **arguments)
 {
-    CHECK_EQ(count, 6);
+    CHECK_EQ(count, 8);
     forces_image = arguments[1];
     crash_image = arguments[2];
     hosted_object = arguments[3];
     own_object = arguments[4];
     threads_image = arguments[5];
+    versions[0] = arguments[6];
+    versions[1] = arguments[7];
     RUN(test_life_repeats);
     RUN(test_all_threads_at_once);
     RUN(test_tasks_with_threads);
+    RUN(test_online_changes);
     RUN(test_a_hosted_object);
     RUN(test_an_object_with_its_own_cycle);
     RUN(test_a_crash);
