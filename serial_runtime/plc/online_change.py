@@ -11,12 +11,13 @@ the change back. Worker thread only.
 
 from __future__ import annotations
 
+import contextlib
 from typing import NamedTuple
 
 from serial_runtime import board_change
 from serial_runtime.board import BoardState
 from serial_runtime.board_change import ChangeState, Phase
-from serial_runtime.errors import ImageError, StateError
+from serial_runtime.errors import BoardError, ImageError, StateError
 from serial_runtime.plc.change_report import Fate, Row, carried_forces, compare, outside
 from serial_runtime.plc.log import CRITICAL, INFO, WARNING
 
@@ -152,10 +153,14 @@ class OnlineChange:
         if not self.on_trial:
             return
         state = board_change.change_state()
-        if state.phase is Phase.ROLLED_BACK:
-            self._take_back()
-        elif state.phase is Phase.PROBATION and state.cycles_left == 0:
-            self._keep()
+        # What the present cycle holds up is done at the next look.
+        with contextlib.suppress(BoardError):
+            if state.phase in (Phase.ROLLED_BACK, Phase.RELEASED):
+                self._take_back()
+            elif state.phase is Phase.CONFIRMED or (
+                state.phase is Phase.PROBATION and state.cycles_left == 0
+            ):
+                self._keep()
 
     def stopped(self) -> None:
         """The program was stopped: on trial, the old one is the board's again."""

@@ -650,6 +650,8 @@ class PLC:
 
     def _start(self, cold: bool) -> None:
         status = self._status()
+        if status is PlcStatus.STARTED:
+            raise StateError("the PLC is started already")
         if self._board.tainted:
             if self._store.empty:
                 raise StateError("no program is stored: load one first")
@@ -661,8 +663,6 @@ class PLC:
             raise StateError("no program is loaded: load one first")
         if status is PlcStatus.BROKEN:
             raise StateError(f"the PLC is broken: {self._loader.broken}")
-        if status is PlcStatus.STARTED:
-            raise StateError("the PLC is started already")
         self._watch.trace.restarted()
         self.figures.forget()
         self._crashes.begins()

@@ -308,6 +308,21 @@ def test_a_trace_ends_with_its_program(machine: Machine) -> None:
     machine.keep()
 
 
+def test_lists_of_python_end_with_their_program(
+    new_board: BoardMaker, image: ImageMaker, until: Until
+) -> None:
+    machine = Machine(new_board(priority=0, python=True), image, until)
+    before = machine.board.share([index(machine.old, "COUNTER")])
+    until(lambda: machine.board.read_shared(before) is not None)
+    machine.change(V2, probation=1)
+    until(lambda: machine.board.read_shared(before) is None)
+    after = machine.board.share([index(machine.new, "SPEED")])
+    until(lambda: machine.board.read_shared(after) is not None)
+    (shared,) = machine.board.read_shared(after) or ()
+    assert shared.value == struct.pack("<i", -7)
+    machine.keep()
+
+
 def test_another_base_tick(new_board: BoardMaker, image: ImageMaker, until: Until) -> None:
     machine = Machine(new_board(priority=0), image, until)
     machine.change(V2, "INTERVAL_NS=5000000", probation=2)

@@ -216,6 +216,11 @@ until(lambda: scene.value("COUNTER") > before)
 assert plc.program().md5 == md5(version(*OLD))
 assert scene.store.current().md5 == md5(version(*OLD))
 print(any("taken back" in text for text in scene.log_texts(0)))
+try:
+    plc.start()
+except Exception as error:
+    assert "started already" in str(error), error
+assert plc.restart is None
 plc.stop()
 print(plc.status()[0].name)
 plc.start()
