@@ -227,6 +227,7 @@ int board_io_gpio(uint32_t part, struct io_gpio_report *report);
 bool board_take_log(struct log_record *record);
 uint32_t board_log_dropped(void);
 int board_statistics(uint32_t task, struct stats_figures *figures);
+int board_mode_switches(uint32_t task, uint32_t *count);
 int board_reset_statistics(uint32_t wakeup_ns, uint32_t execution_ns);
 bool board_take_record(struct recorder_record *record);
 

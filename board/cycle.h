@@ -78,6 +78,9 @@ int cycle_stop(struct cycle *cycle);
 /* Worker: how the task of this row (from 1) of the image keeps its time, since the start; NULL: it
  * has no such row. */
 struct stats *cycle_task_stats(const struct cycle *cycle, uint32_t number);
+/* Worker: mode switches of the thread that runs a task (0: the scan) since the start, or in the run
+ * that ended. 0, -ESRCH: nothing was started; -ENOTSUP: see platform_mode_switches. */
+int cycle_mode_switches(const struct cycle *cycle, uint32_t number, uint32_t *count);
 /* The log of the n-th task with a thread, from 0; NULL: there was never one. */
 struct log *cycle_task_log(const struct cycle *cycle, uint32_t n);
 

@@ -63,6 +63,7 @@ void cycle_forget(struct cycle *cycle)
 {
     program_destroy(cycle->program);
     cycle->program = NULL;
+    cycle->runner_count = 0;
 }
 
 struct program *cycle_program(const struct cycle *cycle)
@@ -83,6 +84,22 @@ struct stats *cycle_task_stats(const struct cycle *cycle, uint32_t number)
             return program->tasks[i].stats;
     }
     return NULL;
+}
+
+/* A task without a thread of its own runs on that of the scan. */
+int cycle_mode_switches(const struct cycle *cycle, uint32_t number, uint32_t *count)
+{
+    const struct runner *runner = &cycle->runners[0];
+    if (cycle->runner_count == 0)
+        return -ESRCH;
+    for (uint32_t i = 1; i < cycle->runner_count; i++) {
+        if (cycle->runners[i].task->number == number)
+            runner = &cycle->runners[i];
+    }
+    if (runner->thread != NULL)
+        return platform_mode_switches(runner->thread, count);
+    *count = runner->mode_switches;
+    return runner->counted;
 }
 
 /* ---- the start ----------------------------------------------------------------------------- */
@@ -233,6 +250,16 @@ static int join_runners(struct cycle *cycle)
     return error;
 }
 
+/* Before it is woken to leave, which is a mode switch of its own. */
+static void keep_mode_switches(struct cycle *cycle)
+{
+    for (uint32_t i = 0; i < cycle->runner_count; i++) {
+        struct runner *runner = &cycle->runners[i];
+        if (runner->thread != NULL)
+            runner->counted = platform_mode_switches(runner->thread, &runner->mode_switches);
+    }
+}
+
 static void wake_runners(struct cycle *cycle)
 {
     for (uint32_t i = 0; i < cycle->runner_count; i++) {
@@ -282,6 +309,7 @@ int cycle_start(struct cycle *cycle, const struct platform_schedule *schedule,
 
 int cycle_stop(struct cycle *cycle)
 {
+    keep_mode_switches(cycle);
     atomic_store_explicit(&cycle->stop, true, memory_order_relaxed);
     while (cycle_state(cycle) == CYCLE_RUNNING) {
         wake_runners(cycle);

@@ -27,6 +27,8 @@ struct runner {
     int64_t time_ns;   /* the watchdog's; its limit is the sensitivity times that */
     char name[16];
     struct watch watch;
+    uint32_t mode_switches; /* until it was ended; of the worker, as is the next one */
+    int counted;            /* 0, or what platform_mode_switches said then */
     /* Of the thread. */
     uint32_t tick;
     bool begun;

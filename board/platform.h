@@ -116,7 +116,8 @@ int platform_interrupt(struct platform_thread *thread);
 /* RT: never returns to program code again; the thread sleeps until the process ends. */
 SR_RT void platform_park(struct platform_thread *self) __attribute__((noreturn));
 
-/* Xenomai mode switches of the thread so far; 0 and -ENOTSUP where there is no such thing. */
+/* Non-RT: Xenomai mode switches of the thread since platform_periodic; 0 and -ENOTSUP where there
+ * is no such thing, or a kernel that does not count. */
 int platform_mode_switches(struct platform_thread *thread, uint32_t *count);
 
 #endif

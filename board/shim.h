@@ -219,6 +219,10 @@ uint32_t board_log_dropped(void);
  * (worker), all 0 when it was not started since it was loaded. -EAGAIN: the cycle kept writing; try
  * again. -ENOENT: no such task. -ENOTSUP: the program runs its own cycle. */
 int board_statistics(uint32_t task, struct stats_figures *figures);
+/* Worker: how often the thread that runs the task (0: the scan) left Xenomai's real-time domain for
+ * Linux since the program was started. -ENOTSUP: no such thing in this backend, or in its kernel;
+ * -ESRCH: not started since it was loaded. */
+int board_mode_switches(uint32_t task, uint32_t *count);
 /* Forget the figures of all tasks and the maxima; from then on, and at every start, record the
  * cycles around maxima that exceed these thresholds; 0: as recorder.h says. -ENOTSUP as above. */
 int board_reset_statistics(uint32_t wakeup_ns, uint32_t execution_ns);

@@ -46,6 +46,11 @@ int board_statistics(uint32_t task, struct stats_figures *figures)
     return stats != NULL ? stats_read(stats, figures) : 0;
 }
 
+int board_mode_switches(uint32_t task, uint32_t *count)
+{
+    return board->own != NULL ? -ENOTSUP : cycle_mode_switches(board->cycle, task, count);
+}
+
 int board_reset_statistics(uint32_t wakeup_ns, uint32_t execution_ns)
 {
     struct stats *stats;

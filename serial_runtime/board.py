@@ -473,6 +473,15 @@ class Board:
             load_ppm=figures.load_ppm,
         )
 
+    def mode_switches(self, task: int = 0) -> int:
+        """How often the thread that runs a task left Xenomai's domain since the program's start.
+
+        -1 where nobody counts that: without Cobalt, or without a program that was started.
+        """
+        self._check_open()
+        count = ffi.new("uint32_t *")
+        return int(count[0]) if lib.board_mode_switches(task, count) == 0 else -1
+
     def reset_statistics(self, wakeup_above_ns: int = 0, execution_above_ns: int = 0) -> None:
         """Begin all figures anew, and record only maxima above these thresholds from now on.
 

@@ -157,6 +157,12 @@ static int try_in_child(char *why, size_t why_size)
                   reason != NULL ? reason + 2 : said);
 }
 
+/* Without CONFIG_XENO_OPT_STATS there is neither this file nor a counter that moves. */
+bool xenomai_counts_switches(void)
+{
+    return XENOMAI_COBALT && access("/proc/xenomai/sched/stat", F_OK) == 0;
+}
+
 int platform_init(char *why, size_t why_size)
 {
     static bool done;

@@ -308,6 +308,9 @@ int platform_mode_switches(struct platform_thread *thread, uint32_t *count)
 {
 #if XENOMAI_COBALT
     struct xenomai_thread *self = xenomai_of(thread);
+    *count = 0;
+    if (!xenomai_counts_switches())
+        return -ENOTSUP;
     int error = mode_switches(&self->task, count);
     if (error == -EPERM && rt_task_shadow(NULL, NULL, 0, 0) == 0)
         error = mode_switches(&self->task, count);

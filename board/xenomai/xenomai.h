@@ -30,6 +30,9 @@ struct xenomai_thread {
     _Atomic uint32_t switches; /* Cobalt: mode switches before the task became periodic */
 };
 
+/* init.c. Any non-RT: this kernel counts mode switches. */
+bool xenomai_counts_switches(void);
+
 static inline struct xenomai_thread *xenomai_of(struct platform_thread *thread)
 {
     return (struct xenomai_thread *)thread;

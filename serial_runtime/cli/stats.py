@@ -54,9 +54,10 @@ def _heading(task: TaskFigures) -> str:
     s = task.statistics
     whose = f"task {printable(s.name)}" if s.name else "cycle"
     runs = "runs" if s.name else "ticks"
+    switches = f", {s.mode_switches} mode switches" if s.mode_switches >= 0 else ""
     return (
         f"{whose}: {s.runs} {runs} of {s.interval_ns / 1e6:g} ms, load {s.load_ppm / 1e4:.2f} %, "
-        f"{s.overruns} overruns, {s.skipped} periods skipped"
+        f"{s.overruns} overruns, {s.skipped} periods skipped{switches}"
     )
 
 

@@ -36,6 +36,7 @@ class TaskStatistics(NamedTuple):
     execution: Distribution
     jitter: Distribution
     shim: Distribution
+    mode_switches: int
 
 
 class RecordPage(NamedTuple):
@@ -91,6 +92,7 @@ class Figures:
             found.execution,
             found.jitter,
             found.shim,
+            self._board.mode_switches(task),
         )
 
     @serialized

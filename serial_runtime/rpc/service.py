@@ -374,6 +374,7 @@ class BoardHandler(IBoardService):
             execution=_timing(found.execution),
             jitter=_timing(found.jitter),
             shim=_timing(found.shim),
+            mode_switches=found.mode_switches,
         )
 
     def GetBins(self, task: int, figure: int, first: int, bins: Reference) -> None:

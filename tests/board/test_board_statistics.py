@@ -52,6 +52,29 @@ def test_every_task_has_its_figures(new_board: BoardMaker, image: ImageMaker, un
     assert board.statistics(task=1).ticks == 0, "it has not run"
 
 
+def test_mode_switches_are_counted_by_cobalt(
+    new_board: BoardMaker, image: ImageMaker, until: Until
+) -> None:
+    board = new_board()
+    board.load(image("linux_call"))
+    assert board.mode_switches() == -1, "it was not started yet"
+    board.set_trace([0, 1])
+    board.set_forces({1: b"\0"})
+    board.start()
+    until(lambda: board.statistics().ticks >= 100 and board.read([0])[1] != bytes(4))
+    if board.backend != "cobalt":
+        assert board.mode_switches() == board.mode_switches(1) == -1
+        return
+    if board.mode_switches() == -1:
+        pytest.skip("this kernel has no CONFIG_XENO_OPT_STATS")
+    assert board.mode_switches() == board.mode_switches(1) == 0
+    board.set_forces({1: b"\1"})
+    until(lambda: board.mode_switches() > 0)  # so the 0 above was one of a counter that moves
+    board.set_forces({})
+    board.stop()
+    assert board.mode_switches() > 0
+
+
 def test_a_run_that_takes_too_long_is_skipped_and_counted_for_its_task(
     new_board: BoardMaker, image: ImageMaker, until: Until
 ) -> None:

@@ -407,7 +407,7 @@ def task(name: str, runs: int, **bins: list[int]) -> TaskFigures:
     shim = timing(*bins.get("shim", ()), bin_ns=10)
     statistics = TaskStatistics(
         name, 10_000_000, runs, 1, 2, 12_300,
-        *(timing(*bins.get(one, ()), overflow=one == "wakeup") for one in FIGURES[:3]), shim,
+        *(timing(*bins.get(one, ()), overflow=one == "wakeup") for one in FIGURES[:3]), shim, -1,
     )  # fmt: skip
     return TaskFigures(statistics, {one: bins.get(one, []) for one in FIGURES})
 

@@ -41,6 +41,13 @@ def test_a_table_for_the_cycle_and_each_task(busy, run) -> None:
     assert busy.record_above_ns == (0, 0)
 
 
+def test_mode_switches_where_they_are_counted(busy, run) -> None:
+    for task in busy.tasks:
+        task.statistics.mode_switches = 0
+    out = run("stats").out.splitlines()
+    assert out[0].endswith("2 periods skipped, 0 mode switches")
+
+
 def test_json(busy, run) -> None:
     found = json.loads(run("stats", "--json").out)
     assert found["wakeup"]["bins"][1] == 3
@@ -70,7 +77,7 @@ def test_a_task_that_has_not_run(busy, run) -> None:
     busy.tasks[1] = (
         type(busy)
         .task_figures(busy)[1]
-        ._replace(statistics=type(busy.tasks[1].statistics)("LATE", 10**9))
+        ._replace(statistics=type(busy.tasks[1].statistics)("LATE", 10**9, mode_switches=-1))
     )
     assert run("stats").out.splitlines()[-2:] == [
         "task LATE: 0 runs of 1000 ms, load 0.00 %, 0 overruns, 0 periods skipped",

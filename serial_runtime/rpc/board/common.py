@@ -404,6 +404,8 @@ class TaskStatistics:
     jitter: Timing = field(default_factory=Timing)
     #: the runtime's own part; of the cycle only
     shim: Timing = field(default_factory=Timing)
+    #: Cobalt: of its thread, since the start; -1: not counted
+    mode_switches: int = 0
 
     def _read(self, codec: Codec) -> Self:
         self.name = codec.read_string()
@@ -416,6 +418,7 @@ class TaskStatistics:
         self.execution = Timing()._read(codec)
         self.jitter = Timing()._read(codec)
         self.shim = Timing()._read(codec)
+        self.mode_switches = codec.read_int32()
         return self
 
     def _write(self, codec: Codec) -> None:
@@ -429,6 +432,7 @@ class TaskStatistics:
         self.execution._write(codec)
         self.jitter._write(codec)
         self.shim._write(codec)
+        codec.write_int32(self.mode_switches)
 
 
 @dataclass(slots=True)
