@@ -108,6 +108,16 @@ static void read_back(struct platform_thread *self)
         self->actual.cpu = self->schedule.cpu;
 }
 
+#if XENOMAI_COBALT
+static int mode_switches(RT_TASK *task, uint32_t *count)
+{
+    RT_TASK_INFO info;
+    const int error = rt_task_inquire(task, &info);
+    *count = error == 0 ? (uint32_t)info.stat.msw : 0;
+    return error;
+}
+#endif
+
 static void task_main(void *argument)
 {
     struct xenomai_thread *self = argument;
@@ -140,6 +150,11 @@ static void task_main(void *argument)
         common->body(common->argument);
     posix_faults_leave();
     join_stack(common);
+#if XENOMAI_COBALT
+    uint32_t switches; /* who asks later cannot ask the core any more */
+    (void)mode_switches(NULL, &switches);
+    atomic_store_explicit(&self->last_switches, switches, memory_order_relaxed);
+#endif
     atomic_store_explicit(&common->ended, true, memory_order_release); /* join: acquire */
 }
 
@@ -238,16 +253,6 @@ int platform_thread_join(struct platform_thread *thread, int64_t timeout_ns)
 
 /* ---- the period ---------------------------------------------------------------------------- */
 
-#if XENOMAI_COBALT
-static int mode_switches(RT_TASK *task, uint32_t *count)
-{
-    RT_TASK_INFO info;
-    const int error = rt_task_inquire(task, &info);
-    *count = error == 0 ? (uint32_t)info.stat.msw : 0;
-    return error;
-}
-#endif
-
 /* A first release in the past is refused by Cobalt: the timer starts at the first one to come,
  * platform_wait_period counts those before it. */
 SR_RT int platform_periodic(struct platform_thread *self, int64_t first_ns, int64_t period_ns)
@@ -311,7 +316,11 @@ int platform_mode_switches(struct platform_thread *thread, uint32_t *count)
     *count = 0;
     if (!xenomai_counts_switches())
         return -ENOTSUP;
-    int error = mode_switches(&self->task, count);
+    int error = 0;
+    if (atomic_load_explicit(&thread->ended, memory_order_acquire)) /* task_main: release */
+        *count = atomic_load_explicit(&self->last_switches, memory_order_relaxed);
+    else
+        error = mode_switches(&self->task, count);
     if (error == -EPERM && rt_task_shadow(NULL, NULL, 0, 0) == 0)
         error = mode_switches(&self->task, count);
     if (error == 0)

@@ -26,8 +26,9 @@
 struct xenomai_thread {
     struct platform_thread common; /* first: a platform_thread pointer is one to this */
     RT_TASK task;
-    atomic_bool ready;         /* release by the task: `common.actual` is filled */
-    _Atomic uint32_t switches; /* Cobalt: mode switches before the task became periodic */
+    atomic_bool ready;              /* release by the task: `common.actual` is filled */
+    _Atomic uint32_t switches;      /* Cobalt: mode switches before the task became periodic */
+    _Atomic uint32_t last_switches; /* the same when it ended, before `ended` is set */
 };
 
 /* init.c. Any non-RT: this kernel counts mode switches. */

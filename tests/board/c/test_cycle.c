@@ -80,6 +80,13 @@ int platform_kick(struct platform_thread *thread)
     return 0;
 }
 
+int platform_mode_switches(struct platform_thread *thread, uint32_t *count)
+{
+    CHECK(thread == &task);
+    *count = 7;
+    return 0;
+}
+
 int platform_interrupt(struct platform_thread *thread)
 {
     CHECK(thread == &task);
@@ -247,6 +254,9 @@ static void the_task_is_freed_after_its_watchdog(void)
 {
     start();
     CHECK_EQ(cycle_stop(cycle), 0); /* platform_thread_join checks it */
+    uint32_t switches = 0;
+    CHECK_EQ(cycle_mode_switches(cycle, 0, &switches), 0);
+    CHECK_EQ(switches, 7); /* read before the thread was gone */
     CHECK(task.joined);
     CHECK_EQ(cycle_state(cycle), CYCLE_IDLE);
     cycle_destroy(cycle);
