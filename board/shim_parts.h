@@ -79,12 +79,21 @@ void board_restore_retained(void *restoring);
 void board_capture_last(void);
 
 /* shim.c */
+void board_set_state(enum board_state state);
+
+/* shim_program.c: refuse what wants that no program runs. */
+int board_check_idle(char *why, uint32_t why_size);
 void board_describe_image(const struct image *image, struct board_image *description);
 int board_describe_task(const struct image *image, const struct program *program, uint32_t index,
                         struct board_task *task);
 int board_describe_variable(const struct image *image, uint32_t index,
                             struct board_variable *variable);
-/* What init and fini may take. */
+
+/* shim_run.c: bodies for fault_contain, given a program's table; what init returned; what either
+ * may take. */
+void board_call_init(void *table);
+int32_t board_init_result(void);
+void board_call_fini(void *table);
 int64_t board_init_limit_ns(void);
 
 /* Beyond this base tick nobody waits for the next cycle: reading looks between two of them, and a
