@@ -154,7 +154,7 @@ def test_its_end_is_noticed(new_board: BoardMaker, image: ImageMaker, until: Unt
     before = set(children(os.getpid()))
     board = new_board(io=f"sim:noticed-{os.getpid()}")
     (guard,) = set(children(os.getpid())) - before
-    assert Path(f"/proc/{guard}/comm").read_text() == "plc-guard\n"
+    until(lambda: Path(f"/proc/{guard}/comm").read_text() == "plc-guard\n")
     assert board.guarded
     os.kill(guard, signal.SIGKILL)
     until(lambda: not board.guarded)
