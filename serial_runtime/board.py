@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The board: one PLC program, run by the C shim, seen from Python.
 
-The only importer of the cffi module. Each call releases the GIL while it is in C. Threads: one
-thread, the worker, calls everything, except where a method names another one.
+Threads: one thread, the worker, calls everything, except where a method names another one.
+``board_native`` has what lies between Python and C.
 """
 
 from __future__ import annotations
@@ -11,11 +11,21 @@ import atexit
 import errno
 import os
 import struct
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from serial_runtime.board_figures import record_of, statistics_of
+from serial_runtime.board_native import (
+    TEXT_BYTES,
+    Why,
+    ffi,
+    image_of,
+    indices_of,
+    lib,
+    orders_of,
+    text_of,
+)
 from serial_runtime.board_types import (
     BoardState,
     Distribution,
@@ -32,96 +42,16 @@ from serial_runtime.board_types import (
     Task,
     Variable,
 )
-from serial_runtime.errors import (
-    BoardError,
-    ImageError,
-    NewProcessNeeded,
-    ProgramFault,
-    StateError,
-    VariableError,
-)
-
-try:
-    from serial_runtime import _board
-except ImportError as error:
-    if "cannot be dlopen()ed" not in str(error):
-        raise
-    raise BoardError(
-        errno.ELIBACC,
-        "these Xenomai libraries cannot be loaded by Python: run xenomai-python -m serial_runtime "
-        "instead of serial-runtime, or configure them with --enable-dlopen-libs",
-    ) from error
+from serial_runtime.errors import BoardError, StateError, VariableError
 
 __all__ = [
     "Board", "BoardState", "Distribution", "Evaluation", "Fault", "Image", "LogRecord",
-    "MaximumCause", "MaximumRecord", "Options", "Plant", "RecordedCycle", "SharedValue",
+    "MaximumCause", "MaximumRecord", "Options", "RecordedCycle", "SharedValue",
     "Statistics", "Task", "Variable",
 ]  # fmt: skip
 
-ffi, lib = _board.ffi, _board.lib
-
-# What a bare interpreter needs in its path to import serial_runtime._board.
-EXTENSION_FOLDERS = (
-    os.path.dirname(os.path.dirname(__file__)),
-    os.path.dirname(str(sys.modules["_cffi_backend"].__file__)),
-)
-
-_TEXT_BYTES = 512
 _READ_BYTES = 65000  # SNAPSHOT_MAX_BYTES
 _SHARED_BYTES = 16384  # SHARED_MAX_BYTES
-_ENOENT, _EBUSY, _ENOEXEC, _EFAULT, _EINVAL, _EAGAIN = 2, 16, 8, 14, 22, 11
-_ENOTSUP, _ESTALE = 95, 116
-
-
-class _Why:
-    """A buffer for the sentence of a refusal, and the exception made of it."""
-
-    __slots__ = ("buffer",)
-
-    def __init__(self) -> None:
-        self.buffer = ffi.new("char[]", _TEXT_BYTES)
-
-    def text(self) -> str:
-        return _text(self.buffer)
-
-    def check(self, result: int) -> int:
-        """Return ``result``, or raise what a negative one stands for (the table is in shim.h)."""
-        if result >= 0:
-            return result
-        text = self.text()
-        if result == -_EBUSY:
-            raise StateError(text)
-        if result == -_ENOEXEC:
-            raise ImageError(text)
-        if result == -_EFAULT:
-            raise ProgramFault(text)
-        if result == -_EINVAL:
-            raise VariableError(text)
-        raise BoardError(-result, text)
-
-
-def _text(pointer: Any) -> str:
-    return bytes(ffi.string(pointer)).decode("utf-8", "replace")
-
-
-def distribution(figures: Any) -> Distribution:
-    """Of a ``struct stats_distribution``."""
-    return Distribution(
-        count=figures.count,
-        min_ns=figures.min_ns,
-        avg_ns=figures.avg_ns,
-        p99_ns=figures.p99_ns,
-        p999_ns=figures.p999_ns,
-        max_ns=figures.max_ns,
-        overflow=figures.overflow,
-        bins=tuple(ffi.unpack(figures.bins, figures.used_bins)),
-        bin_ns=figures.bin_ns,
-        p50_ns=figures.p50_ns,
-        last_ns=figures.last_ns,
-        p9999_ns=figures.p9999_ns,
-    )
-
-
 _NOTHING: Mapping[int, bytes] = {}
 _STATES = tuple(BoardState)  # by value; faster than the call of an enum
 
@@ -134,7 +64,7 @@ class Board:
     """
 
     def __init__(self, options: Options) -> None:
-        why = _Why()
+        why = Why()
         io = ffi.new("char[]", options.io.encode())
         parts, keep = _io_parts(options)
         native = ffi.new(
@@ -156,7 +86,7 @@ class Board:
                 "overruns": options.overruns,
             },
         )
-        result = lib.board_open(native, why.buffer, _TEXT_BYTES)
+        result = lib.board_open(native, why.buffer, TEXT_BYTES)
         del keep
         if result != 0:
             raise BoardError(-result, why.text())
@@ -204,13 +134,13 @@ class Board:
     @property
     def backend(self) -> str:
         """``posix``, ``mercury`` or ``cobalt``."""
-        return _text(lib.board_backend())
+        return text_of(lib.board_backend())
 
     def _scheduling(self) -> tuple[bool, str]:
         self._check_open()
-        text = ffi.new("char[]", _TEXT_BYTES)
-        real_time = bool(lib.board_scheduling(text, _TEXT_BYTES))
-        return real_time, _text(text)
+        text = ffi.new("char[]", TEXT_BYTES)
+        real_time = bool(lib.board_scheduling(text, TEXT_BYTES))
+        return real_time, text_of(text)
 
     def _check_open(self) -> None:
         if not self._open:
@@ -224,46 +154,18 @@ class Board:
         cannot load it) and :class:`StateError` (running, tainted).
         """
         self._check_open()
-        why = _Why()
+        why = Why()
         native = ffi.new("struct board_image *")
-        result = lib.board_load(os.fsencode(path), md5.encode(), native, why.buffer, _TEXT_BYTES)
-        if result == -_ESTALE:
-            raise NewProcessNeeded(why.text())
-        if result < 0 and result != -_EBUSY:
-            raise ImageError(why.text())
-        why.check(result)
+        result = lib.board_load(os.fsencode(path), md5.encode(), native, why.buffer, TEXT_BYTES)
+        why.check_image(result)
         self._period_ns = native.base_ns
-        return Image(
-            name=_text(native.name),
-            build_id=_text(native.build_id),
-            tasks=tuple(self._task(index) for index in range(native.task_count)),
-            variables=tuple(self._variable(index) for index in range(native.variable_count)),
-            beremiz=native.beremiz,
-        )
-
-    def _task(self, index: int) -> Task:
-        native = ffi.new("struct board_task *")
-        lib.board_task(index, native)
-        return Task(_text(native.name), native.interval_ns, native.priority, native.thread)
-
-    def _variable(self, index: int) -> Variable:
-        native = ffi.new("struct board_variable *")
-        lib.board_variable(index, native)
-        return Variable(
-            index,
-            _text(native.path),
-            native.type,
-            native.direction,
-            _text(native.location),
-            native.options,
-            native.capacity,
-        )
+        return image_of(native, lib.board_task, lib.board_variable)
 
     def unload(self) -> None:
         """Forget the program. :class:`StateError` while it runs, or in a tainted process."""
         self._check_open()
-        why = _Why()
-        why.check(lib.board_unload(why.buffer, _TEXT_BYTES))
+        why = Why()
+        why.check(lib.board_unload(why.buffer, TEXT_BYTES))
         self._period_ns = 0
 
     def start(self, retained: Mapping[int, bytes] = _NOTHING) -> None:
@@ -274,9 +176,9 @@ class Board:
         refuses (the state stays STOPPED) or crashes (FAULTED).
         """
         self._check_open()
-        why = _Why()
-        orders, _keep = _orders(retained)
-        why.check(lib.board_start(orders, len(retained), why.buffer, _TEXT_BYTES))
+        why = Why()
+        orders, _keep = orders_of(retained)
+        why.check(lib.board_start(orders, len(retained), why.buffer, TEXT_BYTES))
 
     def stop(self) -> None:
         """Return when the cycle has ended: outputs are safe, forces released, fini has run.
@@ -285,15 +187,15 @@ class Board:
         it could be stopped, or in its fini.
         """
         self._check_open()
-        why = _Why()
-        why.check(lib.board_stop(why.buffer, _TEXT_BYTES))
+        why = Why()
+        why.check(lib.board_stop(why.buffer, TEXT_BYTES))
 
     def fault(self) -> Fault:
         """Why the program crashed; :class:`StateError` when it did not."""
         self._check_open()
-        why = _Why()
+        why = Why()
         signal, tick = ffi.new("int32_t *"), ffi.new("uint32_t *")
-        why.check(lib.board_fault(why.buffer, _TEXT_BYTES, signal, tick))
+        why.check(lib.board_fault(why.buffer, TEXT_BYTES, signal, tick))
         return Fault(why.text(), max(signal[0], 0), tick[0])
 
     def set_trace(self, indices: Sequence[int]) -> int:
@@ -302,9 +204,9 @@ class Board:
         An empty list records nothing. :class:`VariableError` for a bad index.
         """
         self._check_open()
-        why = _Why()
-        native = _indices(indices)
-        return why.check(lib.board_set_trace(native, len(indices), why.buffer, _TEXT_BYTES))
+        why = Why()
+        native = indices_of(indices)
+        return why.check(lib.board_set_trace(native, len(indices), why.buffer, TEXT_BYTES))
 
     def read_trace(self, generation: int, max_bytes: int, timeout_s: float) -> bytes:
         """Whole records of one generation: u32 tick, u32 length, values in wire form.
@@ -333,9 +235,9 @@ class Board:
         :class:`VariableError` for an index, size or text that does not fit; the old ones stay then.
         """
         self._check_open()
-        why = _Why()
-        orders, _keep = _orders(forces)
-        why.check(lib.board_set_forces(orders, len(forces), why.buffer, _TEXT_BYTES))
+        why = Why()
+        orders, _keep = orders_of(forces)
+        why.check(lib.board_set_forces(orders, len(forces), why.buffer, TEXT_BYTES))
 
     def read(self, indices: Sequence[int]) -> tuple[int, bytes]:
         """The tick, and the values in wire form as they were at the end of that one cycle.
@@ -344,13 +246,11 @@ class Board:
         :class:`VariableError` for a bad index or more than a reply can hold.
         """
         self._check_open()
-        why = _Why()
+        why = Why()
         tick = ffi.new("uint32_t *")
         to = ffi.new("uint8_t[]", _READ_BYTES)
-        native = _indices(indices)
-        result = lib.board_read(
-            native, len(indices), to, _READ_BYTES, tick, why.buffer, _TEXT_BYTES
-        )
+        native = indices_of(indices)
+        result = lib.board_read(native, len(indices), to, _READ_BYTES, tick, why.buffer, TEXT_BYTES)
         return tick[0], bytes(ffi.buffer(to, why.check(result)))
 
     def retained(self) -> list[int]:
@@ -370,8 +270,8 @@ class Board:
         :class:`BoardError` when they take too much.
         """
         self._check_open()
-        why = _Why()
-        why.check(lib.board_ask_retained(why.buffer, _TEXT_BYTES))
+        why = Why()
+        why.check(lib.board_ask_retained(why.buffer, TEXT_BYTES))
 
     def take_retained(self) -> tuple[int, bytes] | None:
         """The tick, and the values asked for last, in the order of ``retained``; None: none yet.
@@ -406,8 +306,8 @@ class Board:
         :class:`VariableError` for a bad index or too many, :class:`StateError` without a program.
         """
         self._check_open()
-        why = _Why()
-        return why.check(lib.board_share(_indices(indices), len(indices), why.buffer, _TEXT_BYTES))
+        why = Why()
+        return why.check(lib.board_share(indices_of(indices), len(indices), why.buffer, TEXT_BYTES))
 
     def read_shared(self, generation: int) -> list[SharedValue] | None:
         """All values of a list, of one cycle; None: not there yet, or any more. Python thread."""
@@ -455,23 +355,13 @@ class Board:
         self._check_open()
         figures = ffi.new("struct stats_figures *")
         result = lib.board_statistics(task, figures)
-        while result == -_EAGAIN and self.state == BoardState.RUNNING:
+        while result == -errno.EAGAIN and self.state == BoardState.RUNNING:
             time.sleep(0.001)
             result = lib.board_statistics(task, figures)
         _check_statistics(result)
         if reset:
             self.reset_statistics(*self._record_above_ns)
-        return Statistics(
-            ticks=figures.ticks,
-            overruns=figures.overruns,
-            skipped=figures.skipped,
-            period_ns=figures.interval_ns or self._period_ns,
-            wakeup=distribution(figures.wakeup),
-            execution=distribution(figures.execution),
-            shim=distribution(figures.shim),
-            jitter=distribution(figures.jitter),
-            load_ppm=figures.load_ppm,
-        )
+        return statistics_of(figures, figures.interval_ns or self._period_ns)
 
     def mode_switches(self, task: int = 0) -> int:
         """How often the thread that runs a task left Xenomai's domain since the program's start.
@@ -497,20 +387,7 @@ class Board:
         native = self._record
         records = []
         while lib.board_take_record(native):
-            cycles = ffi.unpack(native.cycles, native.count)
-            records.append(
-                MaximumRecord(
-                    native.owner,
-                    MaximumCause(native.cause),
-                    native.value_ns,
-                    native.before_ns,
-                    native.position,
-                    tuple(
-                        RecordedCycle(c.tick, c.wakeup_ns, c.execution_ns, c.jitter_ns, c.task)
-                        for c in cycles
-                    ),
-                )
-            )
+            records.append(record_of(native))
         return records
 
     def close(self) -> None:
@@ -536,92 +413,12 @@ def _io_parts(options: Options) -> tuple[Any, Any]:
 
 
 def _check_statistics(result: int) -> None:
-    if result == -_ENOTSUP:
+    if result == -errno.ENOTSUP:
         raise StateError(
             "there are no statistics of a program that runs its own cycle (profile key "
             "beremiz.cycle)"
         )
-    if result == -_ENOENT:
+    if result == -errno.ENOENT:
         raise VariableError("the program has no such task; task 0 is the cycle as a whole")
     if result != 0:
         raise BoardError(-result, "the statistics were being written when the program crashed")
-
-
-def _index(index: int) -> int:
-    if not 0 <= index < 1 << 32:
-        raise VariableError(f"there is no variable {index}")
-    return index
-
-
-def _orders(values: Mapping[int, bytes]) -> tuple[Any, list[Any]]:
-    """Values by index for the shim, and the buffers, which must outlive the call."""
-    orders = ffi.new("struct force_order[]", max(len(values), 1))
-    keep = []
-    for order, (index, value) in zip(orders, values.items(), strict=False):
-        order.index = _index(index)
-        order.size = len(value)
-        order.wire = ffi.from_buffer("uint8_t[]", value)
-        keep.append(order.wire)
-    return orders, keep
-
-
-def _indices(indices: Sequence[int]) -> Any:
-    return ffi.new("uint32_t[]", [_index(index) for index in indices])
-
-
-class Plant:
-    """The plant's end of simulated I/O ("sim:NAME"), in any process of the same user.
-
-    :class:`BoardError` when no board has it open or another plant is attached.
-    """
-
-    def __init__(self, name: str) -> None:
-        pointer = ffi.new("struct sim_plant **")
-        _plant_check(lib.sim_attach(pointer, name.encode()), f"cannot attach to sim:{name}")
-        self._plant = pointer[0]
-        self._tick = 0
-
-    @property
-    def tick(self) -> int:
-        """The cycle that wrote the outputs read last."""
-        return self._tick
-
-    @property
-    def board_open(self) -> bool:
-        """A board has the segment open now."""
-        return bool(lib.sim_board_open(self._native()))
-
-    def _native(self) -> Any:
-        if self._plant == ffi.NULL:
-            raise StateError("the plant was closed")
-        return self._plant
-
-    def write_inputs(self, offset: int, data: bytes) -> None:
-        """Write %I bytes; the board sees all of them or none."""
-        result = lib.sim_write_inputs(self._native(), offset, data, len(data))
-        _plant_check(result, f"cannot write {len(data)} input bytes at {offset}")
-
-    def read_inputs(self, offset: int, size: int) -> bytes:
-        """%I bytes as this plant wrote them, or the one before it."""
-        to = ffi.new("uint8_t[]", size)
-        result = lib.sim_read_inputs(self._native(), offset, to, size)
-        _plant_check(result, f"cannot read {size} input bytes at {offset}")
-        return bytes(ffi.buffer(to, size))
-
-    def read_outputs(self, offset: int, size: int) -> bytes:
-        """%Q bytes, all of one cycle; ``tick`` tells which."""
-        to, tick = ffi.new("uint8_t[]", size), ffi.new("uint32_t *")
-        result = lib.sim_read_outputs(self._native(), offset, to, size, tick)
-        _plant_check(result, f"cannot read {size} output bytes at {offset}")
-        self._tick = tick[0]
-        return bytes(ffi.buffer(to, size))
-
-    def close(self) -> None:
-        """Idempotent."""
-        plant, self._plant = self._plant, ffi.NULL
-        lib.sim_detach(plant)
-
-
-def _plant_check(result: int, text: str) -> None:
-    if result < 0:
-        raise BoardError(-result, f"{text}: {os.strerror(-result)}")

@@ -7,21 +7,17 @@ The steps are those of shim.h: open, rehearse, make, then keep or drop. Worker t
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from serial_runtime.board import _orders as native_orders
-from serial_runtime.board import _text as text_of
-from serial_runtime.board import _Why as Why
-from serial_runtime.board import ffi, lib
-from serial_runtime.board_types import Image, Task, Variable
-from serial_runtime.errors import BoardError, ImageError, NewProcessNeeded
+from serial_runtime.board_native import TEXT_BYTES, Why, ffi, image_of, lib, orders_of, text_of
+from serial_runtime.board_types import Image, Variable
+from serial_runtime.errors import BoardError
 
-_TEXT_BYTES = 512
 _STATICS_BYTES = 1 << 15
-_EBUSY, _ENODATA, _ENOTSUP, _ESTALE = 16, 61, 95, 116
 
 
 class Phase(IntEnum):
@@ -69,45 +65,16 @@ def open_change(path: str) -> Image:
     """Open a new version of the running program. ImageError, StateError; nothing is changed."""
     why = Why()
     native = ffi.new("struct board_image *")
-    result = lib.board_open_change(os.fsencode(path), native, why.buffer, _TEXT_BYTES)
-    if result == -_ESTALE:
-        raise NewProcessNeeded(why.text())
-    if result < 0 and result != -_EBUSY:
-        raise ImageError(why.text())
-    why.check(result)
-    return Image(
-        name=text_of(native.name),
-        build_id=text_of(native.build_id),
-        tasks=tuple(_task(index) for index in range(native.task_count)),
-        variables=tuple(_variable(index) for index in range(native.variable_count)),
-    )
-
-
-def _task(index: int) -> Task:
-    native = ffi.new("struct board_task *")
-    lib.board_change_task(index, native)
-    return Task(text_of(native.name), native.interval_ns, native.priority)
-
-
-def _variable(index: int) -> Variable:
-    native = ffi.new("struct board_variable *")
-    lib.board_change_variable(index, native)
-    return Variable(
-        index,
-        text_of(native.path),
-        native.type,
-        native.direction,
-        text_of(native.location),
-        native.options,
-        native.capacity,
-    )
+    result = lib.board_open_change(os.fsencode(path), native, why.buffer, TEXT_BYTES)
+    why.check_image(result)
+    return image_of(native, lib.board_change_task, lib.board_change_variable)
 
 
 def statics() -> list[tuple[str, int]] | None:
     """What the running program keeps outside its table: names and bytes. None: it does not tell."""
     text = ffi.new("char[]", _STATICS_BYTES)
     result = lib.board_statics(text, _STATICS_BYTES)
-    if result == -_ENODATA:
+    if result == -errno.ENODATA:
         return None
     if result < 0:
         raise BoardError(-result, "cannot look for variables outside the program's table")
@@ -121,7 +88,7 @@ def rehearse_change(pairs: Sequence[tuple[int, int]], probation: int) -> None:
     native = ffi.new("struct change_pair[]", max(len(pairs), 1))
     for place, (before, after) in enumerate(pairs):
         native[place] = (before, after)
-    why.check(lib.board_rehearse_change(native, len(pairs), probation, why.buffer, _TEXT_BYTES))
+    why.check(lib.board_rehearse_change(native, len(pairs), probation, why.buffer, TEXT_BYTES))
 
 
 def change_state() -> ChangeState:
@@ -144,18 +111,18 @@ def make_change(forces: Mapping[int, bytes]) -> None:
     program's init crashed or refused. The old one runs on then.
     """
     why = Why()
-    orders, _keep = native_orders(forces)
-    why.check(lib.board_make_change(orders, len(forces), why.buffer, _TEXT_BYTES))
+    orders, _keep = orders_of(forces)
+    why.check(lib.board_make_change(orders, len(forces), why.buffer, TEXT_BYTES))
 
 
 def keep_change() -> None:
     """End the probation: the old program is closed. StateError: it was taken back."""
     why = Why()
-    why.check(lib.board_keep_change(why.buffer, _TEXT_BYTES))
+    why.check(lib.board_keep_change(why.buffer, TEXT_BYTES))
 
 
 def drop_change() -> str:
     """The old program is the board's. Returns why the new one was taken back; "": by order."""
     why = Why()
-    why.check(lib.board_drop_change(why.buffer, _TEXT_BYTES))
+    why.check(lib.board_drop_change(why.buffer, TEXT_BYTES))
     return why.text()

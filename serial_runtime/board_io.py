@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from serial_runtime import _board
+from serial_runtime.board_native import ffi, lib, text_of
 from serial_runtime.board_types import GpioChip, GpioState, IoNews, IoPart
 from serial_runtime.errors import StateError
-
-ffi, lib = _board.ffi, _board.lib
 
 AREA_BYTES = 1024
 
@@ -46,8 +44,7 @@ class PartPort:
         """How the chip does, of a part that has one."""
         report = ffi.new("struct io_gpio_report *")
         _check(lib.board_io_gpio(self._index, report))
-        text = bytes(ffi.string(report.text)).decode("utf-8", "replace")
-        return GpioState(text, report.since_ns, -report.priority)
+        return GpioState(text_of(report.text), report.since_ns, -report.priority)
 
 
 def _check(result: int) -> int:

@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from typing import NamedTuple
 
-from serial_runtime import _board
-from serial_runtime.board import distribution
+from serial_runtime.board_figures import statistics_of
+from serial_runtime.board_native import TEXT_BYTES, Why, ffi, lib, text_of
 from serial_runtime.board_types import Statistics
 from serial_runtime.errors import BoardError
-
-ffi, lib = _board.ffi, _board.lib
-
-_TEXT_BYTES = 256
-_EAGAIN = 11
 
 
 class LatencyOptions(NamedTuple):
@@ -36,13 +32,13 @@ class LatencyMeter:
     def __init__(self, options: LatencyOptions) -> None:
         native = ffi.new("struct latency_options *", options._asdict())
         actual = ffi.new("struct latency_actual *")
-        why = ffi.new("char[]", _TEXT_BYTES)
+        why = Why()
         pointer = ffi.new("struct latency **")
-        result = lib.latency_start(pointer, native, actual, why, _TEXT_BYTES)
+        result = lib.latency_start(pointer, native, actual, why.buffer, TEXT_BYTES)
         if result != 0:
-            raise BoardError(-result, ffi.string(why).decode())
+            raise BoardError(-result, why.text())
         self._latency = pointer[0]
-        self.backend = ffi.string(lib.board_backend()).decode()
+        self.backend = text_of(lib.board_backend())
         self.real_time = bool(actual.real_time)
         self.cpu = int(actual.cpu)
         self.memory_locked = bool(actual.memory_locked)
@@ -55,19 +51,9 @@ class LatencyMeter:
     def read(self) -> Statistics:
         """Figures since the start or the last reset; ``execution`` is that of the measurement."""
         figures = ffi.new("struct stats_figures *")
-        while lib.latency_read(self._latency, figures) == -_EAGAIN:
+        while lib.latency_read(self._latency, figures) == -errno.EAGAIN:
             time.sleep(0.001)
-        return Statistics(
-            ticks=figures.ticks,
-            overruns=figures.overruns,
-            skipped=figures.skipped,
-            period_ns=figures.interval_ns,
-            wakeup=distribution(figures.wakeup),
-            execution=distribution(figures.execution),
-            shim=distribution(figures.shim),
-            jitter=distribution(figures.jitter),
-            load_ppm=figures.load_ppm,
-        )
+        return statistics_of(figures, figures.interval_ns)
 
     def close(self) -> None:
         """End the thread. Idempotent."""

@@ -20,7 +20,7 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 
-from serial_runtime.board import Plant as Segment
+from serial_runtime.board_plant import Plant as Segment
 from serial_runtime.errors import BoardError, VariableError
 from serial_runtime.iec.location import AREA_BYTES, Location, parse_location
 

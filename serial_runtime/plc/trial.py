@@ -17,7 +17,7 @@ import os
 import sys
 import time
 
-from serial_runtime.board import EXTENSION_FOLDERS
+from serial_runtime.board_native import EXTENSION_FOLDERS
 from serial_runtime.errors import ImageError
 
 # fd 3 takes the verdict; the constructors may print to 1 and 2 as they like.

@@ -18,7 +18,8 @@ from typing import Any
 import beremiz_object as object_
 import pytest
 
-from serial_runtime.board import Board, BoardState, LogRecord, Plant, Task
+from serial_runtime.board import Board, BoardState, LogRecord, Task
+from serial_runtime.board_plant import Plant
 from serial_runtime.errors import ImageError, ProgramFault, StateError, VariableError
 from serial_runtime.iec import IecType, unpack
 

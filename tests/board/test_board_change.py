@@ -18,8 +18,9 @@ import pytest
 
 import serial_runtime
 from serial_runtime import board_change as change
-from serial_runtime.board import Board, BoardState, Image, Plant, Variable
+from serial_runtime.board import Board, BoardState, Image, Variable
 from serial_runtime.board_change import Conversion, Phase
+from serial_runtime.board_plant import Plant
 from serial_runtime.errors import ImageError, ProgramFault, StateError, VariableError
 
 # The fixtures of conftest.py.

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import serial_runtime
-from serial_runtime.board import Board, BoardState, Plant
+from serial_runtime.board import Board, BoardState
+from serial_runtime.board_plant import Plant
 
 # The fixtures of conftest.py.
 BoardMaker = Callable[..., Board]

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from serial_runtime.board import Board, Plant
+from serial_runtime.board import Board
 from serial_runtime.board_io import AREA_BYTES, PartPort
+from serial_runtime.board_plant import Plant
 from serial_runtime.board_types import GpioChip, GpioLine, IoNews, IoPart
 from serial_runtime.errors import StateError
 from serial_runtime.iec.location import parse_location

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import serial_runtime
-from serial_runtime.board import Board, Plant
+from serial_runtime.board import Board
+from serial_runtime.board_plant import Plant
 from serial_runtime.errors import ImageError, StateError, VariableError
 
 # The fixtures of conftest.py.

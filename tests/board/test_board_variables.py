@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from serial_runtime.board import Board, Plant
+from serial_runtime.board import Board
+from serial_runtime.board_plant import Plant
 from serial_runtime.errors import BoardError, StateError, VariableError
 
 # The fixtures of conftest.py.

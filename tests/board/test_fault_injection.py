@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from rt_runtime import Runtime, counter
 
-from serial_runtime.board import Plant
+from serial_runtime.board_plant import Plant
 from serial_runtime.errors import SerialRuntimeError
 from serial_runtime.rpc.client import connect
 from serial_runtime.rpc.ide.common import Status

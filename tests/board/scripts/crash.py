@@ -12,7 +12,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from serial_runtime.board import Board, BoardState, Options, Plant
+from serial_runtime.board import Board, BoardState, Options
+from serial_runtime.board_plant import Plant
 from serial_runtime.errors import BoardError, ProgramFault, SerialRuntimeError
 
 path, io, watchdog_ms, *force = sys.argv[1:]
