@@ -269,12 +269,15 @@ SR_RT static bool keeps_time(struct runner *self, int64_t deadline_ns)
 
 SR_RT static bool cycle_once(struct runner *self, int64_t deadline_ns, uint32_t skipped)
 {
+    const struct program *program = self->cycle->program;
     self->tick += skipped * self->every;
     if (self->task == NULL)
         scan_once(self, deadline_ns, skipped);
     else
         run_task_once(self, deadline_ns, skipped);
-    if (!keeps_time(self, deadline_ns))
+    if (self->task == NULL && self->cycle->program != program)
+        self->long_cycles = self->late_cycles = 0; /* the new one's rules are not for this cycle */
+    else if (!keeps_time(self, deadline_ns))
         return false;
     self->tick += self->every;
     return true;

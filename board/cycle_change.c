@@ -124,12 +124,21 @@ SR_RT static void note_fault(struct runner *scan, struct cycle_change *change,
         change->fault.cause.pc = scan->seat->fault_pc;
 }
 
+/* A cycle that was cut short inside a task, or that was over and only took too long, has left
+ * everything of ours whole. The watchdog's signal may come elsewhere too, in the middle of a set
+ * of outputs that passes to an I/O thread: there is no going on from there. */
+SR_RT static bool left_all_whole(const struct runner *scan, const struct platform_fault *cause)
+{
+    return cause != NULL ? atomic_load_explicit(&scan->current, memory_order_relaxed) != NULL
+                         : scan->verdict != FAULT_CLOCK;
+}
+
 bool cycle_take_back(struct runner *runner, const struct platform_fault *cause)
 {
     struct cycle *cycle = runner->cycle;
     struct cycle_change *change = runner->task == NULL ? cycle->change : NULL;
     const int64_t base_ns = cycle->program->base_ns;
-    if (change == NULL || (cause == NULL && runner->verdict == FAULT_CLOCK) ||
+    if (change == NULL || !left_all_whole(runner, cause) ||
         atomic_load_explicit(&cycle->claimed, memory_order_relaxed) ||
         change_phase(change->copy) != CHANGE_PROBATION)
         return false;
@@ -141,6 +150,7 @@ bool cycle_take_back(struct runner *runner, const struct platform_fault *cause)
     }
     cycle->estranged = true;
     atomic_store_explicit(&runner->current, NULL, memory_order_relaxed);
+    stats_pause(cycle->parts.stats);
     runner->verdict = FAULT_CLOCK;
     runner->long_cycles = runner->late_cycles = 0;
     runner->tick++;

@@ -12,6 +12,7 @@
 #define SR_HANDOVER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "rt.h"
@@ -41,11 +42,17 @@ static inline struct handover_item *handover_publish(struct handover *handover,
     return atomic_exchange_explicit(&handover->pending, item, memory_order_release);
 }
 
+/* RT: something was published since. */
+SR_RT static inline bool handover_has_news(const struct handover *handover)
+{
+    return atomic_load_explicit(&handover->pending, memory_order_relaxed) != NULL;
+}
+
 /* RT: take what was published since, or NULL. */
 SR_RT static inline struct handover_item *handover_take(struct handover *handover)
 {
     /* A cycle without news costs this plain load and no locked instruction. */
-    if (atomic_load_explicit(&handover->pending, memory_order_relaxed) == NULL)
+    if (!handover_has_news(handover))
         return NULL;
     /* Acquire: pairs with the release in handover_publish. */
     return atomic_exchange_explicit(&handover->pending, NULL, memory_order_acquire);

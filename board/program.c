@@ -213,6 +213,7 @@ void program_take_over(struct program *program, int64_t before_base_ns, uint32_t
     for (uint32_t i = 0; i < program->task_count; i++) {
         struct program_task *task = &program->tasks[i];
         const uint32_t ticks = task->before != NULL ? task->before->next - tick : 0;
+        stats_pause(task->stats);
         if (ticks == 0 || ticks > INT32_MAX) { /* due, or overdue */
             task->next = tick;
             continue;

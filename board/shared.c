@@ -221,10 +221,12 @@ SR_RT static void apply(const struct list *list, const struct write *write)
 
 void shared_apply(struct shared *shared)
 {
+    /* What is replaced may be another image's, which is not there any more. */
+    const struct list *list = handover_has_news(&shared->lists) ? NULL : shared->active;
     const struct write *write;
     uint32_t size;
     while ((write = ring_peek(shared->writes, &size)) != NULL) {
-        apply(shared->active, write);
+        apply(list, write);
         ring_release(shared->writes);
     }
 }

@@ -38,7 +38,7 @@ void shared_forget(struct shared *shared);
 
 /* RT: at the end of a cycle. Takes a new list over, then publishes what has changed. */
 SR_RT void shared_capture(struct shared *shared);
-/* RT: at the start of a cycle, after force_apply. */
+/* RT: at the start of a cycle, after force_apply. Writes are lost when a new list waits. */
 SR_RT void shared_apply(struct shared *shared);
 
 /* Python thread: of each variable of the list, in its order: u32 changes (wraps), u16 bytes, u16

@@ -83,9 +83,11 @@ static int order_switch(void)
         const enum change_phase phase = change_phase(copy);
         if (phase == CHANGE_PROBATION || phase == CHANGE_ROLLED_BACK)
             return 0;
-        if ((board_state() != BOARD_RUNNING || platform_now_ns() > until_ns) &&
-            change_withdraw(copy))
+        const bool runs = board_state() == BOARD_RUNNING;
+        if ((!runs || platform_now_ns() > until_ns) && change_withdraw(copy))
             return -ETIMEDOUT;
+        if (!runs && change_phase(copy) == CHANGE_SWITCHING)
+            return -EFAULT; /* it ended in the middle of it: nobody leaves this phase any more */
         hasten();
         platform_poll_sleep(POLL_NS);
     }
@@ -221,6 +223,8 @@ static int undo_stopped(void)
     (void)cycle_end_change(board->cycle, changing.cycle);
     cycle_undo_change(board->cycle, changing.cycle);
     exchange_parts();
+    (void)force_publish(board->parts.force, NULL, 0, NULL, 0, NULL); /* as every stop does */
+    force_settle(board->parts.force);
     return 0;
 }
 
@@ -234,6 +238,9 @@ int board_drop_change(char *why, uint32_t why_size)
         struct change *copy = changing.cycle->copy;
         if (change_phase(copy) == CHANGE_ROLLED_BACK || change_phase(copy) == CHANGE_RELEASED)
             error = release_rolled_back(why, why_size);
+        else if (change_phase(copy) == CHANGE_SWITCHING)
+            return 0; /* a fault, nobody knows how far it had come: all stays for the next process
+                       */
         else if (changing.switched && board_state() == BOARD_STOPPED)
             error = undo_stopped();
         else if (changing.switched)

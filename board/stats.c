@@ -40,7 +40,7 @@ struct stats {
     _Atomic uint32_t resets_asked; /* any */
     uint32_t resets_done;          /* RT, like the next two */
     int64_t started_ns;
-    bool started;
+    uint32_t unmeasured;       /* the next so many starts say nothing of the jitter */
     int64_t interval_ns;       /* RT's copy */
     struct recorder *recorder; /* fixed while anything is recorded */
     _Alignas(SR_CACHE_LINE) struct summary summaries[HISTOGRAMS];
@@ -102,8 +102,15 @@ void stats_destroy(struct stats *stats)
     free(stats);
 }
 
+void stats_pause(struct stats *stats)
+{
+    stats->unmeasured = 1;
+}
+
 void stats_set_interval(struct stats *stats, int64_t interval_ns)
 {
+    /* The cycle that is under way and the next one are yet as far apart as before. */
+    stats->unmeasured = 2;
     seqlock_write_begin(&stats->sequence);
     stats->interval_ns = interval_ns;
     store(&stats->interval_low, (uint32_t)interval_ns);
@@ -115,7 +122,7 @@ void stats_begin(struct stats *stats, int64_t interval_ns, struct recorder *reco
 {
     stats_set_interval(stats, interval_ns);
     stats->recorder = recorder;
-    stats->started = false;
+    stats_pause(stats);
     stats_reset(stats);
     stats_apply_reset(stats);
 }
@@ -171,28 +178,31 @@ SR_RT static bool take_reset(struct stats *stats)
 SR_RT void stats_record(struct stats *stats, const struct stats_sample *sample)
 {
     const int64_t deviation_ns = sample->start_ns - stats->started_ns - stats->interval_ns;
+    const bool measured = stats->unmeasured == 0;
     const struct recorder_cycle cycle = {
         .tick = sample->tick,
         .wakeup_ns = bounded(sample->start_ns - sample->release_ns),
         .execution_ns = bounded(sample->end_ns - sample->start_ns),
-        .jitter_ns = stats->started ? bounded(deviation_ns < 0 ? -deviation_ns : deviation_ns) : 0,
+        .jitter_ns = measured ? bounded(deviation_ns < 0 ? -deviation_ns : deviation_ns) : 0,
         .task = sample->task,
     };
     seqlock_write_begin(&stats->sequence);
     if (take_reset(stats))
         clear_all(stats);
     add(&stats->ticks, 1);
-    add(&stats->overruns, sample->end_ns - sample->release_ns > stats->interval_ns ? 1 : 0);
+    if (stats->unmeasured < 2 && sample->end_ns - sample->release_ns > stats->interval_ns)
+        add(&stats->overruns, 1);
     add(&stats->skipped, sample->skipped);
     record(stats, WAKEUP, cycle.wakeup_ns, cycle.wakeup_ns / STATS_BIN_NS);
     record(stats, EXECUTION, cycle.execution_ns, cycle.execution_ns / STATS_BIN_NS);
-    if (stats->started)
+    if (measured)
         record(stats, JITTER, cycle.jitter_ns, cycle.jitter_ns / STATS_BIN_NS);
     if (sample->shim_ns >= 0)
         record(stats, SHIM, bounded(sample->shim_ns), bounded(sample->shim_ns) / STATS_SHIM_BIN_NS);
     seqlock_write_end(&stats->sequence);
     stats->started_ns = sample->start_ns;
-    stats->started = true;
+    if (!measured)
+        stats->unmeasured--;
     if (stats->recorder != NULL)
         recorder_note(stats->recorder, &cycle);
 }
@@ -283,12 +293,12 @@ int stats_read(const struct stats *stats, struct stats_figures *figures)
         figures->skipped = load(&stats->skipped);
         for (uint32_t i = 0; i < HISTOGRAMS; i++)
             sums[i] = copy(stats, i, to[i]);
+        figures->interval_ns =
+            (uint64_t)load(&stats->interval_high) << 32 | load(&stats->interval_low);
         if (!seqlock_read_valid(&stats->sequence, begin))
             continue;
         for (uint32_t i = 0; i < HISTOGRAMS; i++)
             finish(to[i], bin_ns[i], sums[i]);
-        figures->interval_ns =
-            (uint64_t)load(&stats->interval_high) << 32 | load(&stats->interval_low);
         figures->load_ppm = load_ppm(figures);
         return 0;
     }

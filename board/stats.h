@@ -70,8 +70,10 @@ void stats_destroy(struct stats *stats);
  * `recorder` gets each cycle too, and is reset with these figures by who owns it; or NULL. */
 void stats_begin(struct stats *stats, int64_t interval_ns, struct recorder *recorder);
 
-/* RT: it is due every `interval_ns` from now on. */
+/* RT: it is due every `interval_ns` from the end of the present cycle on. */
 SR_RT void stats_set_interval(struct stats *stats, int64_t interval_ns);
+/* RT: it did not run, or was not recorded, for a while: that is no jitter of the next one. */
+SR_RT void stats_pause(struct stats *stats);
 /* RT: may be called at the beginning of a cycle that stats_record will end: that is faster then. */
 SR_RT void stats_expect(const struct stats *stats);
 /* RT: once a cycle, at its end. */

@@ -27,6 +27,7 @@ struct platform_thread {
     void *kept;
     int64_t next_ns;
     int64_t period_ns;
+    int64_t missed; /* releases, since the last one that was told: a wait may be kicked */
     sigjmp_buf jump;
     uintptr_t frame; /* of platform_protect: the program's part of the stack ends there */
     struct platform_fault fault; /* written by the handler, read after the jump */

@@ -231,6 +231,7 @@ SR_RT int platform_periodic(struct platform_thread *self, int64_t first_ns, int6
         return -EINVAL;
     self->next_ns = first_ns;
     self->period_ns = period_ns;
+    self->missed = 0;
     return 0;
 }
 
@@ -238,10 +239,10 @@ SR_RT int platform_wait_period(struct platform_thread *self, int64_t *deadline_n
                                uint32_t *skipped)
 {
     const int64_t late_ns = platform_now_ns() - self->next_ns;
-    int64_t missed = 0;
     if (late_ns > 0) {
-        missed = late_ns / self->period_ns + 1;
+        const int64_t missed = late_ns / self->period_ns + 1;
         self->next_ns += missed * self->period_ns;
+        self->missed += missed;
     }
     const struct timespec until = to_timespec(self->next_ns);
     int error = EINTR;
@@ -253,7 +254,8 @@ SR_RT int platform_wait_period(struct platform_thread *self, int64_t *deadline_n
     if (error != 0)
         return -error;
     *deadline_ns = self->next_ns;
-    *skipped = missed > UINT32_MAX ? UINT32_MAX : (uint32_t)missed;
+    *skipped = self->missed > UINT32_MAX ? UINT32_MAX : (uint32_t)self->missed;
+    self->missed = 0;
     self->next_ns += self->period_ns;
     return 0;
 }

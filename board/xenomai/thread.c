@@ -269,6 +269,7 @@ SR_RT int platform_periodic(struct platform_thread *self, int64_t first_ns, int6
     }
     self->next_ns = first_ns;
     self->period_ns = period_ns;
+    self->missed = 0;
 #if XENOMAI_COBALT
     uint32_t switches; /* what starting cost does not count */
     (void)mode_switches(NULL, &switches);
@@ -284,10 +285,10 @@ SR_RT int platform_wait_period(struct platform_thread *self, int64_t *deadline_n
                                uint32_t *skipped)
 {
     const int64_t late_ns = platform_now_ns() - self->next_ns;
-    int64_t missed = 0;
     if (late_ns > 0) {
-        missed = late_ns / self->period_ns + 1;
+        const int64_t missed = late_ns / self->period_ns + 1;
         self->next_ns += missed * self->period_ns;
+        self->missed += missed;
     }
     do {
         if (atomic_exchange_explicit(&self->kicked, false, memory_order_relaxed))
@@ -297,7 +298,8 @@ SR_RT int platform_wait_period(struct platform_thread *self, int64_t *deadline_n
             return error;
     } while (platform_now_ns() + EARLY_NS < self->next_ns);
     *deadline_ns = self->next_ns;
-    *skipped = missed > UINT32_MAX ? UINT32_MAX : (uint32_t)missed;
+    *skipped = self->missed > UINT32_MAX ? UINT32_MAX : (uint32_t)self->missed;
+    self->missed = 0;
     self->next_ns += self->period_ns;
     return 0;
 }

@@ -230,6 +230,15 @@ def test_an_init_that_crashes_leaves_the_program_alone(image: ImageMaker) -> Non
     assert "only another process" in told["start"]
 
 
+def test_a_crash_in_the_middle_of_the_switch(image: ImageMaker) -> None:
+    told = story(image, "PROTECT")
+    assert told["init"] == "the running program ended before it could be changed"
+    assert "segmentation fault" in told["crash"]
+    assert told["drop"] == ""
+    before, after = told["counters"]  # the old program's, where it ended
+    assert before <= after
+
+
 def test_an_init_that_refuses(machine: Machine) -> None:
     machine.prepare(V2, "REFUSE")
     with pytest.raises(ProgramFault, match="init returned 3"):
@@ -252,6 +261,20 @@ def test_stopped_on_trial_the_old_program_is_back(machine: Machine) -> None:
     machine.board.start()
     machine.new = machine.old
     assert machine.value("SPEED", "h") == -7
+
+
+def test_stopped_on_trial_forces_end_too(machine: Machine) -> None:
+    forced = struct.pack("<I", 1000)
+    machine.board.set_forces({index(machine.old, "COUNTER"): forced})
+    machine.prepare(V2)
+    machine.make({index(machine.new, "COUNTER"): forced})
+    machine.board.stop()
+    change.drop_change()
+    machine.board.start()
+    machine.new = machine.old
+    machine.ran()
+    assert machine.value("COUNTER", "I") < 1000
+    machine.board.stop()
 
 
 def test_outputs_of_the_new_program(new_board: BoardMaker, image: ImageMaker, until: Until) -> None:

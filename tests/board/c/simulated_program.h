@@ -11,8 +11,12 @@
 static struct sr_task sim_tasks[MAX_TASKS];
 static struct sr_plc_table sim_table = {.tasks = sim_tasks};
 static int64_t sim_base_ns;
+/* Of the image that is not NULL: what an online change makes of the first task. */
+static struct sr_task sim_next_task;
+static int64_t sim_next_base_ns;
 static bool outputs_safe;
 static uint32_t outputs_written; /* since they were safe */
+static int64_t outputs_take_ns;
 static struct cycle *cycle;
 
 const struct sr_plc_table *image_table(const struct image *image)
@@ -23,8 +27,7 @@ const struct sr_plc_table *image_table(const struct image *image)
 
 const struct sr_task *image_task(const struct image *image, uint32_t index)
 {
-    (void)image;
-    return &sim_tasks[index];
+    return image == NULL ? &sim_tasks[index] : &sim_next_task;
 }
 
 struct image_located_list image_inputs(const struct image *image)
@@ -59,8 +62,7 @@ const struct beremiz *image_beremiz(const struct image *image)
 
 uint64_t image_base_ns(const struct image *image)
 {
-    (void)image;
-    return (uint64_t)sim_base_ns;
+    return (uint64_t)(image == NULL ? sim_base_ns : sim_next_base_ns);
 }
 
 static bool io_read(void *state, uint8_t *inputs, int64_t now_ns)
@@ -77,6 +79,8 @@ static void io_write(void *state, const uint8_t *outputs, uint32_t tick)
     (void)outputs;
     (void)tick;
     outputs_written++;
+    if (outputs_take_ns > 0)
+        work(outputs_take_ns);
 }
 
 static void io_safe(void *state)
@@ -115,6 +119,7 @@ static void sim_start(uint32_t count, const struct cycle_rules *rules)
     sim_table.task_count = count;
     outputs_safe = false;
     outputs_written = 0;
+    outputs_take_ns = 0;
     CHECK_EQ(program_create(&program, NULL, true, NULL), 0);
     CHECK_EQ(cycle_create(&cycle, &sim_parts, NULL), 0);
     cycle_load(cycle, program);

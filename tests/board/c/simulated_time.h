@@ -192,6 +192,7 @@ int platform_protect(struct platform_thread *self, void (*body)(void *argument),
         *fault = (struct platform_fault){.signal = 99}; /* the watchdog's */
         return -EFAULT;
     }
+    atomic_store(&self->interrupted, false);
     body(argument);
     return 0;
 }

@@ -61,6 +61,7 @@ SCRIPTED = {
     # Both in simulated time.
     "drift": CYCLE,
     "rules": CYCLE,
+    "cycle_change": CYCLE,
 }
 # Programs that step in between their module and what it calls; one is told where its examples are.
 LINK = {

@@ -94,6 +94,19 @@ static void writes_between_cycles(void)
     shared_destroy(shared);
 }
 
+/* The image of the old list may be closed before the cycle takes the new one over. */
+static void writes_end_with_their_list(void)
+{
+    struct shared *shared = make();
+    shared_capture(shared);
+    CHECK_EQ(shared_write(shared, 7, 0, (const uint8_t *)"\x09\0\0\0", 4), 0);
+    CHECK_EQ(shared_select(shared, NULL, 0, NULL, 0, 8), 0);
+    shared_apply(shared);
+    CHECK_EQ(number.value, 0);
+    shared_capture(shared);
+    shared_destroy(shared);
+}
+
 static void leaves_forced_and_unfit_ones_alone(void)
 {
     struct shared *shared = make();
@@ -190,6 +203,7 @@ int main(void)
 {
     RUN(counts_changes_and_shows_values);
     RUN(writes_between_cycles);
+    RUN(writes_end_with_their_list);
     RUN(leaves_forced_and_unfit_ones_alone);
     RUN(lists_follow_each_other);
     RUN(two_threads);

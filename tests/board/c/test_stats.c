@@ -214,6 +214,31 @@ static void counts_overruns(void)
     stats_destroy(stats);
 }
 
+/* The online change at the end of a cycle: that one and the next are yet the old distance apart. */
+static void another_interval(void)
+{
+    struct stats *stats = make();
+    stats_begin(stats, 1000, NULL);
+    for (int64_t at = 0; at <= 3000; at += 1000) {
+        const struct stats_sample sample = {at, at, at + 300, -1, 0, 0, 0};
+        if (at == 2000)
+            stats_set_interval(stats, 100);
+        stats_record(stats, &sample);
+    }
+    const struct stats_sample late = {3100, 3107, 3290, -1, 0, 0, 0};
+    stats_record(stats, &late);
+    CHECK_EQ(stats_read(stats, &figures), 0);
+    CHECK_EQ(figures.jitter.count, 2);
+    CHECK_EQ(figures.jitter.max_ns, 7);
+    CHECK_EQ(figures.overruns, 2); /* 300 at 3000, and the last: at 2000 it was none */
+    stats_pause(stats);
+    const struct stats_sample rested = {900000, 900000, 900010, -1, 0, 0, 0};
+    stats_record(stats, &rested);
+    CHECK_EQ(stats_read(stats, &figures), 0);
+    CHECK_EQ(figures.jitter.count, 2);
+    stats_destroy(stats);
+}
+
 static void resets(void)
 {
     struct stats *stats = make();
@@ -253,6 +278,7 @@ static void *cycle(void *argument)
     struct stress *stress = argument;
     for (uint32_t i = 0; !atomic_load(&stress->stop); i++) {
         int64_t ns = i % 2000;
+        stats_set_interval(stress->stats, ns * 1000 + 1);
         record(stress->stats, ns * 1000, ns * 1000, ns * 10);
         atomic_fetch_add(&stress->cycles, 1);
         sched_yield(); /* a real cycle sleeps for nearly all of its period */
@@ -283,6 +309,9 @@ static void reads_are_of_one_instant(void)
         check_consistent(&figures.wakeup, figures.ticks);
         check_consistent(&figures.execution, figures.ticks);
         check_consistent(&figures.shim, figures.ticks);
+        /* The interval of that very cycle, or of the next one, which is not recorded yet. */
+        const int64_t ahead_ns = (int64_t)figures.interval_ns - 1 - figures.wakeup.last_ns;
+        CHECK(figures.ticks == 0 || ahead_ns == 0 || ahead_ns == 1000 || ahead_ns == -1999000);
         if (reads % 10 == 0)
             stats_reset(stress.stats);
     }
@@ -302,6 +331,7 @@ int main(void)
     RUN(jitter_is_from_start_to_start);
     RUN(what_is_recorded_reaches_the_recorder);
     RUN(counts_overruns);
+    RUN(another_interval);
     RUN(resets);
     RUN(reads_are_of_one_instant);
     return 0;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A program and, with VERSION 2, what became of it. CRASH, FAULT, SPIN, OVERFLOW: its 20th cycle
- * ends so. */
+ * ends so. PROTECT: it cannot be copied to any more after its init. */
 #include "plc_blocks.h"
+
+#include <sys/mman.h>
 
 #ifndef VERSION
 #define VERSION 1
@@ -25,10 +27,17 @@ static sr_dint gone;
 static sr_dint speed = {.value = 1};
 static sr_int level = {.value = 5};
 static sr_dint fresh = {.value = 42};
+static union {
+    _Alignas(65536) sr_dint gone;
+    char bytes[65536];
+} page;
 #endif
 
 static int32_t initialise(void)
 {
+#ifdef PROTECT
+    (void)mprotect(&page, sizeof page, PROT_READ);
+#endif
 #ifdef REFUSE
     return 3;
 #endif
@@ -95,6 +104,9 @@ static const sr_variable variables[] = {
     SR_ROW_OUTPUT("SIREN", "%QX0.1", BOOL, siren),
     SR_ROW("GONE", DINT, gone),
 #else
+#ifdef PROTECT
+    SR_ROW("GONE", DINT, page.gone),
+#endif
     SR_ROW("SPEED", DINT, speed),
     SR_ROW("LEVEL", INT, level),
 #endif

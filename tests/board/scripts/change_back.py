@@ -9,9 +9,10 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 from serial_runtime import board_change as change
-from serial_runtime.board import Board, Options
+from serial_runtime.board import Board, BoardState, Options
 from serial_runtime.board_change import Phase
 from serial_runtime.errors import SerialRuntimeError
 
@@ -49,7 +50,13 @@ def count() -> None:
 def made() -> bool:
     """Again, if this machine was too busy to leave a cycle the time."""
     told["init"] = refusal(lambda: change.make_change({}))
-    return not told["init"] or "init" in str(told["init"])
+    return not told["init"] or "init" in str(told["init"]) or board.state == BoardState.FAULTED
+
+
+def end() -> NoReturn:
+    print(json.dumps(told))
+    sys.stdout.flush()
+    os._exit(0)  # as execve: nothing of a tainted process is run down
 
 
 board.start()
@@ -66,6 +73,12 @@ change.rehearse_change(usable, 100000)
 until(lambda: change.change_state().phase is Phase.READY)
 count()
 until(made)
+if board.state == BoardState.FAULTED:
+    told["crash"] = board.fault().reason
+    told["drop"] = change.drop_change()
+    count()
+    told.update(counters=counters)
+    end()
 if not told["init"]:
     until(lambda: change.change_state().phase is Phase.ROLLED_BACK)
     told["read"] = refusal(lambda: board.read([0]))
@@ -80,6 +93,4 @@ told.update(counters=counters, ticks=ticks, tainted=board.tainted, running=board
 told["again"] = refusal(lambda: change.open_change(sys.argv[2]))
 board.stop()
 told["start"] = refusal(board.start)
-print(json.dumps(told))
-sys.stdout.flush()
-os._exit(0)  # as execve: nothing of a tainted process is run down
+end()
