@@ -91,6 +91,7 @@ class Board:
         if result != 0:
             raise BoardError(-result, why.text())
         self.trace_ring_bytes = options.trace_ring_bytes
+        self._own_cycle = options.own_cycle
         self._open = True
         self._process = os.getpid()
         self._period_ns = 0
@@ -159,7 +160,8 @@ class Board:
         result = lib.board_load(os.fsencode(path), md5.encode(), native, why.buffer, TEXT_BYTES)
         why.check_image(result)
         self._period_ns = native.base_ns
-        return image_of(native, lib.board_task, lib.board_variable)
+        image = image_of(native, lib.board_task, lib.board_variable)
+        return image._replace(own_cycle=image.beremiz and self._own_cycle)
 
     def unload(self) -> None:
         """Forget the program. :class:`StateError` while it runs, or in a tainted process."""

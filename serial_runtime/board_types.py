@@ -133,13 +133,15 @@ class Variable(NamedTuple):
 
 
 class Image(NamedTuple):
-    """A loaded program. ``beremiz``: an object of that IDE, whose variables have no names here."""
+    """A loaded program. ``beremiz``: an object of that IDE, whose variables have no names here;
+    ``own_cycle``: and it runs its own cycle, and keeps its retain variables itself."""
 
     name: str
     build_id: str
     tasks: tuple[Task, ...]
     variables: tuple[Variable, ...]
     beremiz: bool = False
+    own_cycle: bool = False
 
 
 class Fault(NamedTuple):

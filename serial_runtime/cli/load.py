@@ -151,7 +151,7 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         how = f"{sent.bytes_sent} bytes sent ({sent.coding})"
         if sent.bytes_kept:
-            how += f", the board had {sent.bytes_kept} from the download that broke off"
+            how += f", the board had {sent.bytes_kept} from an earlier download"
         print(f"loaded {len(image)} bytes in {seconds:.2f} s: {how}")
         if arguments.start:
             print("started")

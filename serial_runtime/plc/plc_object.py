@@ -663,14 +663,14 @@ class PLC:
             raise StateError("no program is loaded: load one first")
         if status is PlcStatus.BROKEN:
             raise StateError(f"the PLC is broken: {self._loader.broken}")
-        self._watch.trace.restarted()
-        self.figures.forget()
-        self._crashes.begins()
         image, stored = self._loader.image, self._loader.loaded
         assert image is not None
         assert stored is not None
         if cold:
             self._retain.forget(image, stored.md5)
+        self._watch.trace.restarted()
+        self.figures.forget()
+        self._crashes.begins()
         retained = self._retain.values_for(image, stored.md5)
         self._board.start(retained)
         self._retain.follow(image, stored.md5, retained, at_once=False)

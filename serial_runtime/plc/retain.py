@@ -94,7 +94,9 @@ class Retain:
 
     def values_for(self, image: Image, md5: str) -> dict[int, bytes]:
         """What a warm start gives back, by index."""
-        values = {}
+        values: dict[int, bytes] = {}
+        if image.own_cycle:
+            return values
         texts = {key: value for key, value in self._kept.values.items() if key.type == _STRING}
         for row in image.variables:
             # A Beremiz object tells in its init which ones it keeps; the board leaves out the rest.
@@ -109,7 +111,16 @@ class Retain:
         return values
 
     def forget(self, image: Image, md5: str) -> None:
-        """For a cold start: drop what the variables of `image` would get. Waits for the disk."""
+        """For a cold start: drop what the variables of `image` would get. Waits for the disk.
+
+        StateError: the program keeps its values itself.
+        """
+        if image.own_cycle:
+            raise StateError(
+                "no cold start: this program keeps its retain variables itself, in the file "
+                "retain_buffer_file of the runtime's working directory; delete that file while "
+                'the program is stopped, or set beremiz.cycle to "hosted" in the profile'
+            )
         if self._files is None:
             return
         rows = [row for row in image.variables if image.beremiz or row.options & _RETAIN]
@@ -135,6 +146,9 @@ class Retain:
         do not wait for the interval.
         """
         if self._files is None:
+            return
+        if image.own_cycle:  # what is kept belongs to others, and waits for them
+            self._keys, self._asked, self._taken = [], False, b""
             return
         indices = self._board.retained()
         self._keys = [_key(image.variables[index], image, md5) for index in indices]

@@ -16,6 +16,8 @@ from serial_runtime.board import Board, Options
 from serial_runtime.errors import ImageError, StateError
 from serial_runtime.plc.answers import PlcStatus
 from serial_runtime.plc.log import INFO, WARNING
+from serial_runtime.plc.retain import RetainedValue
+from serial_runtime.plc.retain_file import RetainFiles
 from serial_runtime.plc.trial import load_on_trial
 
 LIMIT_S = 15.0
@@ -106,6 +108,33 @@ def test_statistics_are_those_of_a_hosted_cycle(tmp_path: Path) -> None:
         else:
             assert scene.plc.statistics().period_ns == 1_000_000
         scene.end()
+
+
+def test_retained_values_are_the_runtimes_only_when_hosted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where an object keeps its own
+    kept: list[RetainedValue] = []
+    for own_cycle in (False, True, False):
+        files = RetainFiles(str(tmp_path / "kept"))
+        monkeypatch.setattr(ObjectScene, "options", {"retain_files": files})
+        scene = ObjectScene(str(tmp_path), own_cycle)
+        scene.load(object_.content())
+        scene.plc.start()
+        if own_cycle:
+            scene.plc.stop()
+            with pytest.raises(StateError, match="no cold start: .* retain_buffer_file"):
+                scene.plc.start(cold=True)
+            assert status(scene) is PlcStatus.STOPPED
+            assert scene.plc.retained()[1] == kept
+            assert not [text for text in scene.log_texts(WARNING) if "no variable for" in text]
+            scene.plc.start()
+        elif kept:
+            assert "1 of 1 retain variables got their values" in scene.log_texts(INFO)
+        scene.plc.stop()
+        kept = scene.plc.retained()[1]
+        scene.end()
+    assert [one.orphan for one in kept] == [False]
 
 
 def test_what_cannot_be_hosted_leaves_the_program_before(tmp_path: Path) -> None:
