@@ -117,9 +117,10 @@ class Retain:
         """
         if image.own_cycle:
             raise StateError(
-                "no cold start: this program keeps its retain variables itself, in the file "
-                "retain_buffer_file of the runtime's working directory; delete that file while "
-                'the program is stopped, or set beremiz.cycle to "hosted" in the profile'
+                "no cold start: this program keeps its retain variables itself, in "
+                "retain_buffer_file and retain_buffer_file.bak of the runtime's working directory; "
+                'delete both while the program is stopped, or set beremiz.cycle to "hosted" in the '
+                "profile"
             )
         if self._files is None:
             return
