@@ -10,8 +10,7 @@ from typing import Any
 from serial_runtime.board_native import ffi, lib, text_of
 from serial_runtime.board_types import GpioChip, GpioState, IoNews, IoPart
 from serial_runtime.errors import StateError
-
-AREA_BYTES = 1024
+from serial_runtime.iec.location import AREA_BYTES
 
 
 class PartPort:

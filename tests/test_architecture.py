@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "board_native": {"errors", "_board", "board_types"},
     "board_figures": {"board_native", "board_types"},
     "board_plant": {"errors", "board_native"},
-    "board_io": {"errors", "board_native", "board_types"},
+    "board_io": {"errors", "board_native", "board_types", "iec"},
     "board_latency": {"errors", "board_native", "board_figures", "board_types"},
     "board_types": set(),
     "board_change": {"errors", "board_native", "board_types"},

@@ -10,15 +10,17 @@ import time
 from typing import NamedTuple
 
 from serial_runtime.board import BoardState
-from serial_runtime.errors import SerialRuntimeError, StateError, WorkerStopped
+from serial_runtime.errors import SerialRuntimeError, StateError
+from serial_runtime.plc.installation import Uploaded
 from serial_runtime.worker import serialized
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Hashable, Sequence
 
     from serial_runtime.board import Board
     from serial_runtime.plc.change_report import Row
+    from serial_runtime.plc.installation import Installation
     from serial_runtime.plc.loader import Loader, Prepared
     from serial_runtime.plc.log import Log
     from serial_runtime.plc.online_change import ChangeReport, ChangeStatus, OnlineChange
@@ -39,18 +41,6 @@ class Order(NamedTuple):
     strict: bool = False  # refuse it if a value would be lost
 
 
-class Installing(NamedTuple):
-    """How the PLC object takes uploads for a program, one at a time."""
-
-    claim: Callable[
-        [Hashable, str, bytes, Sequence[tuple[str, bytes]]],
-        tuple[str, list[tuple[str, str]], bool],
-    ]
-    use_up: Callable[[Hashable, Sequence[bytes]], None]
-    refuse: Callable[[SerialRuntimeError], None]
-    release: Callable[[], None]
-
-
 class Changes:
     """Of one PLC. Any thread, but for what says worker."""
 
@@ -61,14 +51,14 @@ class Changes:
         loader: Loader,
         watch: Watch,
         log: Log,
-        installing: Installing,
+        installation: Installation,
     ) -> None:
         self.worker = worker
         self._board = board
         self._loader = loader
         self._watch = watch
         self._log = log
-        self._installing = installing
+        self._installation = installation
         self._change: OnlineChange | None = None
 
     def prepare(self, owner: Hashable, order: Order) -> ChangeReport:
@@ -78,22 +68,12 @@ class Changes:
         copy cannot be measured. The owner's end, or another program, drops the change.
         """
         md5, blob_id, extra_files, probation, strict = order
-        program, files, same = self._installing.claim(owner, md5, blob_id, extra_files)
-        try:
-            if same:
-                raise StateError("this very program is loaded: there is nothing to change")
-            prepared = self._loader.prepare(md5, program, files, same)
-            number = self._begin(owner, prepared, probation, strict)
-            report = self._measured(number)
-            self._installing.use_up(owner, [blob_id, *(file_id for _, file_id in extra_files)])
-            return report
-        except WorkerStopped:
-            raise
-        except SerialRuntimeError as error:
-            self._installing.refuse(error)
-            raise
-        finally:
-            self._installing.release()
+
+        def begin(prepared: Prepared) -> ChangeReport:
+            return self._measured(self._begin(owner, prepared, probation, strict))
+
+        uploaded = Uploaded(md5, blob_id, extra_files)
+        return self._installation.run(owner, uploaded, begin, another=True)
 
     @serialized
     def rows(self, number: int, first: int) -> Sequence[Row]:
@@ -110,7 +90,7 @@ class Changes:
         try:
             self._known().make(number)
         except SerialRuntimeError as error:
-            self._installing.refuse(error)
+            self._installation.refuse(error)
             raise
 
     @serialized

@@ -13,9 +13,16 @@ import contextlib
 from typing import NamedTuple
 
 from serial_runtime.board import BoardState
-from serial_runtime.errors import ImageError, NewProcessNeeded, ProgramFault, SerialRuntimeError
+from serial_runtime.errors import (
+    ImageError,
+    NewProcessNeeded,
+    ProgramFault,
+    SerialRuntimeError,
+    StoreError,
+)
 from serial_runtime.plc import elf
-from serial_runtime.plc.log import CRITICAL, WARNING, Log
+from serial_runtime.plc.answers import ProgramInfo
+from serial_runtime.plc.log import CRITICAL, INFO, WARNING, Log
 from serial_runtime.plc.program_store import StoredProgram
 
 TYPE_CHECKING = False
@@ -84,6 +91,30 @@ class Loader:
         """Whether this very program is in the board, unharmed."""
         return self.loaded is not None and self.loaded.md5 == md5 and not self._board.tainted
 
+    @property
+    def table(self) -> int:
+        """Which variable table indices mean: the beginning of the program's digest; 0: none."""
+        return int(self.loaded.md5[:8], 16) if self.loaded is not None else 0
+
+    def info(self) -> ProgramInfo:
+        """What is loaded, or at least stored."""
+        image, stored = self.image, self.loaded
+        if image is not None and stored is not None:
+            return ProgramInfo(
+                True,
+                stored.md5,
+                image.name,
+                image.build_id,
+                len(image.variables),
+                self.table,
+                image.tasks,
+            )
+        try:
+            md5 = "" if self._store.empty else self._store.newest().md5
+        except StoreError:
+            md5 = ""
+        return ProgramInfo(False, md5, "", "", 0, 0, ())
+
     def install(self, prepared: Prepared) -> bool:
         """Load what was prepared.
 
@@ -129,6 +160,29 @@ class Loader:
             self._load_current()
         return ordered
 
+    def forget_retained(self) -> None:
+        """The program's retain variables begin at their initial values at its next start."""
+        if self.image is not None and self.loaded is not None:
+            self._retain.forget(self.image, self.loaded.md5)
+
+    def start(self) -> None:
+        """Run the stopped program. ProgramFault when its init refuses."""
+        image, stored = self.image, self.loaded
+        assert image is not None
+        assert stored is not None
+        retained = self._retain.values_for(image, stored.md5)
+        self._board.start(retained)
+        self._retain.follow(image, stored.md5, retained, at_once=False)
+        self._extensions.start()
+        self._log.add(INFO, f"program {image.name} started")
+        if not self._board.real_time:
+            self._log.add(WARNING, self._board.scheduling)
+
+    def ended(self) -> None:
+        """The program does not run any more, however that came."""
+        self._extensions.stop()
+        self._retain.stopped()
+
     def halt(self) -> None:
         """Stop the program if it runs, and release its forces."""
         if self._board.state == BoardState.RUNNING:
@@ -138,8 +192,7 @@ class Loader:
                 if not self._board.tainted:
                     raise
             finally:
-                self._extensions.stop()
-                self._retain.stopped()
+                self.ended()
         if self._board.tainted:
             self._watch.forget(tainted=True)
         elif self.image is not None:

@@ -23,13 +23,11 @@ import time
 
 from serial_runtime.board import BoardState
 from serial_runtime.errors import (
-    BlobError,
     SerialRuntimeError,
     StateError,
     StoreError,
     TableChanged,
     TraceError,
-    WorkerStopped,
 )
 from serial_runtime.plc.answers import (
     BoardStatus,
@@ -40,13 +38,14 @@ from serial_runtime.plc.answers import (
     TraceBatch,
 )
 from serial_runtime.plc.blobs import Blobs
-from serial_runtime.plc.changes import Changes, Installing
+from serial_runtime.plc.changes import Changes
 from serial_runtime.plc.crashes import Crashes
+from serial_runtime.plc.events import Events
 from serial_runtime.plc.extensions import NoExtensions
 from serial_runtime.plc.figures import Figures
+from serial_runtime.plc.installation import Installation, Uploaded
 from serial_runtime.plc.loader import Loader
 from serial_runtime.plc.log import CRITICAL, INFO, WARNING, Log
-from serial_runtime.plc.program_store import check_names
 from serial_runtime.plc.retain import Retain
 from serial_runtime.plc.trace import ALL_TICKS, Trace, TraceOptions
 from serial_runtime.plc.trial import load_on_trial
@@ -73,10 +72,6 @@ _STATUS = {
     BoardState.RUNNING: PlcStatus.STARTED,
     BoardState.FAULTED: PlcStatus.BROKEN,
 }
-_UNGUARDED = (
-    "the process that guards the outputs has ended: they would stay as they are if the runtime "
-    "died now; restart the runtime"
-)
 
 
 def _row(crashes: Crashes) -> str:
@@ -130,21 +125,19 @@ class PLC:
             board, store, self._watch, self._log, trial, self._extensions, self._retain, keys_path
         )
         self.figures = Figures(worker, board, self._log, lambda: self._loader.image)
-        # Owners and ids of the blobs that one `new_plc` at a time has claimed: they cannot change.
-        self._installing: frozenset[tuple[Hashable, bytes]] = frozenset()
-        self.changes = Changes(
+        self._installation = Installation(
             worker,
-            board,
+            self._blobs,
+            self._uploads,
             self._loader,
-            self._watch,
-            self._log,
-            Installing(
-                self._claim_install, self._use_up, self._refuse_program, self._release_install
-            ),
+            self.housekeeping,
+            lambda: self.changes.make_way(),
+            self._note,
         )
-        self._fault_told = False
-        self._unguarded_told = False
-        self._log_drops_told = 0
+        self.changes = Changes(
+            worker, board, self._loader, self._watch, self._log, self._installation
+        )
+        self._events = Events(board, self._log, self._crashes, self._note, self._loader.ended)
         self._born_ns = time.monotonic_ns()
 
     # ---- the daemon's side -------------------------------------------------------------------
@@ -174,33 +167,11 @@ class PLC:
     @serialized
     def housekeeping(self) -> None:
         """Take over log messages and notice a fault; every now and then, see Worker.run."""
-        drops = self._board.log_dropped()
-        records = self._board.drain_log()
-        if records:
-            self._log.extend(records)
+        self._events.take_messages()
         self._extensions.housekeeping()
         self.figures.poll()
         self.changes.follow()
-        if drops != self._log_drops_told:
-            self._note(WARNING, f"{drops - self._log_drops_told} messages of the program were lost")
-            self._log_drops_told = drops
-        if self._board.state == BoardState.RUNNING:
-            self._crashes.runs()
-        elif self._board.state != BoardState.FAULTED:
-            self._crashes.ended()
-        if not self._board.guarded and not self._unguarded_told:
-            self._unguarded_told = True
-            self._note(CRITICAL, _UNGUARDED)
-        if self._board.state == BoardState.FAULTED and not self._fault_told:
-            self._fault_told = True
-            self._extensions.stop()
-            self._retain.stopped()
-            reason = self._board.fault().reason
-            self._crashes.faulted(reason)
-            self._note(CRITICAL, f"the program is broken: {reason}")
-        if self._crashes.trouble:
-            self._note(WARNING, self._crashes.trouble)
-            self._crashes.trouble = ""
+        self._events.take_faults()
         self._retain.housekeeping()
 
     @serialized
@@ -260,8 +231,7 @@ class PLC:
     @serialized_bulk
     def append_chunk(self, owner: Hashable, data: bytes, blob_id: bytes) -> bytes:
         """Add to an upload; returns its new id. BlobError: unknown id, quota, being installed."""
-        if (owner, blob_id) in self._installing:
-            raise BlobError("the upload is being installed: it cannot change now")
+        self._installation.require_unclaimed(owner, blob_id)
         return self._blobs.append(owner, data, blob_id)
 
     @serialized
@@ -299,64 +269,20 @@ class PLC:
         on serving. StoreError, BlobError, ImageError: refused. StateError: another program is
         being installed. The uploads are used up on success only.
         """
-        program, files, same = self._claim_install(owner, md5, blob_id, extra_files)
-        try:
-            prepared = self._loader.prepare(md5, program, files, same)
-            self._install(prepared, md5)
-            self._use_up(owner, [blob_id, *(file_id for _, file_id in extra_files)])
-        except WorkerStopped:
-            raise
-        except SerialRuntimeError as error:
-            self._refuse_program(error)
-            raise
-        finally:
-            self._release_install()
+        self._installation.run(owner, Uploaded(md5, blob_id, extra_files), self._install)
 
     @serialized
-    def _claim_install(
-        self, owner: Hashable, md5: str, blob_id: bytes, extra_files: Sequence[tuple[str, bytes]]
-    ) -> tuple[str, list[tuple[str, str]], bool]:
-        """The paths of the uploads, and whether the program is loaded already."""
-        self.housekeeping()
-        try:
-            if self._installing:
-                raise StateError("another program is being loaded: try again when that is done")
-            self.changes.make_way()
-            check_names([name for name, _ in extra_files])
-            program = self._blobs.path(owner, blob_id)
-            files = [(name, self._blobs.path(owner, file_id)) for name, file_id in extra_files]
-        except SerialRuntimeError as error:
-            self._refuse_program(error)
-            raise
-        self._installing = frozenset(
-            (owner, one) for one in (blob_id, *(file_id for _, file_id in extra_files))
-        )
-        return program, files, self._loader.is_loaded(md5)
-
-    @serialized
-    def _install(self, prepared: Prepared, md5: str) -> None:
+    def _install(self, prepared: Prepared) -> None:
         self.housekeeping()
         self._crashes.clear()
         if self._loader.install(prepared):
             self.figures.forget()
-            self._log.add(INFO, f"program {md5} loaded")
+            self._log.add(INFO, f"program {prepared.program.md5} loaded")
         else:
             reason = "only a new process can load the program"
             if self._board.tainted:
                 reason = "a program was loaded after a program fault"
             self._plan_restart(start=False, reason=reason)
-
-    def _release_install(self) -> None:
-        self._installing = frozenset()
-
-    @serialized
-    def _use_up(self, owner: Hashable, blob_ids: Sequence[bytes]) -> None:
-        self._blobs.discard(owner, blob_ids)
-        self._uploads.used(blob_ids)
-
-    @serialized
-    def _refuse_program(self, error: SerialRuntimeError) -> None:
-        self._note(WARNING, f"new program refused: {error}")
 
     @serialized
     def start(self, cold: bool = False) -> None:
@@ -395,7 +321,7 @@ class PLC:
         try:
             if self._status() is PlcStatus.STARTED:
                 raise StateError("the PLC is started: stop it first (repair deletes the program)")
-            if self._installing:
+            if self._installation.under_way:
                 raise StateError("a program is being loaded: repair when that is done")
             self._store.erase()
         except SerialRuntimeError as error:
@@ -509,22 +435,7 @@ class PLC:
     @serialized
     def program(self) -> ProgramInfo:
         """What is loaded, or at least stored."""
-        image, stored = self._loader.image, self._loader.loaded
-        if image is not None and stored is not None:
-            return ProgramInfo(
-                True,
-                stored.md5,
-                image.name,
-                image.build_id,
-                len(image.variables),
-                self._table(),
-                image.tasks,
-            )
-        try:
-            md5 = "" if self._store.empty else self._store.newest().md5
-        except StoreError:
-            md5 = ""
-        return ProgramInfo(False, md5, "", "", 0, 0, ())
+        return self._loader.info()
 
     @serialized
     def variables(self, table: int | None = None) -> tuple[Variable, ...]:
@@ -550,7 +461,7 @@ class PLC:
     @serialized
     def forced(self) -> tuple[int, list[int]]:
         """The present table, and the indices of its forced variables."""
-        return self._table(), self._watch.forced
+        return self._loader.table, self._watch.forced
 
     @serialized
     def release_forces(self) -> None:
@@ -629,16 +540,11 @@ class PLC:
         # Any thread: one attribute and one atomic of the shim.
         return PlcStatus.BROKEN if self._loader.broken else _STATUS[self._board.state]
 
-    def _table(self) -> int:
-        """Which variable table indices mean: the beginning of the image's digest; 0: none."""
-        stored = self._loader.loaded
-        return int(stored.md5[:8], 16) if stored is not None else 0
-
     def _require_image(self, table: int | None = None) -> Image:
         image = self._loader.image
         if image is None:
             raise StateError(self._loader.broken or "no program is loaded: load one first")
-        if table is not None and table != self._table():
+        if table is not None and table != self._loader.table:
             raise TableChanged("the program was replaced: ask for its variables again")
         return image
 
@@ -655,29 +561,20 @@ class PLC:
         if self._board.tainted:
             if self._store.empty:
                 raise StateError("no program is stored: load one first")
-            if cold and self._loader.image is not None and self._loader.loaded is not None:
-                self._retain.forget(self._loader.image, self._loader.loaded.md5)
+            if cold:
+                self._loader.forget_retained()
             self._plan_restart(start=True, reason="started again after a program fault")
             return
         if status is PlcStatus.EMPTY:
             raise StateError("no program is loaded: load one first")
         if status is PlcStatus.BROKEN:
             raise StateError(f"the PLC is broken: {self._loader.broken}")
-        image, stored = self._loader.image, self._loader.loaded
-        assert image is not None
-        assert stored is not None
         if cold:
-            self._retain.forget(image, stored.md5)
+            self._loader.forget_retained()
         self._watch.trace.restarted()
         self.figures.forget()
         self._crashes.begins()
-        retained = self._retain.values_for(image, stored.md5)
-        self._board.start(retained)
-        self._retain.follow(image, stored.md5, retained, at_once=False)
-        self._extensions.start()
-        self._log.add(INFO, f"program {image.name} started")
-        if not self._board.real_time:
-            self._log.add(WARNING, self._board.scheduling)
+        self._loader.start()
 
     def _note(self, level: int, text: str) -> None:
         """Log with the tick of the cycle, or of the fault that ended it."""

@@ -21,8 +21,9 @@ from serial_runtime.rpc.board.server import UnknownMethod as UnknownBoardMethod
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.ide.server import BeremizPLCObjectServiceService
 from serial_runtime.rpc.ide.server import UnknownMethod as UnknownIdeMethod
+from serial_runtime.rpc.ide_service import IdeHandler, encode_status
 from serial_runtime.rpc.plain_refusal import plain_refusal
-from serial_runtime.rpc.service import BoardHandler, IdeHandler, encode_status
+from serial_runtime.rpc.service import BoardHandler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from erpc import Reference
 
@@ -20,12 +20,10 @@ from serial_runtime.errors import (
     CallRefused,
     CallUnsupported,
     ProtocolError,
-    StateError,
     TableChanged,
     VariableError,
 )
 from serial_runtime.plc.trigger import Condition, Mode
-from serial_runtime.protocol.codec import Codec
 from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.board.common import (
     BoardStatus,
@@ -46,18 +44,20 @@ from serial_runtime.rpc.board.common import (
     Variable,
 )
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
-from serial_runtime.rpc.ide.common import Identity, LogMessage, PlcStatus, Status
+from serial_runtime.rpc.ide.common import Identity, PlcStatus, Status
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.image_cache import ImageCache
 from serial_runtime.rpc.link import Link
 from serial_runtime.rpc.link_figures import Message
+from serial_runtime.rpc.log_lines import LogLine, read_log
 from serial_runtime.rpc.online_change import OnlineChange
 from serial_runtime.rpc.opener import Opener
+from serial_runtime.rpc.plain_refusal import UNSUPPORTED, check_value
 from serial_runtime.rpc.stub_manager import StubManager
 from serial_runtime.rpc.task_figures import TaskFigures, read_record, read_task
 from serial_runtime.rpc.trace import Capture, Snapshot, Trace, Trigger
 from serial_runtime.rpc.upload import Sent, Target, Upload
-from serial_runtime.rpc.variable_table import VariableTable
+from serial_runtime.rpc.variable_table import NO_TABLE, VariableTable, read_table
 from serial_runtime.transport import Transport
 from serial_runtime.transport.uri import SerialEndpoint, parse
 
@@ -77,18 +77,6 @@ __all__ = [
 T = TypeVar("T")
 _STATUS = struct.Struct("<i4II")  # state, messages per level, return value
 _STATES = frozenset(Status)
-_UNSUPPORTED = 2  # as a return value of service 1
-
-
-class LogLine(NamedTuple):
-    """One line of the board's log; sec and nsec are the board's CLOCK_REALTIME."""
-
-    level: int  # 0 critical, 1 warning, 2 info, 3 debug
-    number: int  # of this level, from 0
-    tick: int
-    sec: int
-    nsec: int
-    text: str
 
 
 def connect(
@@ -119,9 +107,6 @@ def connect(
     return client
 
 
-_NO_TABLE = VariableTable(0, (), {})
-
-
 class Client:
     """A board at the other end of a link."""
 
@@ -143,7 +128,7 @@ class Client:
         manager = StubManager(self.link)
         self._ide = BeremizPLCObjectServiceClient(manager)
         self._board = BoardServiceClient(manager)
-        self._table = _NO_TABLE  # replaced as a whole
+        self._table = NO_TABLE  # replaced as a whole
 
     @property
     def ours(self) -> bool:
@@ -177,12 +162,12 @@ class Client:
 
     def status(self) -> PlcStatus:
         """State of the PLC and number of log lines per level."""
-        # Without the stub and its codec, see `service.encode_status`.
+        # Without the stub and its codec, see `ide_service.encode_status`.
         outputs = self.link.call(Ide.SERVICE_ID, Ide.GETPLCSTATUS_ID)
         if len(outputs) != _STATUS.size:
             raise ProtocolError(f"GetPLCstatus answered with {len(outputs)} bytes")
         state, *counts, value = _STATUS.unpack(outputs)
-        _check("GetPLCstatus", value)
+        check_value("GetPLCstatus", value)
         return PlcStatus(_known(state), counts)
 
     def plc_id(self) -> str:
@@ -190,7 +175,7 @@ class Client:
         if self.ours:
             return self.capabilities().id
         identity = Reference()
-        if self._ide.GetPLCID(identity) == _UNSUPPORTED:
+        if self._ide.GetPLCID(identity) == UNSUPPORTED:
             return ""
         found: Identity = identity.value
         return found.ID
@@ -200,23 +185,19 @@ class Client:
         identity = Reference()
         value = self._ide.GetPLCID(identity)
         found: Identity = identity.value
-        if value == _UNSUPPORTED or not (found.ID and found.PSK):
+        if value == UNSUPPORTED or not (found.ID and found.PSK):
             raise CallUnsupported("this runtime tells no identity, or not on this way in")
-        _check("GetPLCID", value)
+        check_value("GetPLCID", value)
         return found
 
     def capabilities(self) -> Capabilities:
         """Versions and limits."""
-        capabilities = Reference()
-        self._board.GetCapabilities(capabilities)
-        found: Capabilities = capabilities.value
+        found: Capabilities = _output(self._board.GetCapabilities)
         return found
 
     def link_statistics(self) -> LinkStatistics:
         """The board's figures of this link since it was opened."""
-        statistics = Reference()
-        self._board.GetLinkStatistics(statistics)
-        found: LinkStatistics = statistics.value
+        found: LinkStatistics = _output(self._board.GetLinkStatistics)
         return found
 
     def board_status(self) -> BoardStatus:
@@ -229,30 +210,22 @@ class Client:
 
     def program(self) -> ProgramInfo:
         """What is loaded."""
-        info = Reference()
-        self._board.GetProgram(info)
-        found: ProgramInfo = info.value
+        found: ProgramInfo = _output(self._board.GetProgram)
         return found
 
     def supervision(self) -> Supervision:
         """Crashes in a row, safe mode, the guard of the outputs."""
-        supervision = Reference()
-        self._board.GetSupervision(supervision)
-        found: Supervision = supervision.value
+        found: Supervision = _output(self._board.GetSupervision)
         return found
 
     def connections(self) -> list[Connection]:
         """The ways in that somebody else must open for the board, and how they stand."""
-        connections = Reference()
-        self._board.GetConnections(connections)
-        found: list[Connection] = connections.value
+        found: list[Connection] = _output(self._board.GetConnections)
         return found
 
     def io_drivers(self) -> list[IoDriver]:
         """The drivers of process I/O and how they do, that of the whole image first."""
-        drivers = Reference()
-        self._board.GetIoDrivers(drivers)
-        found: list[IoDriver] = drivers.value
+        found: list[IoDriver] = _output(self._board.GetIoDrivers)
         return found
 
     def io_points(self) -> list[IoPoint]:
@@ -270,7 +243,7 @@ class Client:
     def match_md5(self, md5: str) -> bool:
         """Whether the program with this digest is loaded."""
         match = Reference()
-        _check("MatchMD5", self._ide.MatchMD5(md5, match))
+        check_value("MatchMD5", self._ide.MatchMD5(md5, match))
         return bool(match.value)
 
     def download(
@@ -323,9 +296,7 @@ class Client:
 
     def change_status(self) -> ChangeStatus:
         """How the present online change stands, or the last one of the board's process."""
-        status = Reference()
-        self._board.GetChange(status)
-        found: ChangeStatus = status.value
+        found: ChangeStatus = _output(self._board.GetChange)
         return found
 
     def start(self, cold: bool = False) -> None:
@@ -333,7 +304,7 @@ class Client:
         if cold:
             self._board.StartCold()
             return
-        _check("StartPLC", self._ide.StartPLC())
+        check_value("StartPLC", self._ide.StartPLC())
         # A stock server has no refusal: it does nothing and answers as ever.
         if not self.ours and self.status().status != Status.Started:
             raise CallRefused("the PLC has not started; the log of the runtime may tell why")
@@ -341,13 +312,13 @@ class Client:
     def stop(self) -> None:
         """Stop the PLC; its outputs are safe then."""
         success = Reference()
-        _check("StopPLC", self._ide.StopPLC(success))
+        check_value("StopPLC", self._ide.StopPLC(success))
         if not success.value:
             raise CallRefused("StopPLC was refused; the log of the runtime may tell why")
 
     def repair(self) -> None:
         """Delete the program and its files."""
-        _check("RepairPLC", self._ide.RepairPLC())
+        check_value("RepairPLC", self._ide.RepairPLC())
 
     # Retain variables.
 
@@ -384,7 +355,7 @@ class Client:
         """
         info = self.program()
         if info.table != self._table.id:
-            self._table = self._fetch(info)
+            self._table = read_table(self._board, info)
         return self._table.rows
 
     def indices(self, names: Iterable[str]) -> list[int]:
@@ -434,17 +405,6 @@ class Client:
             self.variables()
         return self._table
 
-    def _fetch(self, info: ProgramInfo) -> VariableTable:
-        table: list[Variable] = []
-        while len(table) < info.variables:
-            rows = Reference()
-            self._board.GetVariables(info.table, len(table), rows)
-            if not rows.value:
-                raise VariableError("the board sent an empty part of its variable table")
-            table += rows.value
-        places = {row.path.upper(): index for index, row in enumerate(table)}
-        return VariableTable(info.table, tuple(table), places)
-
     def _with_indices(self, names: Iterable[str], call: Callable[[int, list[int]], T]) -> T:
         """Call with the indices of `names` and the table they belong to.
 
@@ -455,7 +415,7 @@ class Client:
         try:
             return call(table.id, table.indices(names))
         except TableChanged:
-            self._table = _NO_TABLE
+            self._table = NO_TABLE
             table = self._known_table()
             return call(table.id, table.indices(names))
 
@@ -519,45 +479,18 @@ class Client:
         self, levels: Sequence[int] = (0, 1, 2, 3), first: Sequence[int] = (0, 0, 0, 0)
     ) -> list[LogLine]:
         """Lines the board still has, by time; of each level those from number `first` on."""
-        lines: list[LogLine] = []
-        counts = self.status().logcounts
-        for level in levels:
-            lines += self._log_level(level, first[level], counts[level])
-        return sorted(lines, key=lambda line: (line.sec, line.nsec, line.level, line.number))
-
-    def _log_level(self, level: int, first: int, count: int) -> list[LogLine]:
-        """From the newest back, a window at a time, to the first that is forgotten."""
-        lines: list[LogLine] = []
-        batch = self.link.session.hello.window if self.ours else 1
-        for top in range(count, first, -batch):
-            requests = [
-                self.link.submit(
-                    Ide.SERVICE_ID, Ide.GETLOGMESSAGE_ID, struct.pack("<BI", level, number)
-                )
-                for number in range(top - 1, max(first, top - batch) - 1, -1)
-            ]
-            try:
-                for number, request in zip(range(top - 1, -1, -1), requests, strict=False):
-                    codec = Codec()
-                    codec.buffer = self.link.wait(request)
-                    line = LogMessage()._read(codec)
-                    _check("GetLogMessage", codec.read_uint32())
-                    lines.append(LogLine(level, number, line.tick, line.sec, line.nsec, line.msg))
-            except (StateError, CallRefused):
-                return lines
-            finally:
-                self.link.drop(requests)
-        return lines
+        return read_log(self.link, levels, first, self.status().logcounts)
 
     def reset_log(self) -> None:
         """Forget all lines."""
-        _check("ResetLogCount", self._ide.ResetLogCount())
+        check_value("ResetLogCount", self._ide.ResetLogCount())
 
 
-def _check(method: str, value: int) -> None:
-    """Raise for a return value of a stock server that tells of an error."""
-    if value:
-        raise CallRefused(f"{method} was refused (error {value}); the runtime's log may tell why")
+def _output(call: Callable[[Reference], object]) -> Any:
+    """Of a call of service 2 that has one."""
+    output = Reference()
+    call(output)
+    return output.value
 
 
 def _known(state: int) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from serial_runtime.protocol.timing import LINE_FRAME, LONGEST_FRAME, REPLY_S, LossMeter
 
+REPLY_OVERHEAD = 64
+"""Bytes of a reply beside its one output of variable length: envelope and other outputs."""
 _LEAST_REPLY = 300  # bytes, or nothing fits at 300 baud
 _LEAST_LONG_REPLY = 512
 # What a long reply costs beside its data: envelope and request, and the pause before the next one.

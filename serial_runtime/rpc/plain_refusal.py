@@ -5,18 +5,19 @@ from __future__ import annotations
 
 from struct import pack
 
+from serial_runtime.errors import CallRefused
 from serial_runtime.rpc.ide.common import Status
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 
-_UNSUPPORTED, _FAILED, _INVALID = 2, 1, 22  # return values; 2 keeps the IDE connected
+UNSUPPORTED, _FAILED, _INVALID = 2, 1, 22  # return values; 2 keeps the IDE connected
 
 # What stands for the outputs of a plain call that is refused, and its return value.
 _NO_TEXT = bytes(4)
 _BROKEN = pack("<iI", Status.Broken, 0)
 _REFUSED: dict[int, tuple[bytes, int]] = {
     Ide.APPENDCHUNKTOBLOB_ID: (_NO_TEXT, 0),
-    Ide.GETLOGMESSAGE_ID: (bytes(16), _UNSUPPORTED),
-    Ide.GETPLCID_ID: (bytes(8), _UNSUPPORTED),
+    Ide.GETLOGMESSAGE_ID: (bytes(16), UNSUPPORTED),
+    Ide.GETPLCID_ID: (bytes(8), UNSUPPORTED),
     Ide.GETPLCSTATUS_ID: (pack("<i16x", Status.Broken), _FAILED),
     Ide.GETTRACEVARIABLES_ID: (_BROKEN, 0),
     Ide.MATCHMD5_ID: (b"\0", 0),
@@ -38,7 +39,13 @@ def plain_refusal(method: int, *, malformed: bool = False) -> bytes:
     decode the outputs it expects, instead of waiting for ever. The same holds for another
     service. Malformed arguments get the outputs of a refusal and EINVAL.
     """
-    outputs, value = _REFUSED.get(method, (b"", _UNSUPPORTED))
+    outputs, value = _REFUSED.get(method, (b"", UNSUPPORTED))
     if malformed and method in _REFUSED:
         value = _INVALID
     return outputs + pack("<I", value)
+
+
+def check_value(method: str, value: int) -> None:
+    """At the other end: raise for a return value that tells of an error."""
+    if value:
+        raise CallRefused(f"{method} was refused (error {value}); the runtime's log may tell why")

@@ -1,33 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""The two services over the PLC object: what the generated stubs call.
+"""Service 2 over the PLC object: what its generated stub calls; ``ide_service`` is its twin.
 
 Handlers raise; who carries the call decides what becomes of an exception: the envelope sends it
 as a refusal with its sentence, a plain service 1 call has no place for a sentence and is answered
-as `plain_refusal` says. One pair of handlers serves one link and is
-used by that link's thread only.
+as `plain_refusal` says. One pair of handlers serves one link and is used by that link's thread
+only.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from struct import Struct
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from erpc import Reference
 
 from serial_runtime.errors import VariableError
 from serial_runtime.plc.changes import Order
 from serial_runtime.plc.coding import UploadPlan, codings
-from serial_runtime.plc.log import WARNING
 from serial_runtime.plc.trace import TraceOptions
 from serial_runtime.plc.trigger import TriggerOrder
 from serial_runtime.rpc.access import Role
 from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.interface import IBoardService
-from serial_runtime.rpc.ide import common as ide_types
-from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
-from serial_runtime.rpc.probe import PROBE
+from serial_runtime.rpc.detail import forces_text, program_text
+from serial_runtime.rpc.limits import REPLY_OVERHEAD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,9 +35,7 @@ if TYPE_CHECKING:
     from serial_runtime.rpc.limits import Limits
     from serial_runtime.rpc.served_line import ServedLine
 
-_REPLY_OVERHEAD = 64  # envelope and outputs beside the one of variable length
 _BATCH_OVERHEAD = 80  # the same of ReadTrace
-_DETAIL = 200  # characters of what a call changes, in the audit log
 _BIN_BYTES, _CYCLE_BYTES = 4, 20  # on the wire
 _TROUBLE = 120  # characters of what is told beside retained values
 _RETAIN_OVERHEAD = 96
@@ -48,7 +43,9 @@ _RETAINED_BYTES = 11  # of a retained value on the wire, beside its path and its
 
 _POINT_BYTES = 19  # of a point of process I/O, beside its two texts
 _ROW_BYTES = 12  # of a variable on the wire, beside its two texts
-_STATUS = Struct("<i4II")
+
+
+T = TypeVar("T")
 
 
 class About(NamedTuple):
@@ -64,110 +61,6 @@ class About(NamedTuple):
     io_drivers: Callable[[], Sequence[DriverState]] = list
     io_points: Callable[[int], Sequence[PointState]] = lambda first: []
     """Some from that place on; none: there are no more."""
-
-
-def encode_status(plc: PLC) -> bytes:
-    """The outputs and return value of GetPLCstatus, as the stub would write them.
-
-    Our clients poll it more often than they call all else together, and stub and codec are a third
-    of what it costs the server.
-    """
-    state, counts = plc.status()
-    return _STATUS.pack(state, *counts, 0)
-
-
-class IdeHandler(Ide):
-    """Service 1. `owner` names whose blobs the calls mean; it is set before each call."""
-
-    def __init__(self, plc: PLC, limits: Limits, caller: Caller) -> None:
-        self.owner: Hashable = None
-        self._plc = plc
-        self._limits = limits
-        self._caller = caller
-
-    def AppendChunkToBlob(self, data: bytes, blobID: bytes, newBlobID: Reference) -> int:
-        newBlobID.value = self._plc.append_chunk(self.owner, data, blobID)
-        return 0
-
-    def GetLogMessage(self, level: int, msgID: int, message: Reference) -> int:
-        line = self._plc.log_message(level, msgID)
-        message.value = ide_types.LogMessage(line.text, line.tick, line.sec, line.nsec)
-        return 0
-
-    def GetPLCID(self, plcID: Reference) -> int:
-        # An empty secret would overwrite the one the IDE keeps: there is one, or a refusal.
-        found = self._caller.identity()
-        self._plc.log(WARNING, f"the secret of {found.id} was told to {self._caller.peer}")
-        plcID.value = ide_types.Identity(found.id, found.secret)
-        return 0
-
-    def GetPLCstatus(self, status: Reference) -> int:
-        state, counts = self._plc.status()
-        status.value = ide_types.PlcStatus(state, list(counts))
-        return 0
-
-    def GetTraceVariables(self, debugToken: int, traces: Reference) -> int:
-        room = self._limits.reply_bytes - _REPLY_OVERHEAD
-        state, samples = self._plc.get_traces(debugToken, room)
-        items = [ide_types.TraceSample(tick, values) for tick, values in samples]
-        traces.value = ide_types.TraceReply(state, items)
-        return 0
-
-    def MatchMD5(self, MD5: str, match: Reference) -> int:
-        match.value = MD5.startswith(PROBE) or self._plc.match_md5(MD5)
-        return 0
-
-    def NewPLC(
-        self,
-        md5sum: str,
-        plcObjectBlobID: bytes,
-        extrafiles: list[ide_types.ExtraFile],
-        success: Reference,
-    ) -> int:
-        files = [(file.fname, file.blobID) for file in extrafiles]
-        self._caller.detail = " ".join([md5sum, *(name for name, _ in files)])[:_DETAIL]
-        self._plc.new_plc(self.owner, md5sum, plcObjectBlobID, files)
-        success.value = True
-        return 0
-
-    def PurgeBlobs(self) -> int:
-        self._plc.purge_blobs(self.owner)
-        return 0
-
-    def RepairPLC(self) -> int:
-        self._plc.repair()
-        return 0
-
-    def ResetLogCount(self) -> int:
-        self._plc.reset_log()
-        return 0
-
-    def SeedBlob(self, seed: bytes, blobID: Reference) -> int:
-        blobID.value = self._plc.seed_blob(self.owner, seed)
-        return 0
-
-    def SetTraceVariablesList(
-        self, orders: list[ide_types.TraceOrder], debugtoken: Reference
-    ) -> int:
-        forces = {order.idx: order.force for order in orders if order.force}
-        wanted = [(order.idx, order.force) for order in orders]
-        if forces:
-            self._caller.detail = _forces_text(forces)
-            self._caller.need(Role.OPERATE, "to force variables")
-        elif not self._caller.may(Role.OPERATE):  # what others force is not its to release
-            debugtoken.value = self._plc.set_trace_list(wanted, keep_forces=True)
-            return 0
-        debugtoken.value = self._plc.set_trace_list(wanted)
-        return 0
-
-    def StartPLC(self) -> int:
-        self._plc.start()
-        return 0
-
-    def StopPLC(self, success: Reference) -> int:
-        self._plc.stop()
-        success.value = True
-        return 0
 
 
 class BoardHandler(IBoardService):
@@ -221,23 +114,21 @@ class BoardHandler(IBoardService):
         )
 
     def GetVariables(self, table: int, first: int, variables: Reference) -> None:
-        rows: list[board_types.Variable] = []
-        room = self._limits.reply_bytes - _REPLY_OVERHEAD
-        for row in self._plc.variables(table)[first:]:
-            room -= _ROW_BYTES + len(row.path.encode()) + len(row.location.encode())
-            if room < 0 and rows:
-                break
-            rows.append(
-                board_types.Variable(
-                    path=row.path,
-                    location=row.location,
-                    iec_type=row.type,
-                    direction=row.direction,
-                    options=row.options,
-                    capacity=row.capacity,
-                )
+        rows = self._fitting(
+            self._plc.variables(table)[first:],
+            lambda row: _ROW_BYTES + len(row.path.encode()) + len(row.location.encode()),
+        )
+        variables.value = [
+            board_types.Variable(
+                path=row.path,
+                location=row.location,
+                iec_type=row.type,
+                direction=row.direction,
+                options=row.options,
+                capacity=row.capacity,
             )
-        variables.value = rows
+            for row in rows
+        ]
 
     def GetTypes(self, table: int, indices: list[int], types: Reference) -> None:
         rows = self._plc.variables(table)
@@ -250,7 +141,7 @@ class BoardHandler(IBoardService):
         self, table: int, indices: list[int], tick: Reference, values: Reference
     ) -> None:
         tick.value, values.value = self._plc.read_variables(indices, table)
-        if len(values.value) > self._limits.reply_bytes - _REPLY_OVERHEAD:
+        if len(values.value) > self._limits.reply_bytes - REPLY_OVERHEAD:
             raise VariableError(
                 f"the values of these {len(indices)} variables take {len(values.value)} bytes, "
                 f"a reply on this link {self._limits.reply_bytes}; read fewer at a time"
@@ -258,7 +149,7 @@ class BoardHandler(IBoardService):
 
     def ForceVariables(self, table: int, forces: list[board_types.Force]) -> None:
         values = {force.index: force.value for force in forces}
-        self._caller.detail = _forces_text(values)
+        self._caller.detail = forces_text(values)
         self._plc.force_variables(values, table)
 
     def GetForced(self, table: Reference, indices: Reference) -> None:
@@ -292,14 +183,16 @@ class BoardHandler(IBoardService):
             written_ago_ns=found.written_ago_ns,
             trouble=found.trouble[:_TROUBLE],
         )
-        rows: list[board_types.RetainedValue] = []
-        room = self._limits.reply_bytes - _RETAIN_OVERHEAD - len(status.value.trouble.encode())
-        for one in kept:
-            room -= _RETAINED_BYTES + len(one.key.path.encode("utf-8", "replace")) + len(one.value)
-            if room < 0 and rows:
-                break
-            rows.append(board_types.RetainedValue(*one.key, orphan=one.orphan, value=one.value))
-        values.value = rows
+        rows = self._fitting(
+            kept,
+            lambda one: (
+                _RETAINED_BYTES + len(one.key.path.encode("utf-8", "replace")) + len(one.value)
+            ),
+            _RETAIN_OVERHEAD + len(status.value.trouble.encode()),
+        )
+        values.value = [
+            board_types.RetainedValue(*one.key, orphan=one.orphan, value=one.value) for one in rows
+        ]
 
     def ClearRetained(self) -> None:
         self._plc.clear_retained()
@@ -398,10 +291,6 @@ class BoardHandler(IBoardService):
     def ResetStatistics(self, wakeup_above_ns: int, execution_above_ns: int) -> None:
         self._plc.figures.reset(wakeup_above_ns, execution_above_ns)
 
-    def _room(self, item_bytes: int) -> int:
-        """How many of them fit a reply."""
-        return (self._limits.reply_bytes - _REPLY_OVERHEAD) // item_bytes
-
     def GetLinkStatistics(self, statistics: Reference) -> None:
         statistics.value = self._line.statistics()
 
@@ -425,14 +314,11 @@ class BoardHandler(IBoardService):
         ]
 
     def GetIoPoints(self, first: int, points: Reference) -> None:
-        rows: list[board_types.IoPoint] = []
-        room = self._limits.reply_bytes - _REPLY_OVERHEAD
-        for row in self._about.io_points(first):
-            room -= _POINT_BYTES + len(row.address) + len(row.source.encode())
-            if room < 0 and rows:
-                break
-            rows.append(board_types.IoPoint(*row))
-        points.value = rows
+        rows = self._fitting(
+            self._about.io_points(first),
+            lambda row: _POINT_BYTES + len(row.address) + len(row.source.encode()),
+        )
+        points.value = [board_types.IoPoint(*row) for row in rows]
 
     def GetConnections(self, connections: Reference) -> None:
         connections.value = [
@@ -441,7 +327,7 @@ class BoardHandler(IBoardService):
 
     def PrepareChange(self, order: board_types.ChangeOrder, report: Reference) -> None:
         files = [(file.name, file.blob) for file in order.extra_files]
-        self._caller.detail = " ".join([order.md5, *(name for name, _ in files)])[:_DETAIL]
+        self._caller.detail = program_text(order.md5, files)
         found = self._plc.changes.prepare(
             self.owner, Order(order.md5, order.blob, files, order.probation, order.strict)
         )
@@ -455,14 +341,11 @@ class BoardHandler(IBoardService):
         )
 
     def GetChangeRows(self, number: int, first: int, rows: Reference) -> None:
-        fitting: list[board_types.ChangeRow] = []
-        room = self._limits.reply_bytes - _REPLY_OVERHEAD
-        for row in self._plc.changes.rows(number, first):
-            room -= _ROW_BYTES + len(row.name.encode()) + len(row.text.encode())
-            if room < 0 and fitting:
-                break
-            fitting.append(board_types.ChangeRow(row.fate, row.name, row.text))
-        rows.value = fitting
+        found = self._fitting(
+            self._plc.changes.rows(number, first),
+            lambda row: _ROW_BYTES + len(row.name.encode()) + len(row.text.encode()),
+        )
+        rows.value = [board_types.ChangeRow(row.fate, row.name, row.text) for row in found]
 
     def MakeChange(self, number: int) -> None:
         self._plc.changes.make(number)
@@ -475,12 +358,24 @@ class BoardHandler(IBoardService):
         status.value = board_types.ChangeStatus(*(found or ("", 0, "")))
 
     def Echo(self, data: bytes, same: Reference) -> None:
-        same.value = bytes(data[: self._limits.reply_bytes - _REPLY_OVERHEAD])
+        same.value = bytes(data[: self._limits.reply_bytes - REPLY_OVERHEAD])
 
+    def _room(self, item_bytes: int) -> int:
+        """How many of them fit a reply."""
+        return (self._limits.reply_bytes - REPLY_OVERHEAD) // item_bytes
 
-def _forces_text(values: Mapping[int, bytes]) -> str:
-    """For the audit log: indices and values; an empty value releases."""
-    return " ".join(f"{index}={value.hex()}" for index, value in values.items())[:_DETAIL]
+    def _fitting(
+        self, rows: Iterable[T], size: Callable[[T], int], overhead: int = REPLY_OVERHEAD
+    ) -> list[T]:
+        """As many of the first rows as fit a reply; one, if there is one."""
+        fitting: list[T] = []
+        room = self._limits.reply_bytes - overhead
+        for row in rows:
+            room -= size(row)
+            if room < 0 and fitting:
+                break
+            fitting.append(row)
+        return fitting
 
 
 def _distribution(found: Distribution) -> board_types.Distribution:

@@ -6,8 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from erpc import Reference
+
 from serial_runtime.errors import VariableError
-from serial_runtime.rpc.board.common import Variable
+from serial_runtime.rpc.board.common import ProgramInfo, Variable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from serial_runtime.rpc.board.client import BoardServiceClient
 
 
 class VariableTable(NamedTuple):
@@ -37,3 +43,19 @@ class VariableTable(NamedTuple):
         return f"no variable {name!r}; " + (
             f"did you mean {' or '.join(near)}?" if near else f"the program has {len(paths)} others"
         )
+
+
+NO_TABLE = VariableTable(0, (), {})
+
+
+def read_table(board: BoardServiceClient, info: ProgramInfo) -> VariableTable:
+    """Of the program that `info` is of."""
+    rows: list[Variable] = []
+    while len(rows) < info.variables:
+        page = Reference()
+        board.GetVariables(info.table, len(rows), page)
+        if not page.value:
+            raise VariableError("the board sent an empty part of its variable table")
+        rows += page.value
+    places = {row.path.upper(): index for index, row in enumerate(rows)}
+    return VariableTable(info.table, tuple(rows), places)
