@@ -192,8 +192,8 @@ int board_stop(char *why, uint32_t why_size)
     (void)force_publish(board->parts.force, NULL, 0, NULL, 0, NULL);
     force_settle(board->parts.force);
     const struct sr_plc_table *table = image_table(board->image);
-    if (table->fini == NULL || board_tainted())
-        return 0;
+    if (table->fini == NULL || board_tainted() || board_rolled_back())
+        return 0; /* the last is a program that crashed, though nobody has looked at it yet */
     const int fini_error = contain(board_call_fini, (void *)table, "fini", why, why_size);
     if (fini_error == 0)
         image_rest(board->image);

@@ -155,23 +155,23 @@ static int wait_for_release(char *why, uint32_t why_size)
     return 0;
 }
 
-/* The old program's. What it does wrong there is logged, and taints the process. */
-static void end_old(void)
+/* The old program's. What it does wrong there is logged, and taints the process: false. */
+static bool end_old(const struct image *image)
 {
-    const struct sr_plc_table *table = image_table(changing.image);
+    const struct sr_plc_table *table = image_table(image);
     struct fault fault;
     if (table->fini == NULL || board_tainted())
-        return;
+        return true;
     change_seat.tick = cycle_tick(board->cycle);
     const int error = fault_contain(board_call_fini, (void *)table, &change_seat, "fini",
                                     board_init_limit_ns(), &fault);
     if (error != -EFAULT)
-        return;
+        return true;
     char text[FAULT_TEXT_BYTES];
-    fault_describe(&fault, changing.image, text, sizeof text);
+    fault_describe(&fault, image, text, sizeof text);
     log_put(change_seat.log, SR_LOG_CRITICAL, change_seat.tick, platform_now_ns(), text);
-    changing.abandoned = true;
     board->abandoned = true;
+    return false;
 }
 
 int board_keep_change(char *why, uint32_t why_size)
@@ -184,7 +184,7 @@ int board_keep_change(char *why, uint32_t why_size)
     const int error = wait_for_release(why, why_size);
     if (error != 0)
         return error;
-    end_old();
+    changing.abandoned = !end_old(changing.image);
     board_forget_change();
     return 0;
 }
@@ -223,9 +223,16 @@ static int undo_stopped(void)
     (void)cycle_end_change(board->cycle, changing.cycle);
     cycle_undo_change(board->cycle, changing.cycle);
     exchange_parts();
-    (void)force_publish(board->parts.force, NULL, 0, NULL, 0, NULL); /* as every stop does */
-    force_settle(board->parts.force);
     return 0;
+}
+
+/* What board_stop does of a program, for the old one that is the stopped board's again. */
+static void rest_old(void)
+{
+    (void)force_publish(board->parts.force, NULL, 0, NULL, 0, NULL);
+    force_settle(board->parts.force);
+    if (end_old(board->image))
+        image_rest(board->image);
 }
 
 int board_drop_change(char *why, uint32_t why_size)
@@ -234,13 +241,13 @@ int board_drop_change(char *why, uint32_t why_size)
     why[0] = '\0';
     if (changing.image == NULL)
         return 0;
+    const bool switched = changing.switched;
     if (changing.cycle != NULL) {
         struct change *copy = changing.cycle->copy;
         if (change_phase(copy) == CHANGE_ROLLED_BACK || change_phase(copy) == CHANGE_RELEASED)
             error = release_rolled_back(why, why_size);
         else if (change_phase(copy) == CHANGE_SWITCHING)
-            return 0; /* a fault, nobody knows how far it had come: all stays for the next process
-                       */
+            return 0; /* a fault, nobody knows how far it had come: all stays as it is */
         else if (changing.switched && board_state() == BOARD_STOPPED)
             error = undo_stopped();
         else if (changing.switched)
@@ -250,6 +257,8 @@ int board_drop_change(char *why, uint32_t why_size)
     }
     if (error != 0)
         return error;
+    if (switched && board_state() == BOARD_STOPPED)
+        rest_old();
     board_forget_change();
     return 0;
 }

@@ -180,10 +180,10 @@ def test_a_hundred_changes(machine: Machine) -> None:
 SCRIPT = Path(__file__).parent / "scripts" / "change_back.py"
 
 
-def story(image: ImageMaker, define: str) -> dict[str, Any]:
+def story(image: ImageMaker, define: str, *arguments: str) -> dict[str, Any]:
     root = Path(serial_runtime.__file__).resolve().parents[1]
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), image("change"), image("change", V2, define)],
+        [sys.executable, str(SCRIPT), image("change"), image("change", V2, define), *arguments],
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
@@ -239,6 +239,14 @@ def test_a_crash_in_the_middle_of_the_switch(image: ImageMaker) -> None:
     assert before <= after
 
 
+def test_stopped_before_anybody_saw_that_it_was_taken_back(image: ImageMaker) -> None:
+    told = story(image, "CRASH", "stop")
+    assert told["fault"].startswith("segmentation fault")
+    assert told["logs"] == ["first begins", "second begins"]  # it is not asked anything any more
+    assert told["tainted"]
+    assert told["state"] == BoardState.STOPPED
+
+
 def test_an_init_that_refuses(machine: Machine) -> None:
     machine.prepare(V2, "REFUSE")
     with pytest.raises(ProgramFault, match="init returned 3"):
@@ -257,7 +265,7 @@ def test_stopped_on_trial_the_old_program_is_back(machine: Machine) -> None:
         change.drop_change()
     machine.board.stop()
     assert change.drop_change() == ""
-    assert machine.logs()[-1] == "second ends"
+    assert machine.logs()[-2:] == ["second ends", "first ends"]
     machine.board.start()
     machine.new = machine.old
     assert machine.value("SPEED", "h") == -7

@@ -79,6 +79,13 @@ if board.state == BoardState.FAULTED:
     count()
     told.update(counters=counters)
     end()
+if "stop" in sys.argv:
+    until(lambda: change.change_state().phase is Phase.ROLLED_BACK)
+    board.stop()
+    told["fault"] = change.drop_change()
+    told["logs"] = [record.text for record in board.drain_log()]
+    told.update(tainted=board.tainted, state=board.state)
+    end()
 if not told["init"]:
     until(lambda: change.change_state().phase is Phase.ROLLED_BACK)
     told["read"] = refusal(lambda: board.read([0]))
