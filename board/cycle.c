@@ -133,7 +133,7 @@ SR_RT static void scan_once(struct runner *self, int64_t deadline_ns, uint32_t s
     struct program *program = cycle->program; /* another one may run the next cycle */
     self->next_ns = deadline_ns + self->period_ns;
     self->woke_ns = self->done_ns = platform_now_ns();
-    cycle_expect(cycle);
+    cycle_expect(cycle, self->woke_ns - deadline_ns);
     watchdog_enter(&self->watch);
     self->seat->tick = self->tick;
 

@@ -73,7 +73,7 @@ struct cycle {
 };
 
 /* RT: what a scan needs further down; while it comes, the scan goes on. */
-SR_RT static inline void cycle_expect(const struct cycle *cycle)
+SR_RT static inline void cycle_expect(const struct cycle *cycle, int64_t wakeup_ns)
 {
     const struct cycle_parts *parts = &cycle->parts;
     rt_expect(cycle->program, 3); /* up to the first task */
@@ -83,8 +83,8 @@ SR_RT static inline void cycle_expect(const struct cycle *cycle)
     rt_expect(parts->snapshot, 1);
     rt_expect(parts->retain, 1);
     rt_expect(&cycle->last_tick, 1);
-    stats_expect(parts->stats);
-    stats_expect(cycle->program->tasks[0].stats);
+    stats_expect(parts->stats, wakeup_ns);
+    stats_expect(cycle->program->tasks[0].stats, wakeup_ns);
 }
 
 /* RT: the body of each thread; the argument is its runner. */

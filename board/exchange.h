@@ -7,7 +7,9 @@
  * be overwritten before they are taken; they are never mixed.
  *
  * One producer and one consumer at a time; which threads they are is the owner's business. A
- * buffer that comes back to the producer holds an older set: it is to be filled whole.
+ * buffer that comes back to the producer holds an older set: it is to be filled whole. A side that
+ * is cut short in here (by a jump out of a signal handler) leaves both sides on one buffer: who
+ * goes on after such a jump makes sure that it came from elsewhere, as cycle_take_back does.
  */
 #ifndef SR_EXCHANGE_H
 #define SR_EXCHANGE_H

@@ -154,8 +154,10 @@ SR_RT static __attribute__((noinline)) void record(struct stats *stats, uint32_t
 }
 
 /* What every sample touches, and the bins of what is short. */
-SR_RT void stats_expect(const struct stats *stats)
+SR_RT void stats_expect(const struct stats *stats, int64_t wakeup_ns)
 {
+    const uint32_t bin = bounded(wakeup_ns) / STATS_BIN_NS;
+    rt_expect(&stats->bins[WAKEUP][bin < STATS_BINS ? bin : 0], 1);
     rt_expect(stats, 1);
     rt_expect(stats->summaries, sizeof stats->summaries / SR_CACHE_LINE);
     rt_expect(stats->bins[EXECUTION], 1);

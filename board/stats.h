@@ -75,7 +75,7 @@ SR_RT void stats_set_interval(struct stats *stats, int64_t interval_ns);
 /* RT: it did not run, or was not recorded, for a while: that is no jitter of the next one. */
 SR_RT void stats_pause(struct stats *stats);
 /* RT: may be called at the beginning of a cycle that stats_record will end: that is faster then. */
-SR_RT void stats_expect(const struct stats *stats);
+SR_RT void stats_expect(const struct stats *stats, int64_t wakeup_ns);
 /* RT: once a cycle, at its end. */
 SR_RT void stats_record(struct stats *stats, const struct stats_sample *sample);
 /* RT: carry out a reset that was asked for; stats_record does it by itself. For the worker

@@ -19,7 +19,7 @@ static void record(struct stats *stats, int64_t wakeup_ns, int64_t execution_ns,
 {
     struct stats_sample sample = {
         .start_ns = wakeup_ns, .end_ns = wakeup_ns + execution_ns, .shim_ns = shim_ns};
-    stats_expect(stats); /* makes no difference but to the time it takes */
+    stats_expect(stats, wakeup_ns); /* makes no difference but to the time it takes */
     stats_record(stats, &sample);
 }
 
