@@ -286,8 +286,9 @@ def test_stopped_on_trial_forces_end_too(machine: Machine) -> None:
 
 
 def test_outputs_of_the_new_program(new_board: BoardMaker, image: ImageMaker, until: Until) -> None:
-    machine = Machine(new_board(priority=0, io="sim:change", watchdog_ns=10**9), image, until)
-    plant = Plant("change")
+    name = f"change-{os.getpid()}"
+    machine = Machine(new_board(priority=0, io=f"sim:{name}", watchdog_ns=10**9), image, until)
+    plant = Plant(name)
     until(lambda: plant.read_outputs(0, 1)[0] & 2)
     machine.change(V2)
     made = machine.board.read([])[0]

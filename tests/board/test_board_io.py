@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -76,8 +77,9 @@ def test_values_go_both_ways_and_outputs_become_safe(
 def test_a_part_stands_beside_a_simulated_plant(
     image: ImageMaker, new_board: BoardMaker, until: Until
 ) -> None:
-    board = new_board(priority=0, io="sim:beside", io_parts=(PART,))
-    plant, port = Plant("beside"), PartPort(0)
+    name = f"beside-{os.getpid()}"
+    board = new_board(priority=0, io=f"sim:{name}", io_parts=(PART,))
+    plant, port = Plant(name), PartPort(0)
     try:
         board.load(image("forces"))
         plant.write_inputs(0, bytes([0xFF]) * 20)  # also where the part is

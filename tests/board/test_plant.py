@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,15 +17,17 @@ ImageMaker = Callable[..., str]
 BoardMaker = Callable[..., Board]
 Until = Callable[..., None]
 
+NAME = f"client-{os.getpid()}"
+
 
 @pytest.fixture
 def board(new_board: BoardMaker) -> Board:
-    return new_board(priority=0, io="sim:client")
+    return new_board(priority=0, io=f"sim:{NAME}")
 
 
 @pytest.fixture
 def plant(board: Board) -> Iterator[Plant]:
-    with Plant.attach("client") as attached:
+    with Plant.attach(NAME) as attached:
         yield attached
 
 
@@ -53,7 +56,7 @@ def test_inputs_are_written_together_and_stay(board: Board, plant: Plant) -> Non
     plant.write({"%ID1": 2.5, "%IL1": -0.5, "%IB0": 7, "%IX1.3": True, "%IW511": 65535})
     plant.write({"%IX1.3": False, "%IX1.4": True})
     plant.close()
-    with Plant.attach("client") as again:  # finds what the plant before it left
+    with Plant.attach(NAME) as again:  # finds what the plant before it left
         again.write({"%IB1": 9})
         assert again.board_open
         inputs = again._segment.read_inputs(0, 16)
@@ -93,6 +96,6 @@ def test_a_wrong_output_is_named(board: Board, plant: Plant) -> None:
 
 def test_there_is_one_plant_and_it_needs_a_board(board: Board, plant: Plant) -> None:
     with pytest.raises(BoardError, match="busy"):
-        Plant("client")
+        Plant(NAME)
     with pytest.raises(BoardError, match="No such file"):
-        Plant.attach("nobody", timeout_s=0.01)
+        Plant.attach(f"nobody-{os.getpid()}", timeout_s=0.01)
