@@ -52,7 +52,7 @@ class ModbusSlave:
         return server
 
     def _call(self, routine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(routine, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(routine, self._loop).result(60)
 
     def get(self, unit: int, kind: str, address: int, count: int = 1) -> list[int]:
         """What it holds."""

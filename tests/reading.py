@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from serial_runtime.transport import Transport
 
-LONG_S = 20.0
+LONG_S = 60.0
 
 
 def read(transport: Transport, count: int) -> bytes:

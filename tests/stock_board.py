@@ -118,6 +118,6 @@ def served(board: StockBoard, port: str) -> Iterator[None]:
     thread.start()
     yield
     transport._serial.cancel_read()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     transport.close()

@@ -21,7 +21,7 @@ from serial_runtime.config import ListenAddress, Profile, Store, Tcp, Tls
 from serial_runtime.errors import ConfigError
 from serial_runtime.listeners import Listeners
 
-LONG_S = 20.0
+LONG_S = 60.0
 
 
 class Browser:

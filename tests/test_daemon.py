@@ -41,7 +41,7 @@ class Daemon:
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=20)
+        _, errors = self.process.communicate(timeout=60)
         return self.process.returncode, errors
 
 
@@ -218,7 +218,7 @@ def test_an_address_in_use_is_told_and_nothing_is_left(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         daemon = Daemon(tmp_path / "plc", "--tcp", f"127.0.0.1:{taken.getsockname()[1]}")
         assert daemon.ready == []
-        _, errors = daemon.process.communicate(timeout=20)
+        _, errors = daemon.process.communicate(timeout=60)
         assert "cannot listen on 127.0.0.1" in errors
         assert "Traceback" not in errors
         assert daemon.process.returncode != 0

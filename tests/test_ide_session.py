@@ -52,7 +52,7 @@ class Place:
 
         def end() -> None:
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)
             assert process.returncode == 0
 
         self.opened.callback(end)

@@ -49,7 +49,7 @@ class Board:
 
     def end(self) -> None:
         self.process.terminate()
-        assert self.process.communicate(timeout=20) == ("", "")
+        assert self.process.communicate(timeout=60) == ("", "")
         assert self.process.returncode == 0
 
     def on_board(self, *words: str) -> str:

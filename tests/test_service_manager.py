@@ -33,7 +33,7 @@ class Manager:
     def __init__(self, address: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(address.replace("@", "\0"))
-        self.socket.settimeout(20)
+        self.socket.settimeout(60)
         self.environment = {"NOTIFY_SOCKET": address}
 
     def next(self) -> dict[str, str]:
@@ -180,7 +180,7 @@ def test_the_life_of_the_runtime(manager: Manager, tmp_path: Path) -> None:
             manager.wait_for("WATCHDOG")
         process.terminate()
         manager.wait_for("STOPPING")
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.communicate()

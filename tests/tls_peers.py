@@ -55,4 +55,4 @@ def stunnel(folder: Path, service: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)

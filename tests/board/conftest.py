@@ -22,6 +22,8 @@ FLAGS = [
     f"-I{ROOT / 'serial_runtime' / 'include'}",
 ]  # fmt: skip
 
+LONG_S = 60.0  # however busy the machine is; never waited out
+
 # An image in a file of its own, built from tests/board/images with these defines (or options,
 # with their dash).
 ImageMaker = Callable[..., str]
@@ -80,8 +82,8 @@ def new_board() -> Iterator[BoardMaker]:
 def until() -> Until:
     """``until(condition)``: poll it, fail when it does not come true in time."""
 
-    def wait(condition: Callable[[], object], limit_s: float = 15.0) -> None:
-        end = time.monotonic() + limit_s
+    def wait(condition: Callable[[], object]) -> None:
+        end = time.monotonic() + LONG_S
         while not condition():
             assert time.monotonic() < end, "the condition did not come true"
             time.sleep(0.001)

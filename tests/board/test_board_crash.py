@@ -22,7 +22,7 @@ import serial_runtime
 ImageMaker = Callable[..., str]  # of conftest.py
 
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
-LIMIT_S = 50
+LIMIT_S = 150
 KINDS = {
     "segmentation": (11, r"segmentation fault at address 0x0 in CRASH_segmentation"),
     "jump": (11, r"segmentation fault at address 0x0, .*called by CRASH_jump"),

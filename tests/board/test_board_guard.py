@@ -120,7 +120,7 @@ def test_dies(image: ImageMaker, until: Until, death: Callable[[Runtime], None])
     with runtime(image("wild"), death.__name__) as made:
         until(made.lamp)
         death(made)
-        assert made.process.wait(timeout=20) == DEATHS[death]
+        assert made.process.wait(timeout=60) == DEATHS[death]
         until(lambda: made.lamp() == 0)
         until(made.guard_has_left)
 

@@ -34,7 +34,7 @@ def test_its_thread_ends_though_its_period_is_long() -> None:
     assert not meter.real_time
     done = threading.Thread(target=meter.close)
     done.start()
-    done.join(10)
+    done.join(60)
     assert not done.is_alive()
 
 

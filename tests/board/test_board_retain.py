@@ -138,7 +138,7 @@ def test_values_of_a_faulted_cycle_are_never_taken(image: ImageMaker, when: str)
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=True,
     )
     said = json.loads(done.stdout)

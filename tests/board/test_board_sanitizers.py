@@ -31,7 +31,7 @@ SANITIZERS = {
 
 
 OTHERS = {"arm-linux-gnueabihf": "qemu-arm", "aarch64-linux-gnu": "qemu-aarch64"}
-LIMIT_S = 55
+LIMIT_S = 150
 
 
 def build(compiler: str, *options: str, to: Path) -> str:

@@ -221,7 +221,7 @@ def test_overruns_by_the_profile(image: ImageMaker) -> None:
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=True,
     )
     assert re.fullmatch(

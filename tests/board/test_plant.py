@@ -37,7 +37,7 @@ def test_it_plays_with_a_program(board: Board, plant: Plant, image: ImageMaker) 
     plant.write({"%IW1": -5, "%ix9.7": True})
     board.start()
     for _ in range(200):
-        assert plant.wait(15)
+        assert plant.wait(60)
         if plant["%QX9.1"]:
             break
     assert plant.read("%QW3", "INT") == -4
@@ -45,7 +45,7 @@ def test_it_plays_with_a_program(board: Board, plant: Plant, image: ImageMaker) 
     assert plant["%QX9.1"] is True
     assert plant.read("%QX9.1", "BOOL") is True
     before = plant.tick
-    assert plant.wait(15) == plant.tick - before > 0
+    assert plant.wait(60) == plant.tick - before > 0
     board.stop()
     plant.wait(0.0)  # the outputs became safe, in no cycle of their own
     assert plant.wait(0.01) == 0

@@ -77,7 +77,7 @@ def run(program: Path, case: str, **environment: str) -> subprocess.CompletedPro
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=150,
         env={**os.environ, **environment},
     )
     if done.returncode == SKIPPED:

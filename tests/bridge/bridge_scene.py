@@ -111,7 +111,7 @@ class BridgeScene:
         self.bridge.close()
         self.plc.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
         self.board.end()
 
     def _open_client(self) -> Client:

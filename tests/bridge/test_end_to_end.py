@@ -43,7 +43,7 @@ def ready(process: subprocess.Popen[str]) -> list[str]:
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     return process.returncode, errors
 
 
@@ -104,7 +104,7 @@ def test_the_ide_and_the_commands(
         skipped = client.statistics().skipped
         assert ticks[-1] - ticks[0] + 1 - len(ticks) <= skipped, "only what the cycle skipped"
     second = spawn("bridge", f"ERPC://{cable.host_end}:{BAUD}", "--listen", "127.0.0.1:0")
-    _, errors = second.communicate(timeout=20)
+    _, errors = second.communicate(timeout=60)
     assert second.returncode == 3
     assert "is in use by" in errors
     assert "a bridge: connect to ERPC://127.0.0.1:0 instead" in errors
@@ -133,6 +133,6 @@ def test_a_board_that_comes_later(
 
 def test_a_port_that_is_not_there() -> None:
     process = spawn("bridge", "/dev/ttyNOTHERE", "--listen", "127.0.0.1:0")
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 3
     assert "/dev/ttyNOTHERE does not exist" in errors

@@ -45,7 +45,7 @@ def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             yield ready[1]
         finally:
             process.terminate()
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
 
 
 def test_the_example_of_the_manual(uri: str, run, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_example_of_the_manual(uri: str, run, tmp_path: Path) -> None:
     assert (status["state"], status["program"]["name"]) == ("Started", "MOTOR")
 
     assert run("force", "switch=TRUE", "DELAY=T#50ms").status == 0
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while "TRUE" not in (out := run("watch", "MOTOR", "--count", "1").out):
         assert time.monotonic() < deadline, out
     values = json.loads(run("watch", "--count", "1", "--json").out)
@@ -123,7 +123,7 @@ def test_an_online_change_of_the_manuals_other_example(uri: str, run, tmp_path: 
         assert run("build", str(tmp_path / f"lamp{number}.c"), "-o", images[-1]).status == 0
     assert run("load", images[0], "--start").status == 0
     assert run("force", "SWITCH=TRUE").status == 0
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while "TRUE" not in (out := run("watch", "DELAY.Q", "--count", "1").out):
         assert time.monotonic() < deadline, out
     told = run("load", images[1], "--online", "--dry-run")
@@ -206,7 +206,7 @@ def test_the_demo_puts_everything_away_when_it_is_interrupted(
         started = children(process.pid)
         process.send_signal(number)
         seen.append(process.stdout.read())
-        assert process.wait(30) == 130, "".join(seen)
+        assert process.wait(60) == 130, "".join(seen)
     assert len(started) == 3, "".join(seen)
     assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
     assert not list(tmp_path.iterdir())
@@ -221,7 +221,7 @@ def test_the_demo_fails_when_a_step_does_and_puts_everything_away(
     monkeypatch.setitem(ENVIRONMENT, "TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setitem(ENVIRONMENT, "PATH", str(tmp_path / "bin"))  # no compiler
     with spawn("demo", "--baud", "921600") as process:
-        out, _ = process.communicate(timeout=50)
+        out, _ = process.communicate(timeout=150)
     assert process.returncode == 1
     assert "there is no compiler gcc here; on Debian: apt install gcc" in out
     assert out.endswith("error: serial-runtime build ended with exit code 1\n")

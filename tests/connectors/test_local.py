@@ -152,6 +152,6 @@ def test_a_bridge_offers_it_to_an_ide(folder: Path) -> None:
                 assert client.status().status == Status.Empty
         finally:
             bridge.terminate()
-        assert bridge.wait(20) == 0
+        assert bridge.wait(60) == 0
     assert not running(folder)
     assert not list(folder.iterdir())

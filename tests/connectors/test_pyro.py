@@ -32,7 +32,7 @@ CONNECT, CONNECT_OK, CONNECT_FAIL, INVOKE, RESULT = 1, 2, 3, 4, 5
 MARSHAL, MSGPACK = 2, 4
 EXCEPTION = 1  # flags
 COMPRESSED, ONEWAY, BATCH, KEEP_SERIALIZED = 2, 4, 8, 32
-LONG_S = 20.0
+LONG_S = 60.0
 PSK = "ciphers = PSK\nsslVersion = TLSv1.2"
 Answer = tuple[int, bool, Any]  # kind, whether an exception, content
 Runtime = tuple[str, str, str]  # PYRO URI, host:port of it, ERPC URI

@@ -89,7 +89,7 @@ def test_each_board_has_a_port(router, new_board, wait_for: Waiter) -> None:
         with connect(address) as client:
             assert client.plc_id() == "three"
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
 

@@ -23,7 +23,7 @@ from serial_runtime.plc.program_store import ProgramStore
 from serial_runtime.worker import Worker
 
 IMAGES = Path(__file__).resolve().parent / "images"
-LONG_S = 20.0
+LONG_S = 60.0
 OWNER = "test"
 
 

@@ -152,7 +152,7 @@ os._exit(0)
 def test_code_that_does_not_end_needs_a_new_process(tmp_path: Path) -> None:
     body = ABANDONED.format(here=str(Path(__file__).parent), store=str(tmp_path))
     done = subprocess.run(
-        [sys.executable, "-c", body], capture_output=True, text=True, timeout=50, check=True
+        [sys.executable, "-c", body], capture_output=True, text=True, timeout=150, check=True
     )
     assert "RestartPlan(start=False" in done.stdout
     assert "code of the program before does not end" in done.stdout

@@ -40,7 +40,7 @@ from serial_runtime.protocol.refusal import decode_refusal
 from serial_runtime.rpc.calls import Calls
 
 _ROUTER = Router(False, "router", 8080, "/ws", "realm")
-_LONG_S = 5.0
+_LONG_S = 60.0
 _DAMAGED = (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException)
 
 

@@ -27,7 +27,7 @@ from serial_runtime.errors import ProtocolError, SerialRuntimeError
 
 _HEADER = Struct("!4sHBBHHII16sHH")
 _MSGPACK = 4
-_LONG_S = 5.0
+_LONG_S = 60.0
 _NAMES = ("GetPLCstatus", "NewPLC", "open", "read", "write", "close", "ping", "get_metadata")
 _META = {"methods": list(_NAMES), "attrs": [], "oneway": []}
 

@@ -46,6 +46,6 @@ def test_one_that_ends_by_itself() -> None:
 def test_one_whose_parent_is_gone_ends(kind: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", load.__name__, kind, str(tmp_path)],
-        stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, timeout=150, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, b"ready\n")

@@ -65,7 +65,7 @@ class StuckLog(AuditLog):
 
     def _write(self, data: bytes) -> None:
         self.entered.set()
-        assert self.go.wait(20)
+        assert self.go.wait(60)
         if self.error is not None:
             raise self.error
         super()._write(data)
@@ -75,7 +75,7 @@ def test_nobody_waits_for_the_disk_and_what_is_lost_is_counted(tmp_path: Path) -
     said: list[str] = []
     log = StuckLog(tmp_path, said)
     log.note(ENTRY)
-    assert log.entered.wait(20)
+    assert log.entered.wait(60)
     for number in range(1000):
         log.note(ENTRY._replace(call=str(number)))
     log.go.set()
@@ -89,7 +89,7 @@ def test_nobody_waits_for_the_disk_and_what_is_lost_is_counted(tmp_path: Path) -
 def test_equal_calls_that_wait_together_are_one_line(tmp_path: Path) -> None:
     log = StuckLog(tmp_path, [])
     log.note(ENTRY)
-    assert log.entered.wait(20)
+    assert log.entered.wait(60)
     for _ in range(1000):
         log.note(ENTRY._replace(call="again"))
     log.go.set()
@@ -100,7 +100,7 @@ def test_equal_calls_that_wait_together_are_one_line(tmp_path: Path) -> None:
 def test_refused_calls_are_one_line_each_and_done_ones_keep_their_order(tmp_path: Path) -> None:
     log = StuckLog(tmp_path, [])
     log.note(ENTRY)
-    assert log.entered.wait(20)
+    assert log.entered.wait(60)
     start, stop = (ENTRY._replace(call=call) for call in ("start", "stop"))
     for _ in range(500):
         for one in (start, stop):
@@ -120,7 +120,7 @@ def test_the_disk_has_a_rest_after_each_write(
     log = StuckLog(tmp_path, [])
     log.go.set()
     log.note(ENTRY)
-    assert log.entered.wait(20)
+    assert log.entered.wait(60)
     log.entered.clear()
     log.note(ENTRY._replace(call="later"))
     assert not log.entered.wait(0.2)

@@ -20,7 +20,7 @@ from serial_runtime.plc.retain import RetainedValue
 from serial_runtime.plc.retain_file import RetainFiles
 from serial_runtime.plc.trial import load_on_trial
 
-LIMIT_S = 15.0
+LIMIT_S = 60.0
 
 
 class ObjectScene(Scene):

@@ -25,7 +25,7 @@ BIG = 60_000
 def fetched(scene: Scene, token: int, count: int) -> list[tuple[int, bytes]]:
     """Traces of service 1, until `count` have come."""
     samples: list[tuple[int, bytes]] = []
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + 60
     while len(samples) < count and time.monotonic() < deadline_s:
         samples += scene.plc.get_traces(token, BIG)[1]
     return samples

@@ -21,7 +21,7 @@ from serial_runtime.plc.trace import ALL_TICKS, Trace, TraceOptions
 from serial_runtime.plc.trace_coding import ZLIB, Packed, TraceCoding
 from serial_runtime.plc.trigger import Condition, Mode, TriggerOrder
 
-LONG_S = 10.0
+LONG_S = 60.0
 BIG = 1 << 20
 
 

@@ -37,7 +37,7 @@ name = "drive"
 uri = "tcp://127.0.0.1:{port}"
 unit = 1
 poll_ms = 5
-timeout_ms = 200
+timeout_ms = 5000
 quality = "%IX9.7"
 [io.modbus.holding_registers]
 "%IW1" = {{ address = 10, on_loss = "zero" }}
@@ -62,7 +62,7 @@ class Runtime:
     def end(self, number: int) -> None:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=60)
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_it_serves_a_program_shows_its_points_and_ends_safe(
 def test_a_slave_that_never_answers_holds_up_nobody(tmp_path: Path) -> None:
     build([PROGRAM], tmp_path / "image.so", include_dirs=[get_include()])
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        profile = PROFILE.replace("timeout_ms = 200", "timeout_ms = 60000")
+        profile = PROFILE.replace("timeout_ms = 5000", "timeout_ms = 60000")
         runtime = Runtime(tmp_path, silent.getsockname()[1], profile)
         try:
             asked = silent.accept()[0]

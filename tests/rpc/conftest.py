@@ -372,7 +372,7 @@ class Bench:
     def join(self) -> None:
         """Wait until all links are served to their end."""
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
 
 

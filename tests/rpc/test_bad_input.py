@@ -192,7 +192,7 @@ def test_no_more_threads_cost_one_connection(
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", fail)
         with dial(listener) as turned_away:
-            assert tried.wait(10)
+            assert tried.wait(60)
             assert turned_away.recv(1) == b""
     with dial(listener) as client:
         assert len(ask(client)) == 38
@@ -214,5 +214,5 @@ def test_why_a_line_cannot_be_opened_is_told_once(plc: Any, monkeypatch: Any) ->
             raise LinkClosed("closed")
 
     Server(plc, ServerSessions(1), About("b", "0", "fake", 0)).listen(Listener(), parallel=False)
-    assert ended.wait(10)
+    assert ended.wait(60)
     assert plc.logged == ["no permission", "no such rate"]

@@ -17,7 +17,7 @@ from serial_runtime.rpc.client import connect
 from serial_runtime.transport.tcp import TcpListener, adopt
 
 WaitFor = Callable[[Callable[[], object]], None]
-LONG_S = 10.0
+LONG_S = 60.0
 
 
 def next_process(bench: Any, kept: list[int]) -> None:

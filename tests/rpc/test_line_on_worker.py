@@ -25,7 +25,7 @@ from serial_runtime.transport.loop import loop_pair
 from serial_runtime.transport.serial import SerialListener
 from serial_runtime.worker import Worker
 
-LONG_S = 20.0
+LONG_S = 60.0
 LARGE = 60_000  # of a reply; a pty takes some 4 kB of it
 
 

@@ -49,7 +49,7 @@ class Cable:
 
     def close(self) -> None:
         self.near.close()
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 

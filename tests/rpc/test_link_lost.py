@@ -25,7 +25,7 @@ class Door:
 
     def open(self) -> LoopTransport:
         self.asked.set()
-        assert self.open_gate.wait(20)
+        assert self.open_gate.wait(60)
         if self.shut:
             raise LinkClosed("unplugged")
         end: LoopTransport = self._bench.open()
@@ -62,10 +62,10 @@ def test_a_link_closed_while_it_is_opened_again_stays_closed(bench: Any) -> None
     bench.ends[-1].cut()
     thread = threading.Thread(target=waits)
     thread.start()
-    assert door.asked.wait(20)
+    assert door.asked.wait(60)
     client.close()
     door.open_gate.set()
-    thread.join(20)
+    thread.join(60)
     assert len(failed) == 1
     with pytest.raises(LinkClosed):
         bench.ends[-1].read(0.0)

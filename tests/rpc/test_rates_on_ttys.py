@@ -34,7 +34,7 @@ def cable(plc, tmp_path: Path) -> Iterator[VirtualCable]:
         yield cable
         server.close()
         worker.stop()
-        thread.join(10)
+        thread.join(60)
 
 
 def test_found_made_faster_and_left_as_it_was(cable: VirtualCable) -> None:

@@ -13,7 +13,7 @@ import pytest
 from serial_runtime.errors import StoreError
 
 IMAGE = bytes(range(256)) * 50
-LONG_S = 10.0
+LONG_S = 60.0
 
 
 class Restart:

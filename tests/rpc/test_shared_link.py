@@ -27,7 +27,7 @@ def run_all(jobs: list[Callable[[], None]]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
     if failures:
         raise failures[0]
@@ -71,7 +71,7 @@ def test_a_call_of_another_thread_does_not_wait_for_one_that_waits(
 
     def new_plc(*arguments: Any) -> None:
         entered.set()
-        assert go.wait(20)
+        assert go.wait(60)
 
     plc.new_plc = new_plc
 
@@ -80,7 +80,7 @@ def test_a_call_of_another_thread_does_not_wait_for_one_that_waits(
         client.link.call(Ide.SERVICE_ID, Ide.NEWPLC_ID, arguments)
 
     def ask() -> None:
-        assert entered.wait(20)
+        assert entered.wait(60)
         client.status()
         go.set()
 
@@ -107,7 +107,7 @@ def test_closing_ends_the_waiting_of_other_threads(bench: Any, plc: Any) -> None
 
     def start() -> None:
         entered.set()
-        go.wait(20)
+        go.wait(60)
 
     plc.start = start
     failed: list[str] = []
@@ -120,9 +120,9 @@ def test_closing_ends_the_waiting_of_other_threads(bench: Any, plc: Any) -> None
 
     thread = threading.Thread(target=waits)
     thread.start()
-    assert entered.wait(20)
+    assert entered.wait(60)
     client.close()
-    thread.join(20)
+    thread.join(60)
     go.set()
     assert failed == ["LinkClosed"]
 
@@ -135,7 +135,7 @@ def test_a_slow_call_ends_though_its_link_has_gone(bench: Any, plc: Any, client:
     def new_plc(*arguments: Any) -> None:
         plc.calls.append("new_plc")
         entered.set()
-        assert go.wait(20)
+        assert go.wait(60)
 
     plc.new_plc = new_plc
 
@@ -143,7 +143,7 @@ def test_a_slow_call_ends_though_its_link_has_gone(bench: Any, plc: Any, client:
         assert client.link.call(Ide.SERVICE_ID, Ide.NEWPLC_ID, bytes(12))[:1] == b"\1"
 
     def upset() -> None:
-        assert entered.wait(20)
+        assert entered.wait(60)
         bench.ends[-1].cut()
         client.status()  # the link is back
         go.set()
@@ -161,7 +161,7 @@ def test_calls_that_waited_for_a_slow_one_execute_though_the_link_has_gone(
 
     def new_plc(*arguments: Any) -> None:
         entered.set()
-        assert go.wait(20)
+        assert go.wait(60)
 
     def append_chunk(*arguments: Any) -> bytes:
         appended.set()
@@ -172,10 +172,10 @@ def test_calls_that_waited_for_a_slow_one_execute_though_the_link_has_gone(
     slow = link.submit(Ide.SERVICE_ID, Ide.NEWPLC_ID, bytes(12), ordered=True)
     held = link.submit(Ide.SERVICE_ID, Ide.APPENDCHUNKTOBLOB_ID, bytes(8), ordered=True)
     client.status()  # so both are on their way
-    assert entered.wait(20)
+    assert entered.wait(60)
     bench.ends[-1].cut()
     bench.join()
     go.set()
-    assert appended.wait(20)
+    assert appended.wait(60)
     link.wait(slow)
     link.wait(held)

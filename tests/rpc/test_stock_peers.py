@@ -219,7 +219,7 @@ def test_unplugging_a_stock_server(tmp_path: Path) -> None:
     class Slow(StockBoard):
         def StartPLC(self) -> int:
             reached.set()
-            release.wait(10)
+            release.wait(60)
             return 0
 
     reached = threading.Event()
@@ -230,7 +230,7 @@ def test_unplugging_a_stock_server(tmp_path: Path) -> None:
     ):
 
         def pull() -> None:
-            reached.wait(10)
+            reached.wait(60)
             cable.unplug()
             release.set()
             cable.plug()
@@ -241,4 +241,4 @@ def test_unplugging_a_stock_server(tmp_path: Path) -> None:
         client.link.reconnect_s = 0.2
         with pytest.raises(LinkError):
             client.start()
-        puller.join(10)
+        puller.join(60)

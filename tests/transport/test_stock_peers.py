@@ -30,7 +30,7 @@ from serial_runtime.transport.serial import open_serial
 from serial_runtime.transport.tcp import TcpListener
 
 SERVICE, ECHO, ADD, STOP = 1, 3, 4, 14
-LONG_S = 20.0
+LONG_S = 60.0
 BINARIES = [b"", b"x", bytes(range(256)), bytes(4095), bytes([0x5A]) * 20_000]
 
 

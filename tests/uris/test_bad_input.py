@@ -27,7 +27,7 @@ SAME = {"host:port", "socket://host", "LOCAL://"}
 OTHERS = [name for name in (*WAYS, *AT_A_ROUTER) if name not in SAME]
 pytestmark = pytest.mark.parametrize("way", OTHERS, indirect=True, scope="session")
 
-LONG_S = 10.0
+LONG_S = 60.0
 CLIENTS = 50
 SILENCE_S = 0.15  # after which a line is in step again
 STATUS_BODY = bytes.fromhex("0004010101000000")

@@ -62,7 +62,7 @@ def process(*words: str) -> Iterator[str]:
             yield ready[1]
         finally:
             running.send_signal(signal.SIGTERM)
-            status = running.wait(20)
+            status = running.wait(60)
         assert status == 0
 
 

@@ -73,7 +73,7 @@ LINK = {
         for name, modules in SCRIPTED.items()
     },
 }
-LIMIT_S = 55
+LIMIT_S = 150
 
 
 def compiler() -> str:

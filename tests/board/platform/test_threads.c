@@ -194,7 +194,7 @@ static void case_prefault_makes_pages_resident(void)
     const int result = platform_prefault(region + 8, size - 16); /* need not be page aligned */
     /* Where the limit lets it not be locked, it is resident all the same. */
     CHECK(result == 0 || (!all && (result == -EPERM || result == -ENOMEM)));
-    CHECK_EQUAL(region[page], 42);                            /* and keeps what is there */
+    CHECK_EQUAL(region[page], 42); /* and keeps what is there */
     CHECK_EQUAL(mincore(region, size, resident), 0);
     for (int i = 0; i < 64; i++)
         CHECK(resident[i] & 1);

@@ -21,7 +21,7 @@ said = {}
 
 
 def wait(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition() and time.monotonic() < end:
         time.sleep(0.0005)
 

@@ -15,7 +15,7 @@ board = Board(Options(priority=0, cpu_latency_us=-1, io_parts=(part,)))
 port = PartPort(0)
 board.load(sys.argv[1])
 board.start()
-end = time.monotonic() + 20
+end = time.monotonic() + 60
 while port.take()[1] != lamp and time.monotonic() < end:
     time.sleep(0.0005)
 print(port.take()[0] != 2)

@@ -30,7 +30,7 @@ board = Board(Options())
 said = {"before": board.scheduling}
 board.load(sys.argv[1])
 board.start()
-end = time.monotonic() + 20
+end = time.monotonic() + 60
 while board.statistics().ticks < 20 and time.monotonic() < end:
     time.sleep(0.001)
 threads = [threading.Thread(target=lambda: None) for _ in range(20)]
