@@ -188,16 +188,23 @@ def test_a_bad_upload_disturbs_no_cycle(scene: RealScene, name: str, sentence: s
 
 # A fault taints the process it happens in, so that one is not this one.
 STORY = """
+import os
 import sys
+import traceback
 sys.path[:0] = {path!r}
 from test_real_board import RealScene, program, until
 from serial_runtime.plc.answers import PlcStatus
 scene = RealScene({store!r})
 plc = scene.plc
-{body}
+try:
+    exec({body!r})
+    status = 0
+except BaseException:  # the scene's thread would keep the process from ending
+    traceback.print_exc()
+    status = 1
 sys.stdout.flush()
-import os
-os._exit(0)  # as execve: nothing of a tainted process is run down
+sys.stderr.flush()
+os._exit(status)  # as execve: nothing of a tainted process is run down
 """
 HERE = Path(__file__).parent
 
