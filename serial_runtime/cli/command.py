@@ -7,6 +7,7 @@ import argparse
 import os
 import re
 import sys
+import time
 from collections import deque
 from importlib import import_module
 
@@ -14,7 +15,7 @@ from serial_runtime.errors import ConfigError, LinkError, ProtocolError, SerialR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from serial_runtime.rpc.client import Client
     from serial_runtime.rpc.link_figures import Message
@@ -149,6 +150,20 @@ def sampling_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lines", action="store_true", help="one line a sample, also on a terminal"
     )
+
+
+def samples(arguments: argparse.Namespace) -> Iterator[None]:
+    """One step for each sample of a live view, at the pace those options want."""
+    left = arguments.count
+    due_s = time.monotonic()
+    while True:
+        yield
+        if left is not None:
+            left -= 1
+            if left == 0:
+                return
+        due_s = max(due_s + arguments.interval, time.monotonic())
+        time.sleep(max(0.0, due_s - time.monotonic()))
 
 
 def json_option(parser: argparse.ArgumentParser, help: str = "print JSON") -> None:

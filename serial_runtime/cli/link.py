@@ -15,6 +15,7 @@ from serial_runtime.cli.command import (
     open_board,
     print_json,
     printable,
+    samples,
     sampling_options,
 )
 from serial_runtime.errors import CallUnsupported
@@ -152,9 +153,7 @@ def _watch(arguments: argparse.Namespace, board: Client) -> int:
     load_s = max(arguments.interval, _LEAST_LOAD_S) if arguments.load else 0.0
     watcher = _Watcher(board, load_s)
     shown = notes = 0
-    left = arguments.count
-    due_s = time.monotonic()
-    while True:
+    for _ in samples(arguments):
         sample = watcher.sample()
         if arguments.json:
             print_json(document(sample))
@@ -167,12 +166,7 @@ def _watch(arguments: argparse.Namespace, board: Client) -> int:
             shown = len(rows)
         else:
             print(line(sample), flush=True)
-        if left is not None:
-            left -= 1
-            if left == 0:
-                return 0
-        due_s = max(due_s + arguments.interval, time.monotonic())
-        time.sleep(max(0.0, due_s - time.monotonic()))
+    return 0
 
 
 def _try_baud(arguments: argparse.Namespace, board: Client) -> int:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 
 from serial_runtime.cli.command import (
     Command,
@@ -16,6 +15,7 @@ from serial_runtime.cli.command import (
     open_board,
     print_json,
     printable,
+    samples,
     sampling_options,
 )
 from serial_runtime.cli.timings import Timing, histogram, table
@@ -182,12 +182,11 @@ def _show_maxima(arguments: argparse.Namespace, board: Client) -> int:
 
 def _watch(arguments: argparse.Namespace, board: Client) -> int:
     """Again and again; in place on a terminal that is tall enough."""
-    left, height = arguments.count, 0
+    height = 0
     terminal = sys.stdout.isatty() and not arguments.lines
-    due = time.monotonic()
     notes = arguments.notes
     try:
-        while True:
+        for _ in samples(arguments):
             tasks = board.task_figures(bins=arguments.histogram)
             if arguments.json:
                 print_json(_all_json(tasks))
@@ -203,16 +202,11 @@ def _watch(arguments: argparse.Namespace, board: Client) -> int:
                     print("\n".join(text))
                     height = 0
                 sys.stdout.flush()
-            if left is not None:
-                left -= 1
-                if left == 0:
-                    return 0
-            due = max(due + arguments.interval, time.monotonic())
-            time.sleep(max(0.0, due - time.monotonic()))
     except KeyboardInterrupt:
         if arguments.count is None:  # the way to end it
             return 0
         raise
+    return 0
 
 
 def _plot(arguments: argparse.Namespace, board: Client, tasks: Sequence[TaskFigures]) -> None:
