@@ -2,16 +2,17 @@
  *
  * plc_blocks.h - the standard function blocks of IEC 61131-3 (2nd edition, tables 34 to 37).
  *
- * Each is a structure of variables, a function that runs it once, and a macro with the rows of all
- * its variables, inputs, outputs and internals:
+ * Each is a structure of variables, a function that runs it once, and rows of all its variables,
+ * inputs, outputs and internals:
  *
  *     static sr_ton delay;
  *     ... sr_ton_run(&delay, on_switch.value, 2 * SR_SECOND, cycle);  if (delay.q.value) ...
- *     static const sr_variable variables[] = {SR_ROWS_TON("DELAY", delay), ...};
+ *     static const sr_variable variables[] = {SR_ROWS("DELAY", TON, delay), ...};
  *
  * Whatever has a row can be watched and forced, and is kept by an online change: a timer goes on
- * through one. So give a block's rows even when nobody shall look at them. SR_ROWS_..._RETAIN ask
- * for its variables to be kept over a stop.
+ * through one. So give a block's rows even when nobody shall look at them. SR_ROWS_RETAIN asks for
+ * its variables to be kept over a stop. SR_TASK_ROWS(n, ...) and SR_TASK_ROWS_RETAIN(n, ...) are
+ * for a block of tasks[n - 1] that says SR_TASK_THREAD.
  *
  * Call a block once in every run of one and the same task. Timers measure by `cycle->time_ns`; when
  * that lies before their start (the board was restarted, and a retained timer was not) they go on
@@ -243,48 +244,46 @@ static inline void sr_tof_run(sr_tof *block, int in, int64_t pt, const sr_cycle 
 /* ---- rows ----------------------------------------------------------------------------------- */
 
 /* clang-format off */
-#define SR_ROWS_SR_(row, p, v)                                                                     \
-    row(p ".S1", BOOL, (v).s1), row(p ".R", BOOL, (v).r), row(p ".Q1", BOOL, (v).q1)
-#define SR_ROWS_RS_(row, p, v)                                                                     \
-    row(p ".S", BOOL, (v).s), row(p ".R1", BOOL, (v).r1), row(p ".Q1", BOOL, (v).q1)
-#define SR_ROWS_TRIG_(row, p, v)                                                                   \
-    row(p ".CLK", BOOL, (v).clk), row(p ".Q", BOOL, (v).q), row(p ".M", BOOL, (v).m)
-#define SR_ROWS_CTU_(row, p, v)                                                                    \
-    row(p ".CU", BOOL, (v).cu), row(p ".R", BOOL, (v).r), row(p ".PV", INT, (v).pv),               \
-    row(p ".Q", BOOL, (v).q), row(p ".CV", INT, (v).cv), row(p ".M", BOOL, (v).m)
-#define SR_ROWS_CTD_(row, p, v)                                                                    \
-    row(p ".CD", BOOL, (v).cd), row(p ".LD", BOOL, (v).ld), row(p ".PV", INT, (v).pv),             \
-    row(p ".Q", BOOL, (v).q), row(p ".CV", INT, (v).cv), row(p ".M", BOOL, (v).m)
-#define SR_ROWS_CTUD_(row, p, v)                                                                   \
-    row(p ".CU", BOOL, (v).cu), row(p ".CD", BOOL, (v).cd), row(p ".R", BOOL, (v).r),              \
-    row(p ".LD", BOOL, (v).ld), row(p ".PV", INT, (v).pv), row(p ".QU", BOOL, (v).qu),             \
-    row(p ".QD", BOOL, (v).qd), row(p ".CV", INT, (v).cv), row(p ".MU", BOOL, (v).mu),             \
-    row(p ".MD", BOOL, (v).md)
-#define SR_ROWS_TIMER_(row, p, v)                                                                  \
-    row(p ".IN", BOOL, (v).in), row(p ".PT", TIME, (v).pt), row(p ".Q", BOOL, (v).q),              \
-    row(p ".ET", TIME, (v).et), row(p ".STATE", USINT, (v).state),                                 \
-    row(p ".START", TIME, (v).start)
+#define SR_ROWS_SR_(row, task, p, v)                                                               \
+    row(task, p ".S1", BOOL, (v).s1), row(task, p ".R", BOOL, (v).r),                              \
+    row(task, p ".Q1", BOOL, (v).q1)
+#define SR_ROWS_RS_(row, task, p, v)                                                               \
+    row(task, p ".S", BOOL, (v).s), row(task, p ".R1", BOOL, (v).r1),                              \
+    row(task, p ".Q1", BOOL, (v).q1)
+#define SR_ROWS_TRIG_(row, task, p, v)                                                             \
+    row(task, p ".CLK", BOOL, (v).clk), row(task, p ".Q", BOOL, (v).q),                            \
+    row(task, p ".M", BOOL, (v).m)
+#define SR_ROWS_CTU_(row, task, p, v)                                                              \
+    row(task, p ".CU", BOOL, (v).cu), row(task, p ".R", BOOL, (v).r),                              \
+    row(task, p ".PV", INT, (v).pv), row(task, p ".Q", BOOL, (v).q),                               \
+    row(task, p ".CV", INT, (v).cv), row(task, p ".M", BOOL, (v).m)
+#define SR_ROWS_CTD_(row, task, p, v)                                                              \
+    row(task, p ".CD", BOOL, (v).cd), row(task, p ".LD", BOOL, (v).ld),                            \
+    row(task, p ".PV", INT, (v).pv), row(task, p ".Q", BOOL, (v).q),                               \
+    row(task, p ".CV", INT, (v).cv), row(task, p ".M", BOOL, (v).m)
+#define SR_ROWS_CTUD_(row, task, p, v)                                                             \
+    row(task, p ".CU", BOOL, (v).cu), row(task, p ".CD", BOOL, (v).cd),                            \
+    row(task, p ".R", BOOL, (v).r), row(task, p ".LD", BOOL, (v).ld),                              \
+    row(task, p ".PV", INT, (v).pv), row(task, p ".QU", BOOL, (v).qu),                             \
+    row(task, p ".QD", BOOL, (v).qd), row(task, p ".CV", INT, (v).cv),                             \
+    row(task, p ".MU", BOOL, (v).mu), row(task, p ".MD", BOOL, (v).md)
+#define SR_ROWS_TIMER_(row, task, p, v)                                                            \
+    row(task, p ".IN", BOOL, (v).in), row(task, p ".PT", TIME, (v).pt),                            \
+    row(task, p ".Q", BOOL, (v).q), row(task, p ".ET", TIME, (v).et),                              \
+    row(task, p ".STATE", USINT, (v).state), row(task, p ".START", TIME, (v).start)
 
-#define SR_ROWS_SR(path, v) SR_ROWS_SR_(SR_ROW, path, v)
-#define SR_ROWS_SR_RETAIN(path, v) SR_ROWS_SR_(SR_ROW_RETAIN, path, v)
-#define SR_ROWS_RS(path, v) SR_ROWS_RS_(SR_ROW, path, v)
-#define SR_ROWS_RS_RETAIN(path, v) SR_ROWS_RS_(SR_ROW_RETAIN, path, v)
-#define SR_ROWS_R_TRIG(path, v) SR_ROWS_TRIG_(SR_ROW, path, v)
-#define SR_ROWS_R_TRIG_RETAIN(path, v) SR_ROWS_TRIG_(SR_ROW_RETAIN, path, v)
-#define SR_ROWS_F_TRIG(path, v) SR_ROWS_TRIG_(SR_ROW, path, v)
-#define SR_ROWS_F_TRIG_RETAIN(path, v) SR_ROWS_TRIG_(SR_ROW_RETAIN, path, v)
-#define SR_ROWS_CTU(path, v) SR_ROWS_CTU_(SR_ROW, path, v)
-#define SR_ROWS_CTU_RETAIN(path, v) SR_ROWS_CTU_(SR_ROW_RETAIN, path, v)
-#define SR_ROWS_CTD(path, v) SR_ROWS_CTD_(SR_ROW, path, v)
-#define SR_ROWS_CTD_RETAIN(path, v) SR_ROWS_CTD_(SR_ROW_RETAIN, path, v)
-#define SR_ROWS_CTUD(path, v) SR_ROWS_CTUD_(SR_ROW, path, v)
-#define SR_ROWS_CTUD_RETAIN(path, v) SR_ROWS_CTUD_(SR_ROW_RETAIN, path, v)
-#define SR_ROWS_TP(path, v) SR_ROWS_TIMER_(SR_ROW, path, v)
-#define SR_ROWS_TP_RETAIN(path, v) SR_ROWS_TIMER_(SR_ROW_RETAIN, path, v)
-#define SR_ROWS_TON(path, v) SR_ROWS_TIMER_(SR_ROW, path, v)
-#define SR_ROWS_TON_RETAIN(path, v) SR_ROWS_TIMER_(SR_ROW_RETAIN, path, v)
-#define SR_ROWS_TOF(path, v) SR_ROWS_TIMER_(SR_ROW, path, v)
-#define SR_ROWS_TOF_RETAIN(path, v) SR_ROWS_TIMER_(SR_ROW_RETAIN, path, v)
+#define SR_ROWS_R_TRIG_ SR_ROWS_TRIG_
+#define SR_ROWS_F_TRIG_ SR_ROWS_TRIG_
+#define SR_ROWS_TP_ SR_ROWS_TIMER_
+#define SR_ROWS_TON_ SR_ROWS_TIMER_
+#define SR_ROWS_TOF_ SR_ROWS_TIMER_
 /* clang-format on */
+
+/* As SR_ROW, with the name of a block in place of a type. */
+#define SR_ROWS(path, block, v) SR_ROWS_##block##_(SR_TASK_ROW, 0, path, v)
+#define SR_ROWS_RETAIN(path, block, v) SR_ROWS_##block##_(SR_TASK_ROW_RETAIN, 0, path, v)
+#define SR_TASK_ROWS(task, path, block, v) SR_ROWS_##block##_(SR_TASK_ROW, task, path, v)
+#define SR_TASK_ROWS_RETAIN(task, path, block, v)                                                  \
+    SR_ROWS_##block##_(SR_TASK_ROW_RETAIN, task, path, v)
 
 #endif

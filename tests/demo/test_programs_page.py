@@ -1,24 +1,36 @@
 # SPDX-License-Identifier: MIT
-"""The example of docs/programs.md builds without a warning and does what the page says."""
+"""The programs of the manual build as they stand, without a warning."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
+
 import serial_runtime
 from serial_codegen.build import build
 
-PAGE = Path(__file__).parents[2] / "docs" / "programs.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PROGRAMS = [
+    pytest.param(program, id=f"{page.name}-{number}")
+    for page in sorted(DOCS.glob("*.md"))
+    for number, program in enumerate(re.findall(r"```c\n(.*?)```", page.read_text(), re.DOTALL))
+    if "SR_PLC_IMAGE" in program
+]
 
 
-def test_the_example_builds_as_it_stands(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```c\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    source = tmp_path / "motor.c"
-    source.write_text(example)
+def test_there_are_programs() -> None:
+    assert len(PROGRAMS) >= 3, "this test does not find the programs any more"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_builds_as_it_stands(program: str, tmp_path: Path) -> None:
+    source = tmp_path / "program.c"
+    source.write_text(program)
     result = build(
         [source],
-        tmp_path / "motor.so",
+        tmp_path / "program.so",
         include_dirs=[serial_runtime.get_include()],
         flags=["-Wconversion"],
     )

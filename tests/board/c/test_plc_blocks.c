@@ -177,10 +177,18 @@ static sr_ctud g;
 static sr_tp h;
 static sr_ton i;
 static sr_tof j;
+static sr_ton k;
+static sr_sr l;
 static const sr_variable rows[] = {
-    SR_ROWS_SR("A", a),  SR_ROWS_RS("B", b),         SR_ROWS_R_TRIG("C", c), SR_ROWS_F_TRIG("D", d),
-    SR_ROWS_CTU("E", e), SR_ROWS_CTD("F", f),        SR_ROWS_CTUD("G", g),   SR_ROWS_TP("H", h),
-    SR_ROWS_TON("I", i), SR_ROWS_TOF_RETAIN("J", j),
+    SR_ROWS("A", SR, a),         SR_ROWS("B", RS, b),  SR_ROWS("C", R_TRIG, c),
+    SR_ROWS("D", F_TRIG, d),     SR_ROWS("E", CTU, e), SR_ROWS("F", CTD, f),
+    SR_ROWS("G", CTUD, g),       SR_ROWS("H", TP, h),  SR_ROWS("I", TON, i),
+    SR_ROWS_RETAIN("J", TOF, j),
+};
+
+static const sr_variable of_a_task[] = {
+    SR_TASK_ROWS(2, "K", TON, k),
+    SR_TASK_ROWS_RETAIN(2, "L", SR, l),
 };
 
 /* Mark the value and the flags of every row: what is left unmarked of a block is padding. */
@@ -222,6 +230,17 @@ static void every_variable_has_its_row(void)
     CHECK_EQ(strcmp(rows[sizeof rows / sizeof rows[0] - 1].path, "J.START"), 0);
 }
 
+static void rows_of_a_task_with_a_thread(void)
+{
+    const size_t count = sizeof of_a_task / sizeof of_a_task[0];
+    CHECK_EQ(count, 9);
+    for (size_t r = 0; r < count; r++) {
+        CHECK_EQ(of_a_task[r].task, 2);
+        CHECK_EQ(of_a_task[r].options, r < 6 ? 0 : SR_RETAIN);
+    }
+    CHECK_EQ(rows[0].task, 0);
+}
+
 int main(void)
 {
     RUN(bistables);
@@ -235,5 +254,6 @@ int main(void)
     RUN(a_timer_survives_a_clock_that_begins_anew);
     RUN(forced_variables_stand);
     RUN(every_variable_has_its_row);
+    RUN(rows_of_a_task_with_a_thread);
     return 0;
 }

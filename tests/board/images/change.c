@@ -95,7 +95,7 @@ static const sr_variable variables[] = {
 #endif
     SR_ROW("COUNTER", UDINT, counter),
     SR_ROW_OUTPUT("LAMP", VERSION == 1 ? "%QX0.0" : "%QX0.2", BOOL, lamp),
-    SR_ROWS_TON("DELAY", delay),
+    SR_ROWS("DELAY", TON, delay),
     SR_ROW_STRING("TEXT", text),
     SR_ROW("CYCLES", UDINT, cycles),
 #if VERSION == 1
