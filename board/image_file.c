@@ -119,13 +119,17 @@ int image_file_check(const char *path, char *why, size_t why_size)
     return 0;
 }
 
-/* A symbol table of the file. */
+/* A symbol table of the file, and its sections. */
 struct symbols {
     const ElfW(Sym) * first;
     size_t count;
     const char *names;
     size_t names_size;
     unsigned machine;
+    const ElfW(Shdr) * sections;
+    unsigned section_count;
+    const char *section_names; /* NULL: none */
+    size_t section_names_size;
 };
 
 /* The file may be damaged: every offset is checked. */
@@ -147,11 +151,36 @@ static bool find_symbols(const char *file, size_t size, unsigned type, struct sy
         const ElfW(Shdr) *names = &sections[table->sh_link];
         if (!fits(size, names->sh_offset, names->sh_size, 1))
             return false;
-        *found = (struct symbols){(const void *)(file + table->sh_offset), count,
-                                  file + names->sh_offset, names->sh_size, header->e_machine};
+        *found = (struct symbols){.first = (const void *)(file + table->sh_offset),
+                                  .count = count,
+                                  .names = file + names->sh_offset,
+                                  .names_size = names->sh_size,
+                                  .machine = header->e_machine,
+                                  .sections = sections,
+                                  .section_count = header->e_shnum};
+        if (header->e_shstrndx < header->e_shnum) {
+            const ElfW(Shdr) *of_sections = &sections[header->e_shstrndx];
+            if (fits(size, of_sections->sh_offset, of_sections->sh_size, 1)) {
+                found->section_names = file + of_sections->sh_offset;
+                found->section_names_size = of_sections->sh_size;
+            }
+        }
         return true;
     }
     return false;
+}
+
+/* A constant that only the loader writes, because it holds addresses. `serial-runtime build` links
+ * it beside the variables, in writable memory, to save the padding between them. */
+static bool is_constant(const struct symbols *of, const ElfW(Sym) * symbol)
+{
+    static const char section[] = ".data.rel.ro";
+    const size_t length = sizeof section - 1;
+    if (symbol->st_shndx >= of->section_count || of->section_names == NULL)
+        return false;
+    const size_t name = of->sections[symbol->st_shndx].sh_name;
+    return name < of->section_names_size && of->section_names_size - name >= length &&
+           memcmp(of->section_names + name, section, length) == 0;
 }
 
 static void copy_name(const struct symbols *of, const ElfW(Sym) * symbol, char *name,
@@ -248,7 +277,7 @@ static bool visit_object(void *context, const struct symbols *of, const ElfW(Sym
     if (kind == STT_FILE)
         objects->startup = strcmp(name, "crtstuff.c") == 0;
     else if (symbol->st_shndx != SHN_UNDEF && symbol->st_size > 0 &&
-             !(objects->startup && symbol->st_info >> 4 == STB_LOCAL))
+             !(objects->startup && symbol->st_info >> 4 == STB_LOCAL) && !is_constant(of, symbol))
         objects->visit(objects->context, name, symbol->st_value, symbol->st_size);
     return false;
 }

@@ -15,8 +15,9 @@ int image_file_check(const char *path, char *why, size_t why_size);
  * only the file has; "" when there is none. */
 void image_file_symbol(const char *path, uintptr_t offset, char *name, size_t name_size);
 
-/* Call `visit` for every variable in that symbol table but those of the compiler's start-up code:
- * where it is (from the load address), and its bytes. False: the file has no such table. */
+/* Call `visit` for every variable in that symbol table but constants and those of the compiler's
+ * start-up code: where it is (from the load address), and its bytes. False: the file has no such
+ * table. */
 bool image_file_objects(const char *path,
                         void (*visit)(void *context, const char *name, uintptr_t offset,
                                       size_t size),

@@ -112,6 +112,11 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     return _Formatter(prog, width=max(40, min(width, 100)))
 
 
+def counted(number: int, noun: str) -> str:
+    """Such as "1 value" and "2 values"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
     """An argparse type: a number from `low` to `high`, hence finite."""
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from serial_runtime.cli.command import (
+    COUNT,
     INTERRUPTED,
     Command,
     UsageError,
@@ -187,7 +188,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--probation",
         metavar="CYCLES",
-        type=int,
+        type=COUNT,
         default=0,
         help="with --online: cycles on trial (default: as many as 10 s hold)",
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from serial_runtime.cli.command import UsageError, print_json, printable
+from serial_runtime.cli.command import UsageError, counted, print_json, printable
 from serial_runtime.errors import CallUnsupported
 
 TYPE_CHECKING = False
@@ -37,8 +37,6 @@ def check(arguments: argparse.Namespace) -> None:
         if arguments.dry_run or arguments.strict or arguments.probation:
             raise UsageError("--dry-run, --strict and --probation belong to --online")
         return
-    if not 0 <= arguments.probation < 1 << 32:
-        raise UsageError(f"--probation {arguments.probation}: it is a number of cycles")
     if arguments.start or arguments.whole:
         raise UsageError("--start and --whole do not go with --online: the program runs on")
     if not (arguments.dry_run or arguments.yes or sys.stdin.isatty()):
@@ -81,9 +79,8 @@ def finish(arguments: argparse.Namespace, change: OnlineChange) -> int:
 def summary(status: ChangeStatus) -> str:
     """The line of `status`, "" when there is nothing to say."""
     if status.state == "on trial":
-        return (
-            f"on trial, {status.cycles_left} cycles left; the program before it is kept until then"
-        )
+        left = counted(status.cycles_left, "cycle")
+        return f"on trial, {left} left; the program before it is kept until then"
     if status.state == "taken back":
         return f"taken back: {printable(status.text)}"
     return status.state
@@ -98,7 +95,8 @@ def _agreed(arguments: argparse.Namespace) -> bool:
 def _tell(change: OnlineChange) -> None:
     report = change.report
     kept = [row for row in change.rows if row.fate == _KEPT]
-    print(f"{len(kept)} variables keep their values")
+    keep = "keeps its value" if len(kept) == 1 else "keep their values"
+    print(f"{counted(len(kept), 'variable')} {keep}")
     for row in change.rows:
         if row.fate != _KEPT:
             word = _WORDS.get(row.fate, "?")

@@ -9,6 +9,7 @@ import sys
 from serial_runtime.cli.command import (
     Command,
     UsageError,
+    counted,
     json_option,
     open_board,
     print_json,
@@ -24,13 +25,13 @@ def summary(status: dict[str, Any]) -> str:
     """How keeping goes, in a line. `status`: the fields of a RetainStatus."""
     if not status["enabled"]:
         return "nothing is kept (profile key retain.enabled)"
-    text = f"{status['kept']} values"
+    text = counted(status["kept"], "value")
     if status["orphans"]:
         text += f", {status['orphans']} of them without a variable"
     if status["written_ago_ns"] >= 0:
         text += (
-            f", written {status['written_ago_ns'] / 1e9:.0f} s ago and {status['writes']} times "
-            "since the runtime began"
+            f", written {status['written_ago_ns'] / 1e9:.0f} s ago and "
+            f"{counted(status['writes'], 'time')} since the runtime began"
         )
     return f"{text}; {status['trouble']}" if status["trouble"] else text
 

@@ -53,6 +53,8 @@ def _timings(task: TaskFigures) -> list[Timing]:
 def _heading(task: TaskFigures) -> str:
     s = task.statistics
     whose = f"task {printable(s.name)}" if s.name else "cycle"
+    if s.own_thread:
+        whose += " on a thread of its own"
     runs = "runs" if s.name else "ticks"
     switches = f", {s.mode_switches} mode switches" if s.mode_switches >= 0 else ""
     return (
@@ -259,6 +261,8 @@ def _run(arguments: argparse.Namespace) -> int:
     changes = arguments.reset or _has_thresholds(arguments)
     if arguments.maximum + arguments.watch + (bool(arguments.plot) or changes) > 1:
         raise UsageError("--maximum and --watch go with neither each other nor --plot or --reset")
+    if not arguments.watch and (arguments.count is not None or arguments.lines):
+        raise UsageError("--count and --lines belong to --watch")
     if arguments.plot:
         from serial_runtime.cli.plot import check
 

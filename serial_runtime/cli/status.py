@@ -6,7 +6,14 @@ from __future__ import annotations
 import argparse
 import time
 
-from serial_runtime.cli.command import Command, json_option, open_board, print_json, printable
+from serial_runtime.cli.command import (
+    Command,
+    counted,
+    json_option,
+    open_board,
+    print_json,
+    printable,
+)
 from serial_runtime.cli.log import LEVELS
 
 TYPE_CHECKING = False
@@ -35,6 +42,7 @@ def _gather(board: Client, uri: str) -> dict[str, Any]:
     if board.ours:
         answer["board"] = asdict(board.capabilities())
         answer["program"] = asdict(board.program())
+        _add_threads(board, answer["program"]["tasks"])
         answer["plc"] = asdict(board.board_status())
         answer["connections"] = _connections(board)
         answer["supervision"] = _supervision(board)
@@ -44,6 +52,24 @@ def _gather(board: Client, uri: str) -> dict[str, Any]:
     else:
         answer["board"] = {"id": board.plc_id() or "(no name)"}
     return answer
+
+
+def _add_threads(board: Client, tasks: list[dict[str, Any]]) -> None:
+    """Tell of each task whether it has a thread of its own; a single one has none."""
+    from serial_runtime.errors import CallUnsupported
+
+    try:
+        figures = board.task_figures()[1:] if len(tasks) > 1 else []
+    except CallUnsupported:  # an older runtime
+        figures = []
+    threads = {one.statistics.name for one in figures if one.statistics.own_thread}
+    for task in tasks:
+        task["own_thread"] = task["name"] in threads
+
+
+def _task_text(task: dict[str, Any]) -> str:
+    text = f"{task['name']} every {task['interval_ns'] / 1e6:g} ms"
+    return f"{text} on a thread of its own" if task["own_thread"] else text
 
 
 def _connections(board: Client) -> list[dict[str, str]]:
@@ -118,7 +144,7 @@ def _lines(answer: dict[str, Any]) -> list[tuple[str, str]]:
         ]
     plc, program = answer["plc"], answer["program"]
     state = answer["state"] + (f": {plc['fault']}" if plc["fault"] else "")
-    tasks = ", ".join(f"{t['name']} every {t['interval_ns'] / 1e6:g} ms" for t in program["tasks"])
+    tasks = ", ".join(_task_text(task) for task in program["tasks"])
     lines = [
         (
             "board",
@@ -131,7 +157,7 @@ def _lines(answer: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if program["loaded"]:
         lines += [
-            ("program", f"{program['name']}, {program['variables']} variables, {tasks}"),
+            ("program", f"{program['name']}, {counted(program['variables'], 'variable')}, {tasks}"),
             ("build", f"{program['build_id']}, md5 {program['md5']}"),
         ]
     else:
@@ -172,7 +198,8 @@ def _run(arguments: argparse.Namespace) -> int:
 STATUS = Command(
     _run,
     description="Show who the board is, its program and state (Empty, Stopped, Started, or Broken "
-    "and why), whether it runs in real time, what is forced and traced, and the link.",
+    "and why), which tasks have threads of their own, whether it runs in real time, what is forced "
+    "and traced, and the link.",
     example="  serial-runtime status ERPC:///dev/ttyUSB0:115200\n"
     "  serial-runtime status ERPC://plc.local:3000 --json | jq .plc.real_time\n",
     options=json_option,

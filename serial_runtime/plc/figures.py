@@ -32,6 +32,7 @@ class TaskStatistics(NamedTuple):
     overruns: int
     skipped: int
     load_ppm: int
+    own_thread: bool
     wakeup: Distribution
     execution: Distribution
     jitter: Distribution
@@ -88,6 +89,7 @@ class Figures:
             found.overruns,
             found.skipped,
             found.load_ppm,
+            self._has_thread(task),
             found.wakeup,
             found.execution,
             found.jitter,
@@ -132,6 +134,10 @@ class Figures:
     def _task_name(self, task: int) -> str:
         image = self._image()
         return image.tasks[task - 1].name if image and task <= len(image.tasks) else f"task {task}"
+
+    def _has_thread(self, task: int) -> bool:
+        image = self._image()
+        return bool(image and 0 < task <= len(image.tasks) and image.tasks[task - 1].own_thread)
 
     def _sentence(self, record: MaximumRecord) -> str:
         cycle = record.cycles[record.position]

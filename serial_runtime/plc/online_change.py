@@ -217,6 +217,6 @@ def _refuse_losses(rows: list[Row]) -> None:
     if lost:
         names = ", ".join(row.name or row.text for row in lost[:5])
         raise ImageError(
-            f"{len(lost)} values would be lost ({names}{', ...' * (len(lost) > 5)}), and the "
-            "change was asked to lose none"
+            f"{len(lost)} value{'s' * (len(lost) > 1)} would be lost ({names}"
+            f"{', ...' * (len(lost) > 5)}), and the change was asked to lose none"
         )

@@ -263,6 +263,7 @@ class BoardHandler(IBoardService):
             overruns=found.overruns,
             skipped=found.skipped,
             load_ppm=found.load_ppm,
+            own_thread=found.own_thread,
             wakeup=_timing(found.wakeup),
             execution=_timing(found.execution),
             jitter=_timing(found.jitter),

@@ -406,7 +406,7 @@ def task(name: str, runs: int, **bins: list[int]) -> TaskFigures:
     """A task that ran so often, with these histograms."""
     shim = timing(*bins.get("shim", ()), bin_ns=10)
     statistics = TaskStatistics(
-        name, 10_000_000, runs, 1, 2, 12_300,
+        name, 10_000_000, runs, 1, 2, 12_300, False,
         *(timing(*bins.get(one, ()), overflow=one == "wakeup") for one in FIGURES[:3]), shim, -1,
     )  # fmt: skip
     return TaskFigures(statistics, {one: bins.get(one, []) for one in FIGURES})

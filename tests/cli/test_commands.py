@@ -8,6 +8,7 @@ import os
 import re
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ import pytest
 import serial_runtime
 from serial_runtime.cli.load import _Progress
 from serial_runtime.iec import IecType
-from serial_runtime.rpc.board.common import Supervision
+from serial_runtime.rpc.board.common import Supervision, Task
 from serial_runtime.rpc.client import LogLine
 from serial_runtime.rpc.ide.common import Status
 
@@ -40,6 +41,18 @@ def test_status(board, run) -> None:
     answer = json.loads(run("status", "--json").out)
     assert answer["plc"]["real_time"] is False
     assert answer["forced"] == ["TANK.LEVEL"]
+
+
+def test_status_tells_which_tasks_have_threads(board, run, monkeypatch) -> None:
+    info = board.program()
+    info.tasks.append(Task("SLOW", 100_000_000, 5))
+    monkeypatch.setattr(board, "program", lambda: info)
+    main = board.tasks[1]
+    slow = replace(main.statistics, name="SLOW", runs=3, own_thread=True)
+    board.tasks.append(main._replace(statistics=slow))
+    assert "MAIN every 10 ms, SLOW every 100 ms on a thread of its own\n" in run("status").out
+    found = json.loads(run("status", "--json").out)["program"]["tasks"]
+    assert [one["own_thread"] for one in found] == [False, True]
 
 
 def test_status_says_why_a_program_is_broken(board, run) -> None:
@@ -124,7 +137,7 @@ def tank(tmp_path: Path, run) -> str:
 
 def test_an_online_change_tells_first(board, run, tank: str) -> None:
     told = run("load", tank, "--online", "--dry-run").out
-    assert "1 variables keep their values" in told
+    assert "1 variable keeps its value" in told
     assert "converted  TANK.INLET  INT -> DINT" in told
     assert "outside    state  4 bytes" in told
     assert "copying the values takes 2.5 us; a cycle leaves up to 960 us of its 1000" in told
@@ -152,7 +165,7 @@ def test_an_online_change_wants_a_yes(board, run, tank: str) -> None:
     [
         (("--dry-run",), "belong to --online"),
         (("--online", "--yes", "--start"), "the program runs on"),
-        (("--online", "--yes", "--probation", "-1"), "a number of cycles"),
+        (("--online", "--yes", "--probation", "0"), "no whole number from 1"),
     ],
 )
 def test_options_that_do_not_go_together(board, run, tank: str, options, sentence: str) -> None:

@@ -128,8 +128,9 @@ def test_an_online_change_of_the_manuals_other_example(uri: str, run, tmp_path: 
         assert time.monotonic() < deadline, out
     told = run("load", images[1], "--online", "--dry-run")
     assert "14 variables keep their values" in told.out
+    assert "outside" not in told.out, "there is nothing but its table"
     assert "SWITCH" in run("status").out
-    done = run("load", images[1], "--online", "--yes", "--probation", "3")
+    done = run("load", images[1], "--online", "--yes", "--strict", "--probation", "3")
     assert done.status == 0, done.err
     status = json.loads(run("status", "--json").out)
     while status["change"]["state"] != "kept":
@@ -140,6 +141,16 @@ def test_an_online_change_of_the_manuals_other_example(uri: str, run, tmp_path: 
     assert values["DELAY.Q"] is True  # what was over is over, whatever PT is now
     assert values["SWITCHED.CV"] == 1  # and its edge is not seen twice
     assert values["DELAY.PT"] == "T#1h"
+
+
+def test_status_of_the_manuals_program_of_two_tasks(uri: str, run, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "tasks.md").read_text()
+    (tmp_path / "planner.c").write_text(re.findall(r"```c\n(.*?)```", page, re.DOTALL)[0])
+    image = str(tmp_path / "planner.so")
+    assert run("build", str(tmp_path / "planner.c"), "-o", image).status == 0
+    assert run("load", image).status == 0
+    out = run("status").out
+    assert "CONTROL every 1 ms, PLAN every 100 ms on a thread of its own" in out
 
 
 def test_names_are_matched_in_any_case_and_suggested(uri: str, run, tmp_path: Path) -> None:

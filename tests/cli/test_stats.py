@@ -95,6 +95,15 @@ def test_watch(busy, run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [json.loads(one)["ticks"] for one in documents] == [107, 107]
 
 
+def test_options_of_watch_without_it(busy, run) -> None:
+    assert "belong to --watch" in run("stats", "--count", "3").err
+
+
+def test_a_task_with_a_thread_of_its_own(busy, run) -> None:
+    busy.tasks[1].statistics.own_thread = True
+    assert "task MAIN on a thread of its own: 107 runs" in run("stats").out
+
+
 def test_watch_in_place(busy, run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)

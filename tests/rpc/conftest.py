@@ -63,8 +63,8 @@ class FakeFigures:
         none = SimpleNamespace(bin_ns=10, **dict.fromkeys(names.split(), 0))
         return SimpleNamespace(
             name="MAIN" if task else "", interval_ns=1_000_000, runs=7, overruns=0, skipped=0,
-            load_ppm=1234, wakeup=timing, execution=timing, jitter=timing, shim=none,
-            mode_switches=3 if task else -1,
+            load_ppm=1234, own_thread=task > 0, wakeup=timing, execution=timing, jitter=timing,
+            shim=none, mode_switches=3 if task else -1,
         )  # fmt: skip
 
     def bins(self, task: int, figure: int, first: int, most: int) -> list[int]:

@@ -17,6 +17,7 @@ def test_figures_of_all_tasks(client: Any, plc: Any) -> None:
     assert (whole.statistics.name, task.statistics.name) == ("", "MAIN")
     assert (task.statistics.interval_ns, task.statistics.load_ppm) == (1_000_000, 1234)
     assert task.statistics.mode_switches == 3
+    assert (whole.statistics.own_thread, task.statistics.own_thread) == (False, True)
     assert task.statistics.jitter.p9999_ns == 1
     assert task.bins["wakeup"] == []
     assert plc.figures.pages == 0, "nobody asked for them"

@@ -396,6 +396,8 @@ class TaskStatistics:
     skipped: int = 0
     #: execution, of all the time, in millionths
     load_ppm: int = 0
+    #: the task has a thread of its own
+    own_thread: bool = False
     #: release to running
     wakeup: Timing = field(default_factory=Timing)
     #: running to done
@@ -414,6 +416,7 @@ class TaskStatistics:
         self.overruns = codec.read_uint32()
         self.skipped = codec.read_uint32()
         self.load_ppm = codec.read_uint32()
+        self.own_thread = codec.read_bool()
         self.wakeup = Timing()._read(codec)
         self.execution = Timing()._read(codec)
         self.jitter = Timing()._read(codec)
@@ -428,6 +431,7 @@ class TaskStatistics:
         codec.write_uint32(self.overruns)
         codec.write_uint32(self.skipped)
         codec.write_uint32(self.load_ppm)
+        codec.write_bool(self.own_thread)
         self.wakeup._write(codec)
         self.execution._write(codec)
         self.jitter._write(codec)
