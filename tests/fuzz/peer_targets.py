@@ -18,10 +18,11 @@ from serial_runtime.errors import LinkClosed, SerialRuntimeError
 from serial_runtime.protocol import envelope
 from serial_runtime.protocol.refusal import decode_refusal
 from serial_runtime.rpc.board.client import BoardServiceClient
-from serial_runtime.rpc.client import _NO_TABLE, Client
+from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.ide.common import Status
 from serial_runtime.rpc.stub_manager import StubManager
+from serial_runtime.rpc.variable_table import NO_TABLE
 
 FIRST_TOKEN = 7
 REFUSED = b"\xff\xff\xff\xfe"  # before a refusal among the answers
@@ -64,7 +65,7 @@ class ScriptedClient(Client):
         self.link = link  # type: ignore[assignment]
         self._ide = BeremizPLCObjectServiceClient(manager)
         self._board = BoardServiceClient(manager)
-        self._table = _NO_TABLE
+        self._table = NO_TABLE
 
     def close(self) -> None:
         """Nothing is open."""
