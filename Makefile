@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ROUTER := .router
+RIG := .hil/venv
 C_SOURCES := $(shell find board serial_runtime/include -name '*.[ch]')
 PY_DIRS := serial_runtime codegen tests benchmarks hil examples setup.py board/ffi_build.py
 
@@ -19,6 +20,12 @@ $(VENV)/ready: pyproject.toml setup.py setup.cfg board/ffi_build.py $(C_SOURCES)
 $(ROUTER)/ready:
 	test -x $(ROUTER)/bin/python || $(PYTHON) -m venv $(ROUTER)
 	$(ROUTER)/bin/python -m pip install --quiet crossbar "numpy<2; python_version < '3.13'"
+	touch $@
+
+# The rig's tools; labgrid brings a pyserial of its own, so apart from ours.
+$(RIG)/ready: $(VENV)/ready
+	test -x $(RIG)/bin/python || $(PYTHON) -m venv $(RIG)
+	$(RIG)/bin/python -m pip install --quiet --editable '.[hil]'
 	touch $@
 
 demo: $(VENV)/ready
@@ -53,4 +60,4 @@ wheel: $(VENV)/ready
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf $(VENV) $(ROUTER) build dist *.egg-info serial_runtime/_board.c serial_runtime/_board*.so
+	rm -rf $(VENV) $(ROUTER) .hil build dist *.egg-info serial_runtime/_board.c serial_runtime/_board*.so

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The rig: the whole product, its processes as a user has them, in bad company. Not in the wheel.
+"""The rig: the whole product on boards, as users have them. Not in the wheel.
 
-It uses the public API only. ``python -m hil.soak`` is the soak of the link.
+``python -m hil.soak`` is the soak of the link.
 """

@@ -9,7 +9,7 @@
 
 One call of the client is under way at a time; meanwhile the line changes, an end is pulled out, the
 runtime is restarted by SIGTERM or SIGKILL, or the client is killed. The runtime is also watched
-over TCP, which loses nothing: its log tells how often each call was executed (``hil.ledger``).
+over TCP, which loses nothing: its log tells how often each call was executed (``hil.soak.ledger``).
 
 What must hold, whatever happens:
 
@@ -37,15 +37,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from hil.client import RECONNECT_S, SLOW_S, TIMEOUT_S, Answer
-from hil.ledger import SIGNS, Ledger, Violation
-from hil.processes import Board, Line, Player
-from hil.troubles import conditions
+from hil.soak.client import RECONNECT_S, SLOW_S, TIMEOUT_S, Answer
+from hil.soak.ledger import SIGNS, Ledger, Violation
+from hil.soak.processes import Board, Line, Player
+from hil.soak.troubles import conditions
 from serial_codegen.build import build
 from serial_runtime import get_include
 from serial_runtime.errors import LinkError
 
-_PROGRAM = Path(__file__).parent.parent / "benchmarks" / "images" / "hundred.c"
+_PROGRAM = Path(__file__).parent.parent.parent / "benchmarks" / "images" / "hundred.c"
 _PHASE_S = (1.0, 5.0)
 _UNPLUGGED_S = (0.05, 2.0)
 _SLACK_S = 30.0  # of a busy machine
@@ -340,7 +340,7 @@ def image_of(folder: Path) -> bytes:
 def main(arguments: list[str] | None = None) -> int:
     """Run the soak; 0 when every invariant held, 1 at the first violation."""
     parser = argparse.ArgumentParser(
-        prog="python -m hil.soak", description="The soak of the link: see the top of hil/soak.py."
+        prog="python -m hil.soak", description="The soak of the link: see the top of hil/soak/__main__.py."
     )
     parser.add_argument("--minutes", type=float, default=30.0, metavar="M")
     parser.add_argument("--seed", type=int, default=None, metavar="N", help="default: a new one")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The client of the soak, a process so that it can be killed: ``python -m hil.client URI``.
+"""The client of the soak, a process so that it can be killed: ``python -m hil.soak.client URI``.
 
 It carries out the orders on its standard input, a line of JSON each, and answers each with a line
 of JSON. What an operation can know by itself, it checks: that every answer is the one to its own
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hil.ledger import Violation
+from hil.soak.ledger import Violation
 from serial_runtime.errors import (
     ImageError,
     LinkError,

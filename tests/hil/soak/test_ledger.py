@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from hil.ledger import Ledger, Violation
+from hil.soak.ledger import Ledger, Violation
 
 STARTED = "program hundred started"
 STOPPED = "PLC stopped"

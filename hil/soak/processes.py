@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hil.ledger import Violation
+from hil.soak.ledger import Violation
 from serial_runtime.errors import LinkError
 from serial_runtime.rpc.client import Client, connect
 
-_ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parent.parent.parent
 _START_S = 30.0
 _END_S = 20.0
 
@@ -171,11 +171,11 @@ class Board(Process):
 
 
 class Player(Process):
-    """The client, see ``hil.client``."""
+    """The client, see ``hil.soak.client``."""
 
     def __init__(self, folder: Path, uri: str) -> None:
         cache = str(folder / "cache")
-        super().__init__("client", folder, "hil.client", uri, XDG_CACHE_HOME=cache)
+        super().__init__("client", folder, "hil.soak.client", uri, XDG_CACHE_HOME=cache)
 
     def order(self, **order: Any) -> None:
         """Begin an operation; its answer is heard later."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from hil.soak import Soak
+from hil.soak.__main__ import Soak
 
 SECONDS = 5.0
 

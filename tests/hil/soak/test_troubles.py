@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 
-from hil.troubles import conditions
+from hil.soak.troubles import conditions
 from serial_runtime.line import TO_BOARD, TO_HOST, Conditions
 from serial_runtime.line.conditions import changed
 
