@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ROUTER := .router
 RIG := .hil/venv
 C_SOURCES := $(shell find board serial_runtime/include -name '*.[ch]')
-PY_DIRS := serial_runtime codegen tests benchmarks hil examples setup.py board/ffi_build.py
+PY_DIRS := serial_runtime codegen tests benchmarks hil examples setup.py board/ffi_build.py board/packaging
 
 .PHONY: demo test lint format stubs bench wheel clean
 

@@ -105,3 +105,7 @@ class WorkerBusy(SerialRuntimeError):
 
 class BuildError(SerialRuntimeError):
     """The compiler refused a PLC source; the text holds its messages."""
+
+
+class PackagingError(SerialRuntimeError):
+    """A package or an image of a board cannot be built; the text says what is missing."""

@@ -340,7 +340,8 @@ def image_of(folder: Path) -> bytes:
 def main(arguments: list[str] | None = None) -> int:
     """Run the soak; 0 when every invariant held, 1 at the first violation."""
     parser = argparse.ArgumentParser(
-        prog="python -m hil.soak", description="The soak of the link: see the top of hil/soak/__main__.py."
+        prog="python -m hil.soak",
+        description="The soak of the link: see the top of hil/soak/__main__.py.",
     )
     parser.add_argument("--minutes", type=float, default=30.0, metavar="M")
     parser.add_argument("--seed", type=int, default=None, metavar="N", help="default: a new one")
