@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable
 
 from serial_runtime.damage import Damage
 from serial_runtime.errors import ConfigError
+from serial_runtime.line.attached import attached_end
 from serial_runtime.line.conditions import Conditions, Counters
 from serial_runtime.line.direction import Direction
-from serial_runtime.line.end import End
+from serial_runtime.line.end import End, PtyEnd
 
 # An end that nobody has open says "hang-up" all the time, so it is looked at this often instead.
 _CLOSED_POLL_S = 0.01
@@ -35,11 +36,14 @@ class VirtualCable:
     on a real line: bytes take the time of the rate that the sender's tty is set to, and are garbage
     to a receiver that is set to another one. The ends appear as symlinks
     ``board`` and ``host`` in ``directory``, which is made when missing: ``board_end`` and
-    ``host_end`` are their paths. The line is faultless until :meth:`set_conditions`; ``seed`` then
-    decides where its faults strike. All methods may be called from any thread.
+    ``host_end`` are their paths. With ``board`` that end is no tty of ours but attached to what is
+    there: ``unix:PATH`` of a stream socket, such as an emulator's UART, or a serial device, behind
+    which a real board is; ``board_end`` is that text then. The line is faultless until
+    :meth:`set_conditions`; ``seed`` then decides where its faults strike. All methods may be called
+    from any thread.
 
-    Raises ConfigError for a rate that is not positive and for a directory that another cable uses,
-    OSError when no pty can be had.
+    Raises ConfigError for a rate that is not positive, for a directory that another cable uses and
+    for a ``board`` that cannot be, OSError when no pty can be had.
     """
 
     def __init__(
@@ -48,8 +52,12 @@ class VirtualCable:
         directory: str | os.PathLike[str],
         seed: int = 0,
         follow: bool = False,
+        board: str = "",
     ) -> None:
         check_rate(baud)
+        if board and follow:
+            raise ConfigError(f"{board} has no rate to follow; give the line a rate instead")
+        self._attach = attached_end(board, baud) if board else None
         os.makedirs(directory, exist_ok=True)
         self._lock_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -57,6 +65,7 @@ class VirtualCable:
         except BlockingIOError:
             os.close(self._lock_fd)
             raise ConfigError(f"another cable has its ends in {directory}") from None
+        self._board = board
         self._links = {end: os.path.join(os.fspath(directory), end) for end in (BOARD, HOST)}
         self.baud = baud
         self._ends: dict[str, End] = {}
@@ -75,8 +84,8 @@ class VirtualCable:
 
     @property
     def board_end(self) -> str:
-        """Path of the board's tty; it vanishes while unplugged."""
-        return self._links[BOARD]
+        """Path of the board's tty, which vanishes while unplugged, or what is attached there."""
+        return self._board or self._links[BOARD]
 
     @property
     def host_end(self) -> str:
@@ -114,8 +123,13 @@ class VirtualCable:
         self._each(direction, lambda line, now_s: line.stall(duration_s, now_s))
 
     def set_baud(self, baud: float | None) -> None:
-        """Another rate from now on. ConfigError for one that is not positive."""
+        """Another rate from now on. ConfigError for one that is not positive, or not the device's.
+
+        A device that is attached has it from when it is opened again: unplug and plug it.
+        """
         check_rate(baud)
+        if self._board:
+            self._attach = attached_end(self._board, baud)
         self.baud = baud
         self._each(BOTH, lambda line, now_s: line.pace.set_baud(baud, now_s))
 
@@ -189,7 +203,8 @@ class VirtualCable:
     def _plug(self, ends: Iterable[str]) -> None:
         for end in ends:
             if end not in self._ends:
-                self._ends[end] = End(self._links[end])
+                attach = self._attach if end == BOARD else None
+                self._ends[end] = attach() if attach else PtyEnd(self._links[end])
 
     def _unplug(self, ends: Iterable[str]) -> None:
         for end in ends:

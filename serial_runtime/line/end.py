@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One end of the cable: a pseudo terminal that programs open like a UART."""
+"""One end of the cable, mostly a pseudo terminal that programs open like a UART."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import os
 import select
 import termios
 import tty
+from typing import Protocol
 
 # asm-generic (x86, Arm, RISC-V). The result of the second has both speeds as plain numbers.
 _TIOCGPTPEER = 0x5441
@@ -20,7 +21,33 @@ TTY_HOLDS = 4095
 """Bytes a tty keeps for its reader (the kernel's line discipline); more wait before it."""
 
 
-class End:
+class End(Protocol):
+    """What the cable needs of an end; used by its thread alone."""
+
+    @property
+    def master(self) -> int:
+        """Descriptor to wait for, while the end is open."""
+
+    def is_open(self) -> bool:
+        """Whether there is somebody to read and write."""
+
+    def read(self, size: int) -> bytes:
+        """What has come, at most that much; never blocks."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """How much was taken; never blocks. What nobody is there for is lost, so taken."""
+
+    def baud(self) -> int:
+        """The rate it is set to; 0 when that cannot be told."""
+
+    def unread(self) -> int:
+        """Bytes that its reader has not taken; 0 when that cannot be told."""
+
+    def close(self) -> None:
+        """Pull it out."""
+
+
+class PtyEnd:
     """One pty: the cable holds the master, programs open the slave by a stable symlink."""
 
     def __init__(self, link: str) -> None:

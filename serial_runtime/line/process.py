@@ -65,6 +65,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="folder for the device links 'board' and 'host' (default: a temporary one)",
     )
     parser.add_argument(
+        "--board",
+        default="",
+        metavar="WHERE",
+        help="attach that end to what is there instead of making a tty: unix:PATH, the stream "
+        "socket of an emulated UART, or a serial device with a board behind it",
+    )
+    parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="where faults strike (default: 0)"
     )
     parser.add_argument(
@@ -101,7 +108,8 @@ def run(options: argparse.Namespace) -> int:
     at_start = _conditions(options)
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
-    with VirtualCable(options.baud or None, options.dir, options.seed, options.follow) as cable:
+    baud, seed, follow = options.baud or None, options.seed, options.follow
+    with VirtualCable(baud, options.dir, seed, follow, options.board) as cable:
         for direction, conditions in at_start.items():
             cable.set_conditions(direction, conditions)
         try:

@@ -8,7 +8,8 @@ the benchmarks.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from serial_runtime.errors import ConfigError, LinkClosed, LinkError
 from serial_runtime.line import Conditions, VirtualCable
 from serial_runtime.transport import Transport
 from serial_runtime.transport.serial import open_serial
+
+WaitFor = Callable[[Callable[[], object]], None]
 
 
 @pytest.fixture(params=[None, 921600.0], ids=["unpaced", "921600"])
@@ -288,3 +291,117 @@ def test_the_rates_of_the_ports_when_they_are_followed(tmp_path: Path) -> None:
         assert cable.counters("to-board").garbled > 0
         board.close()
         host.close()
+
+
+class Uart:
+    """An emulator's: listens on a socket, for one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen(1)
+        self._listener.settimeout(LONG_S)
+        self._path = path
+        self._peer = socket.socket()
+
+    def accept(self) -> None:
+        self._peer.close()
+        self._peer, _ = self._listener.accept()
+        self._peer.settimeout(LONG_S)
+
+    def passes_on(self, host: Transport) -> None:
+        """Bytes pass both ways."""
+        host.write(b"Ask!")
+        got = b""
+        while len(got) < 4:
+            got += self._peer.recv(16)
+        assert got == b"Ask!"
+        self._peer.sendall(b"Answer!")
+        read_through(host, b"Answer!")
+
+    def end(self) -> None:
+        self._peer.close()
+        self._listener.close()
+        self._path.unlink()
+
+    def sees_the_end(self) -> None:
+        assert self._peer.recv(16) == b""
+
+
+def test_attached_to_a_socket_that_comes_and_goes(tmp_path: Path) -> None:
+    path = tmp_path / "uart.sock"
+    with VirtualCable(921600, tmp_path / "cable", board=f"unix:{path}") as cable:
+        assert cable.board_end == f"unix:{path}"
+        host = open_serial(cable.host_end, 115200)
+        for _ in range(2):  # an emulator, and the same started again
+            uart = Uart(path)
+            uart.accept()
+            uart.passes_on(host)
+            uart.end()
+        host.close()
+
+
+def test_what_is_sent_to_no_socket_is_lost(tmp_path: Path, wait_for: WaitFor) -> None:
+    with VirtualCable(None, tmp_path / "cable", board=f"unix:{tmp_path}/none") as cable:
+        host = open_serial(cable.host_end, 115200)
+        host.write(b"Anybody?")
+        wait_for(lambda: cable.counters("to-board").lost == 8)
+        host.close()
+
+
+def test_an_attached_socket_unplugged(tmp_path: Path) -> None:
+    uart = Uart(tmp_path / "uart.sock")
+    with VirtualCable(None, tmp_path / "cable", board=f"unix:{tmp_path}/uart.sock") as cable:
+        host = open_serial(cable.host_end, 115200)
+        uart.accept()
+        cable.unplug("board")
+        uart.sees_the_end()
+        cable.plug("board")
+        uart.accept()
+        uart.passes_on(host)
+        host.close()
+        uart.end()
+
+
+def test_attached_to_a_device_that_comes_and_goes(tmp_path: Path) -> None:
+    """The device is the board's tty of another cable."""
+    inner = tmp_path / "inner"
+    device = str(inner / "host")
+    with VirtualCable(None, inner) as far:
+        with VirtualCable(115200, tmp_path / "cable", board=device) as cable:
+            board, host = open_serial(far.board_end, 115200), open_serial(cable.host_end, 115200)
+            answered_at_last(host, board)
+            far.unplug("host")
+            far.plug("host")
+            answered_at_last(host, board)
+            host.close()
+        board.close()
+
+
+def answered_at_last(asking: Transport, answering: Transport) -> None:
+    """Bytes pass when the device is open, which the cable does by itself."""
+    got = b""
+    while not got:
+        asking.write(b"?")
+        got = answering.read(0.1)
+    answering.write(b"Answer!")
+    read_through(asking, b"Answer!")
+
+
+@pytest.mark.parametrize(
+    ("where", "baud", "text"),
+    [
+        ("unix:", 115200, "1 to 107 bytes"),
+        ("unix:/" + "x" * 107, 115200, "1 to 107 bytes"),
+        ("ttyUSB0", 115200, "unix:PATH or a device"),
+        ("/dev/ttyUSB0", None, "--baud"),
+    ],
+)
+def test_nothing_to_attach_to(where: str, baud: float | None, text: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=text):
+        VirtualCable(baud, tmp_path, board=where)
+
+
+def test_an_attached_end_is_not_followed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no rate to follow"):
+        VirtualCable(115200, tmp_path, follow=True, board="unix:/tmp/x")
