@@ -7,7 +7,7 @@ RIG := .hil/venv
 C_SOURCES := $(shell find board serial_runtime/include -name '*.[ch]')
 PY_DIRS := serial_runtime codegen tests benchmarks hil examples setup.py board/ffi_build.py board/packaging
 
-.PHONY: demo test lint format stubs bench wheel clean
+.PHONY: demo test lint format stubs bench wheels deb clean
 
 # An editable install; made again when the packaging, the C shim or its binding changes.
 $(VENV)/ready: pyproject.toml setup.py setup.cfg board/ffi_build.py $(C_SOURCES)
@@ -56,8 +56,13 @@ stubs: $(VENV)/ready
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks
 
-wheel: $(VENV)/ready
-	$(BIN)/python -m build --wheel
+# For boards, cross compiled (gcc-aarch64-linux-gnu, gcc-arm-linux-gnueabihf), and for this host.
+wheels: $(VENV)/ready
+	$(BIN)/python -m board.packaging.wheels
+
+# The Debian packages: make deb ARCH=arm64, armhf or amd64 (default: this host's).
+deb: $(VENV)/ready
+	$(BIN)/python -m board.packaging.deb $(ARCH)
 
 clean:
 	rm -rf $(VENV) $(ROUTER) .hil build dist *.egg-info serial_runtime/_board.c serial_runtime/_board*.so

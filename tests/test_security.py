@@ -135,9 +135,11 @@ def test_signed_programs_only(start: Callable[..., Board], tmp_path: Path) -> No
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
 def test_the_unit_file_is_one_and_a_cage(tmp_path: Path) -> None:
     unit = tmp_path / "serial-runtime.service"
-    text = (ROOT / "contrib" / unit.name).read_text()
+    text = (ROOT / "board" / "packaging" / "debian" / unit.name).read_text()
     command = next(line for line in text.splitlines() if line.startswith("ExecStart="))
-    text = text.replace(command.split()[0], "ExecStart=/bin/true").replace("User=plc", "User=root")
+    text = text.replace(command.split()[0], "ExecStart=/bin/true").replace(
+        "User=serial-runtime", "User=root"
+    )
     unit.write_text(text)
     for words in (["verify"], ["security", "--offline=true", "--threshold=30"]):
         subprocess.run(["systemd-analyze", *words, str(unit)], check=True, capture_output=True)

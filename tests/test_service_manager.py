@@ -186,13 +186,13 @@ def test_the_life_of_the_runtime(manager: Manager, tmp_path: Path) -> None:
         process.communicate()
 
 
-UNIT = ROOT / "contrib" / "serial-runtime.service"
+UNIT = ROOT / "board" / "packaging" / "debian" / "serial-runtime.service"
 
 
 def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
-    text = UNIT.read_text().replace("/opt/plc/bin/serial-runtime", sys.executable)
+    text = UNIT.read_text().replace("/usr/bin/serial-runtime", sys.executable)
     (tmp_path / UNIT.name).write_text(text)
     done = subprocess.run(
         ["systemd-analyze", "verify", "--recursive-errors=no", str(tmp_path / UNIT.name)],
