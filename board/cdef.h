@@ -257,4 +257,5 @@ int sim_write_inputs(struct sim_plant *plant, uint32_t offset, const uint8_t *da
 int sim_read_inputs(const struct sim_plant *plant, uint32_t offset, uint8_t *data, uint32_t size);
 int sim_read_outputs(struct sim_plant *plant, uint32_t offset, uint8_t *data, uint32_t size,
                      uint32_t *tick);
+int sim_step(struct sim_plant *plant, uint32_t cycles, int64_t timeout_ns);
 bool sim_board_open(const struct sim_plant *plant);

@@ -76,7 +76,7 @@ SR_RT static int64_t run_due_tasks(struct runner *self, int64_t deadline_ns, int
         due->next += (late / due->every + 1) * due->every;
         const struct sr_cycle now = {.tick = self->tick,
                                      .size = sizeof now,
-                                     .time_ns = deadline_ns,
+                                     .time_ns = deadline_ns + self->ahead_ns,
                                      .interval_ns = (int64_t)due->task->interval_ns};
         atomic_store_explicit(&self->current, due, memory_order_relaxed);
         due->task->run(&now);
@@ -267,6 +267,23 @@ SR_RT static bool keeps_time(struct runner *self, int64_t deadline_ns)
     return false;
 }
 
+/* Sleep until the next release. In lockstep the plant has the time: a cycle is released when it is
+ * allowed, and to the program each is one period after the one before, the first at 0. */
+SR_RT static int await_release(struct runner *self, int64_t *deadline_ns, uint32_t *skipped)
+{
+    const struct cycle_parts *parts = &self->cycle->parts;
+    if (parts->io->await == NULL)
+        return platform_wait_period(self->thread, deadline_ns, skipped);
+    const int error = parts->io->await(parts->io_state);
+    if (error != 0)
+        return error;
+    *deadline_ns = platform_now_ns();
+    *skipped = 0;
+    self->program_ns = self->begun ? self->program_ns + self->period_ns : 0;
+    self->ahead_ns = self->program_ns - *deadline_ns;
+    return 0;
+}
+
 SR_RT static bool cycle_once(struct runner *self, int64_t deadline_ns, uint32_t skipped)
 {
     const struct program *program = self->cycle->program;
@@ -309,7 +326,7 @@ SR_RT static void run_cycles(void *runner)
                          platform_periodic(self->thread, deadline_ns, self->period_ns) != 0))
         return;
     while (!atomic_load_explicit(&self->cycle->stop, memory_order_relaxed)) {
-        const int error = platform_wait_period(self->thread, &deadline_ns, &skipped);
+        const int error = await_release(self, &deadline_ns, &skipped);
         if (error == -EINTR) { /* kicked: look at `stop`, and there */
             cycle_look_at_change(self);
             continue;

@@ -170,6 +170,7 @@ static void prepare_runner(struct cycle *cycle, struct program_task *task)
     cycle_pace(runner, period_ns);
     runner->tick = 0;
     runner->begun = false;
+    runner->ahead_ns = 0;
     atomic_store_explicit(&runner->stays, false, memory_order_relaxed);
     runner->long_cycles = runner->late_cycles = 0;
     atomic_store_explicit(&runner->current, task, memory_order_relaxed);
@@ -231,7 +232,9 @@ static int start_runner(struct runner *runner, struct platform_schedule schedule
     }
     const int error = platform_thread_start(&runner->thread, &schedule, cycle_main, runner, actual);
     if (error == 0) /* relaxed: it decides about nothing but a fault */
-        atomic_store_explicit(&runner->watch.on_time, actual->real_time, memory_order_relaxed);
+        atomic_store_explicit(&runner->watch.on_time,
+                              actual->real_time && cycle->parts.io->await == NULL,
+                              memory_order_relaxed);
     return error;
 }
 

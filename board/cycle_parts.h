@@ -32,8 +32,10 @@ struct runner {
     /* Of the thread. */
     uint32_t tick;
     bool begun;
-    int64_t next_ns; /* the release after the present cycle */
-    int64_t woke_ns; /* of the last cycle, as is the next one */
+    int64_t ahead_ns;   /* the program's time is the clock's and so much more: 0 but in lockstep */
+    int64_t program_ns; /* lockstep: the program's time of the last cycle */
+    int64_t next_ns;    /* the release after the present cycle */
+    int64_t woke_ns;    /* of the last cycle, as is the next one */
     int64_t done_ns;
     uint32_t long_cycles; /* in a row: beyond `time_ns` */
     uint32_t late_cycles; /* in a row: beyond the period */

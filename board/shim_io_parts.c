@@ -44,6 +44,10 @@ int board_open_io_parts(char *why, uint32_t why_size)
     struct cycle_parts *parts = &board->parts;
     if (count == 0)
         return 0;
+    if (parts->io->await != NULL)
+        return board_refuse(-EINVAL, why, why_size,
+                            "io.driver = \"lockstep:NAME\" has a time of its own: no io.gpio and "
+                            "no io.modbus beside it");
     board->gpio = calloc(count, sizeof *board->gpio);
     int error = -ENOMEM;
     if (board->gpio != NULL)

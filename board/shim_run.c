@@ -114,6 +114,15 @@ static int check_priority(char *why, uint32_t why_size)
                         wanted, least);
 }
 
+static int check_lockstep(char *why, uint32_t why_size)
+{
+    if (board->parts.io->await == NULL || cycle_least_priority(board->cycle) == 0)
+        return 0;
+    return board_refuse(-EBUSY, why, why_size,
+                        "the program's tasks have threads of their own, which the plant of "
+                        "lockstep:NAME cannot pace: set rt.tasks to \"single\", or use sim:NAME");
+}
+
 int board_start(const struct force_order *retained, uint32_t count, char *why, uint32_t why_size)
 {
     int error = board_check_idle(why, why_size);
@@ -122,6 +131,8 @@ int board_start(const struct force_order *retained, uint32_t count, char *why, u
     if (board->image == NULL)
         return board_refuse(-EBUSY, why, why_size, "there is no program to start: load one first");
     error = board->own == NULL ? check_priority(why, why_size) : 0;
+    if (error == 0 && board->own == NULL)
+        error = check_lockstep(why, why_size);
     if (error != 0)
         return error;
     error = platform_faults_arm();

@@ -194,7 +194,8 @@ int32_t board_read(const uint32_t *indices, uint32_t count, uint8_t *to, uint32_
         return refuse_list(error, indices, count, why, why_size);
     if (board->own != NULL)
         bytes = read_as_it_runs(plan, to, tick);
-    else if (board_state() == BOARD_RUNNING && image_base_ns(board->image) <= BOARD_SHORT_BASE_NS)
+    else if (board_state() == BOARD_RUNNING && board->parts.io->await == NULL &&
+             image_base_ns(board->image) <= BOARD_SHORT_BASE_NS)
         bytes = read_by_cycle(indices, count, to, tick);
     if (bytes == -ETIMEDOUT)
         bytes = read_directly(plan, to, tick);

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any
 
@@ -56,6 +57,17 @@ class Plant:
         _check(result, f"cannot read {size} output bytes at {offset}")
         self._tick = tick[0]
         return bytes(ffi.buffer(to, size))
+
+    def step(self, cycles: int, timeout_ns: int) -> None:
+        """Lockstep: allow so many cycles more, and wait for all that were allowed."""
+        result = lib.sim_step(self._native(), cycles, timeout_ns)
+        if result == -errno.ENOTSUP:
+            raise StateError(
+                'the board is not in lockstep with its plant: io.driver = "lockstep:NAME"'
+            )
+        if result == -errno.ETIMEDOUT:
+            raise BoardError(errno.ETIMEDOUT, "no cycle ran in time: does a program run?")
+        _check(result, "cannot step")
 
     def close(self) -> None:
         """Idempotent."""

@@ -102,7 +102,7 @@ class RealTime(NamedTuple):
 
 
 class Io(NamedTuple):
-    """[io]: the process image's driver, "none" or "sim:NAME", and parts of it beside that one."""
+    """[io]: the process image's driver, as `_driver` has it, and parts of it beside that one."""
 
     driver: str = "none"
     gpio: tuple[GpioTable, ...] = ()
@@ -308,12 +308,11 @@ def _driver(key: str, value: object) -> str:
     if isinstance(value, str):
         kind, colon, name = value.partition(":")
         plain = name.replace("-", "").replace("_", "")
-        if value == "none" or (
-            kind == "sim" and colon and len(name) <= 64 and plain.isascii() and plain.isalnum()
-        ):
+        good = len(name) <= 64 and plain.isascii() and plain.isalnum()
+        if value == "none" or (kind in ("sim", "lockstep") and colon and good):
             return value
     raise ConfigError(
-        f'{key} = {value!r}: expected "none" or "sim:NAME" '
+        f'{key} = {value!r}: expected "none", "sim:NAME" or "lockstep:NAME" '
         "(NAME: at most 64 letters, digits, '-' or '_')"
     )
 

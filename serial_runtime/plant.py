@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A simulated plant, for demonstrations and tests of programs: the other end of `sim:NAME`.
 
+With `lockstep:NAME` it is the clock of the board as well, see `Plant.step`.
+
     from serial_runtime.plant import Plant
 
     with Plant.attach("press", timeout_s=10) as plant:
@@ -93,6 +95,18 @@ class Plant:
             if passed or time.monotonic() >= end_s:
                 return passed
             time.sleep(_POLL_S)
+
+    def step(self, cycles: int = 1, timeout_s: float = 10.0) -> None:
+        """In lockstep ("lockstep:NAME"): let the board run so many cycles, see the last outputs.
+
+        The board runs none by itself, and the program's time is that of its cycles, so a run is
+        the same each time, and as fast as board and plant can. 0: wait for cycles that were not
+        run in time before. StateError: the board is not in lockstep; BoardError: no cycle was run
+        in time, since no program runs.
+        """
+        self._segment.step(cycles, int(timeout_s * 1e9))
+        self._outputs = self._segment.read_outputs(0, AREA_BYTES)
+        self._tick = self._segment.tick
 
     def __getitem__(self, address: str) -> bool | int:
         """An output, as `read` has it."""

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const struct io_driver *const drivers[] = {&io_none, &io_sim};
+static const struct io_driver *const drivers[] = {&io_none, &io_sim, &io_lockstep};
 
 const struct io_driver *io_find(const char *spec, const char **argument)
 {
@@ -21,5 +21,5 @@ const struct io_driver *io_find(const char *spec, const char **argument)
 
 const char *io_names(void)
 {
-    return "none, sim:NAME";
+    return "none, sim:NAME, lockstep:NAME";
 }

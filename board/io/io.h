@@ -24,6 +24,9 @@ struct io_driver {
     int (*open)(void **state, const char *argument, char *why, size_t why_size);
     /* Before a cycle begins: its outputs are no longer the safe ones. May be NULL. */
     void (*begin)(void *state);
+    /* In place of the clock, where the plant has the time: wait until the next cycle may begin. 0,
+     * or -EINTR: the thread was kicked. NULL: the clock has it, as for everything real. */
+    SR_RT_POINTER int (*await)(void *state);
     /* Fill `inputs` (IO_AREA_BYTES), which are those of the last call. `now_ns` is the cycle's
      * clock. False: nothing new could be had, `inputs` is unchanged. */
     SR_RT_POINTER bool (*read)(void *state, uint8_t *inputs, int64_t now_ns);
@@ -40,11 +43,13 @@ struct io_driver {
 extern const struct io_driver io_none;
 /* Shared memory to a simulated plant, see sim.h; the argument is the segment's name. */
 extern const struct io_driver io_sim;
+/* The same, and the plant says when each cycle begins. */
+extern const struct io_driver io_lockstep;
 
-/* Worker: the driver for a specification "none" or "sim:NAME"; `*argument` points into `spec`.
- * NULL when there is no driver of that name. */
+/* Worker: the driver for a specification "none", "sim:NAME", "lockstep:NAME"; `*argument` points
+ * into `spec`. NULL when there is no driver of that name. */
 const struct io_driver *io_find(const char *spec, const char **argument);
-/* Worker: the drivers there are, for a message: "none, sim:NAME". */
+/* Worker: the drivers there are, for a message: "none, sim:NAME, lockstep:NAME". */
 const char *io_names(void);
 
 #endif

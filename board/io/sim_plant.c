@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* sim_plant.c - the plant's side of the shared memory, see sim.h. Never on the RT thread. */
+#define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "sim.h"
 #include "sim_segment.h"
+#include "sim_word.h"
 
 /* The board is busy in its write for well under a microsecond; a reader that meets it this
  * often, yielding in between, reads from a board that died there. */
 #define READ_ATTEMPTS 10000
+#define STEP_POLL_NS 100000000 /* how late the end of the time is noticed */
 
 struct sim_plant {
     struct sim_segment segment;
@@ -81,6 +85,37 @@ int sim_read_outputs(struct sim_plant *plant, uint32_t offset, uint8_t *data, ui
         sched_yield();
     }
     return -EAGAIN;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int sim_step(struct sim_plant *plant, uint32_t cycles, int64_t timeout_ns)
+{
+    struct sim_layout *layout = plant->segment.layout;
+    if (atomic_load_explicit(&layout->lockstep, memory_order_relaxed) == 0)
+        return -ENOTSUP;
+    /* The plant alone writes it. */
+    const uint32_t goal = atomic_load_explicit(&layout->allowed, memory_order_relaxed) + cycles;
+    if (cycles != 0) {
+        /* Release: the inputs, for the acquire in lockstep_await. */
+        atomic_store_explicit(&layout->allowed, goal, memory_order_release);
+        sim_word_wake(&layout->allowed);
+    }
+    const int64_t until_ns = now_ns() + timeout_ns;
+    for (;;) {
+        /* Acquire: the outputs, for the release in sim_write. */
+        const uint32_t now = atomic_load_explicit(&layout->finished, memory_order_acquire);
+        if (now == goal)
+            return 0;
+        if (now_ns() >= until_ns)
+            return -ETIMEDOUT;
+        (void)sim_word_wait(&layout->finished, now, STEP_POLL_NS);
+    }
 }
 
 bool sim_board_open(const struct sim_plant *plant)

@@ -94,10 +94,13 @@ static void reset(struct sim_segment *segment)
 {
     static const uint8_t zeros[IO_AREA_BYTES];
     struct sim_layout *layout = segment->layout;
+    const uint32_t finished = atomic_load_explicit(&layout->finished, memory_order_relaxed);
     if (segment->role == SIM_BOARD) {
         sim_put_outputs(layout, zeros, 0);
-        if (!is_held(segment->fd, SIM_PLANT))
+        if (!is_held(segment->fd, SIM_PLANT)) {
             sim_put_inputs(layout, 0, zeros, IO_AREA_BYTES);
+            atomic_store_explicit(&layout->allowed, finished, memory_order_relaxed);
+        }
     } else if ((atomic_load_explicit(&layout->input_sequence, memory_order_relaxed) & 1u) != 0) {
         sim_put_inputs(layout, 0, zeros, IO_AREA_BYTES); /* a plant died in the middle */
     }

@@ -20,12 +20,15 @@ struct sim_layout {
     uint32_t input_bytes;
     uint32_t output_offset;
     uint32_t output_bytes;
-    uint32_t reserved[10];
+    _Atomic uint32_t lockstep;
+    uint32_t reserved[9];
     _Atomic uint32_t input_sequence;
-    uint32_t reserved_input[15];
+    _Atomic uint32_t allowed;
+    uint32_t reserved_input[14];
     _Atomic uint32_t output_sequence;
     _Atomic uint32_t tick;
-    uint32_t reserved_output[30];
+    _Atomic uint32_t finished;
+    uint32_t reserved_output[29];
     _Atomic uint32_t inputs[SIM_WORDS];
     _Atomic uint32_t outputs[SIM_WORDS];
 };
@@ -33,6 +36,8 @@ struct sim_layout {
 static_assert(sizeof(_Atomic uint32_t) == 4, "the layout is the same on every target");
 static_assert(offsetof(struct sim_layout, input_sequence) == 64, "as documented in sim.h");
 static_assert(offsetof(struct sim_layout, output_sequence) == 128, "as documented in sim.h");
+static_assert(offsetof(struct sim_layout, allowed) == 68, "as documented in sim.h");
+static_assert(offsetof(struct sim_layout, finished) == 136, "as documented in sim.h");
 static_assert(offsetof(struct sim_layout, inputs) == 256, "as documented in sim.h");
 static_assert(offsetof(struct sim_layout, outputs) == 1280, "as documented in sim.h");
 static_assert(sizeof(struct sim_layout) == 2304, "as documented in sim.h");

@@ -61,7 +61,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         help="where the program is kept (default: serial-runtime.d, in the working directory)",
     )
     parser.add_argument("--profile", metavar="FILE", help="board profile, TOML")
-    parser.add_argument("--io", metavar="DRIVER", help="process I/O: none, or sim:NAME")
+    parser.add_argument("--io", metavar="DRIVER", help="process I/O: none, sim:NAME, lockstep:NAME")
     parser.add_argument(
         "--autostart", action="store_const", const=True, help="start the stored program"
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from serial_runtime.board import Board
-from serial_runtime.errors import BoardError, VariableError
+from serial_runtime.errors import BoardError, StateError, VariableError
 from serial_runtime.plant import Plant
 
 # Of conftest.py.
@@ -99,3 +99,32 @@ def test_there_is_one_plant_and_it_needs_a_board(board: Board, plant: Plant) -> 
         Plant(NAME)
     with pytest.raises(BoardError, match="No such file"):
         Plant.attach(f"nobody-{os.getpid()}", timeout_s=0.01)
+
+
+def test_in_lockstep_each_cycle_sees_what_was_written_before_it(
+    new_board: BoardMaker, image: ImageMaker
+) -> None:
+    board = new_board(priority=0, io=f"lockstep:{NAME}")
+    board.load(image("forces"))  # OUTPUT (%QW3) is INPUT (%IW1) + 1, once in 2 ms
+    with Plant.attach(NAME) as plant:
+        board.start()
+        for n in range(500):
+            plant.write({"%IW1": n})
+            plant.step()
+            assert (plant.tick, plant["%QW3"]) == (n, n + 1)
+        plant.step(1000)
+        assert plant.tick == 1499
+        statistics = board.statistics()
+        assert (statistics.ticks, statistics.overruns) == (1500, 0)
+        board.stop()
+        with pytest.raises(BoardError, match="does a program run"):
+            plant.step(timeout_s=0.01)
+        board.start()
+        plant.step(0)  # what it had allowed is run now, from the beginning
+        assert plant.tick == 0
+        assert plant["%QW3"] == 500
+
+
+def test_only_a_plant_in_lockstep_steps(board: Board, plant: Plant) -> None:
+    with pytest.raises(StateError, match="lockstep:NAME"):
+        plant.step()

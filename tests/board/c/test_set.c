@@ -125,8 +125,13 @@ static void base_close(void *state)
     strcat(calls, "close ");
 }
 
-static const struct io_driver base = {"base",    true,       NULL,      base_begin,
-                                      base_read, base_write, base_safe, base_close};
+static const struct io_driver base = {.name = "base",
+                                      .rt_safe = true,
+                                      .begin = base_begin,
+                                      .read = base_read,
+                                      .write = base_write,
+                                      .safe = base_safe,
+                                      .close = base_close};
 
 static void part_safe(void *state)
 {

@@ -319,6 +319,47 @@ static void keeps_inputs_while_the_plant_writes(void)
     io_sim.close(board);
 }
 
+static void *step_three(void *argument)
+{
+    CHECK_EQ(sim_step(argument, 3, INT64_C(60000000000)), 0);
+    return NULL;
+}
+
+static void runs_in_lockstep(void)
+{
+    void *board = open_board();
+    struct sim_plant *plant;
+    uint8_t area[IO_AREA_BYTES] = {0};
+    uint32_t tick;
+    CHECK_EQ(sim_attach(&plant, name), 0);
+    CHECK_EQ(sim_step(plant, 1, 0), -ENOTSUP);
+    io_sim.close(board);
+    CHECK(io_sim.await == NULL);
+    CHECK_EQ(io_lockstep.open(&board, name, why, sizeof why), 0);
+    for (uint32_t round = 0; round < 200; round++) {
+        pthread_t thread = spawn(step_three, plant);
+        for (uint32_t i = 0; i < 3; i++) {
+            while (io_lockstep.await(board) != 0)
+                ;
+            io_lockstep.write(board, area, round * 3 + i);
+        }
+        join(thread);
+        CHECK_EQ(sim_read_outputs(plant, 0, area, 1, &tick), 0);
+        CHECK_EQ(tick, round * 3 + 2);
+    }
+    CHECK_EQ(sim_step(plant, 2, 0), -ETIMEDOUT);
+    CHECK_EQ(sim_step(plant, 0, 0), -ETIMEDOUT); /* they stay allowed, also for the next board */
+    io_lockstep.close(board);
+    CHECK_EQ(io_lockstep.open(&board, name, why, sizeof why), 0);
+    CHECK_EQ(io_lockstep.await(board), 0);
+    io_lockstep.write(board, area, 0);
+    CHECK_EQ(io_lockstep.await(board), 0);
+    io_lockstep.write(board, area, 1);
+    CHECK_EQ(sim_step(plant, 0, 0), 0);
+    sim_detach(plant);
+    io_lockstep.close(board);
+}
+
 /* Plant and board at the same memory: no mixture is ever seen. */
 #define STRESS_WRITES 4000u
 
@@ -379,6 +420,7 @@ int main(void)
     RUN(reuses_what_a_crash_left);
     RUN(replaces_what_is_not_ours);
     RUN(keeps_inputs_while_the_plant_writes);
+    RUN(runs_in_lockstep);
     RUN(never_mixes);
     return 0;
 }
