@@ -96,10 +96,10 @@ class Process:
 class Line(Process):
     """The line emulator."""
 
-    def __init__(self, folder: Path, baud: int, seed: int) -> None:
+    def __init__(self, folder: Path, baud: int, seed: int, *options: str) -> None:
         super().__init__(
             *("line", folder, "serial_runtime", "line", "--dir", str(folder / "cable")),
-            *("--baud", str(baud), "--seed", str(seed)),
+            *("--baud", str(baud), "--seed", str(seed), *options),
         )
         self.board_end, self.host_end, _ = (self.must_hear() for _ in range(3))
 

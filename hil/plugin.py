@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""The fixtures of the rig, for the tests of PLC programs on a board:
+
+    python -m pytest -p hil.plugin --lg-env hil/boards/simulator.yaml my_tests/
+
+docs/hil.md is the manual.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hil.boards.board import Board, Pins, Power
+from hil.boards.programs import image_of
+from serial_runtime.rpc.client import Client
+from serial_runtime.rpc.ide.common import Status
+
+FULL = "full"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="long scenarios of the rig as well")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{FULL}: too long for `make hil`")
+    config.addinivalue_line("markers", "requirement(id): what this test shows to be met")
+    config.addinivalue_line("markers", "only(*kinds): runs on simulator, emulated or real boards")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--full"):
+        for item in items:
+            if item.get_closest_marker(FULL):
+                item.add_marker(pytest.mark.skip(reason="long: --full runs it"))
+
+
+@pytest.fixture(scope="session")
+def _own_cache() -> Iterator[None]:
+    """The host's end keeps nothing in the user's own cache, nor finds anything there."""
+    with tempfile.TemporaryDirectory(prefix="hil-cache-") as folder:
+        before = os.environ.get("XDG_CACHE_HOME")
+        os.environ["XDG_CACHE_HOME"] = folder
+        yield
+        if before is None:
+            del os.environ["XDG_CACHE_HOME"]
+        else:
+            os.environ["XDG_CACHE_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def _strategy(_own_cache: None, env: Any) -> Iterator[Any]:
+    """The strategy of the target; off at the end."""
+    strategy = env.get_target("main").get_driver("Strategy")
+    yield strategy
+    strategy.cut()
+
+
+@pytest.fixture(scope="session")
+def board(_strategy: Any, env: Any) -> Board:
+    """The board, as it was left by the test before."""
+    return Board(Path(env.config_file).stem, _strategy)
+
+
+@pytest.fixture(scope="session")
+def line(_strategy: Any) -> Any:
+    """The line in between: see `hil.boards.line.LineDriver`."""
+    _strategy.target.activate(_strategy.line)
+    return _strategy.line
+
+
+@pytest.fixture(scope="session")
+def power(_strategy: Any) -> Power:
+    """The board's plug."""
+    return Power(_strategy)
+
+
+@pytest.fixture
+def pins(_strategy: Any) -> Iterator[Pins]:
+    """The wires of the board's process I/O; inputs are low before each test."""
+    if _strategy.pins is None:
+        pytest.skip("this target has no pins")
+    _strategy.on()
+    _strategy.target.activate(_strategy.pins)
+    _strategy.pins.release()
+    yield _strategy.pins
+    if _strategy.at != "off":
+        _strategy.pins.release()
+
+
+@pytest.fixture
+def plc(board: Board, line: Any) -> Iterator[Client]:
+    """A client of the runtime on a board that is served, without a program, over a good line."""
+    line.clear()
+    board.go("served")
+    client = board.connected()
+    with contextlib.closing(client):
+        cleared(client)
+        yield client
+    line.clear()
+
+
+def cleared(client: Client) -> None:
+    """No program, no forces, no retained values, no row of crashes."""
+    if client.status().status == Status.Started:
+        client.stop()
+    client.unforce()
+    client.repair()
+    client.clear_retained()
+
+
+@pytest.fixture(scope="session")
+def program(board: Board) -> Callable[..., bytes]:
+    """`program(path_or_source, *flags) -> bytes`: an image of a C program for this board.
+
+    A text with a newline is the source itself. `md5` is a matter of hashlib.
+    """
+
+    def built(source: str | Path, *flags: str) -> bytes:
+        if isinstance(source, str) and "\n" in source:
+            with tempfile.TemporaryDirectory(prefix="hil-source-") as folder:
+                file = Path(folder) / "program.c"
+                file.write_text(source)
+                return image_of(file, board.target, flags).data
+        return image_of(Path(source), board.target, flags).data
+
+    return built
