@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The board profile: a TOML file, read once at start into immutable values.
+"""The board profile: its values, immutable, and what is accepted. `profile_file` reads it.
 
 Every wrong key or value is refused with a sentence that names it and what would be accepted;
-nothing is silently ignored or rounded. The table `_KEYS` below is the list of all keys.
+nothing is silently ignored or rounded. The table `KEYS` below is the list of all keys.
 
     [serial]
     port = "/dev/ttyS1"
@@ -180,51 +180,8 @@ class Profile(NamedTuple):
     python: Python = Python()
 
 
-def load_profile(path: str) -> Profile:
-    """Read and check a profile. ConfigError names the file, the key and the remedy."""
-    try:
-        with open(path, "rb") as file:
-            text = file.read().decode()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from error
-    return parse_profile(text, path)
-
-
-def parse_profile(text: str, name: str = "profile") -> Profile:
-    """Check the text of a profile; `name` leads every message of the ConfigError."""
-    import tomllib
-
-    try:
-        sections = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # also of numbers too long, arrays too deep
-        raise ConfigError(f"{name}: not a TOML file: {error}") from error
-    profile = Profile()
-    for section, content in sections.items():
-        if section not in _KEYS:
-            raise ConfigError(
-                f"{name}: unknown {'section' if isinstance(content, dict) else 'key'} "
-                f"{section!r}: {_choice('sections are', _KEYS)}"
-            )
-        if not isinstance(content, dict):
-            raise ConfigError(f"{name}: {section} is a section: write [{section}] above its keys")
-        for key, value in content.items():
-            try:
-                profile = override(profile, f"{section}.{key}", value)
-            except ConfigError as error:
-                raise ConfigError(f"{name}: {error}") from error
-            except ValueError as error:  # an integer of more digits than Python writes
-                raise ConfigError(f"{name}: {section}.{key}: {error}") from error
-    try:
-        _check_io(profile)
-    except ConfigError as error:
-        raise ConfigError(f"{name}: {error}") from error
-    return profile
-
-
-def _check_io(profile: Profile) -> None:
-    """What the tables of process I/O must not have in common."""
+def check_io(profile: Profile) -> None:
+    """What the tables of process I/O must not have in common. ConfigError."""
     gpio, modbus = profile.io.gpio, profile.io.modbus
     if not (gpio or modbus):
         return
@@ -247,11 +204,11 @@ def override(profile: Profile, key: str, value: object) -> Profile:
     The value is checked like one from a file. ConfigError.
     """
     section, _, name = key.partition(".")
-    if section not in _KEYS:
-        raise ConfigError(f"unknown section {section!r}: {_choice('sections are', _KEYS)}")
-    if name not in _KEYS[section]:
-        raise ConfigError(f"unknown key {key!r}: {_choice('keys are', _KEYS[section])}")
-    checked = _KEYS[section][name](key, value)
+    if section not in KEYS:
+        raise ConfigError(f"unknown section {section!r}: {_choice('sections are', KEYS)}")
+    if name not in KEYS[section]:
+        raise ConfigError(f"unknown key {key!r}: {_choice('keys are', KEYS[section])}")
+    checked = KEYS[section][name](key, value)
     part = getattr(profile, section)
     return profile._replace(**{section: part._replace(**{name: checked})})
 
@@ -331,7 +288,7 @@ def _modbus(key: str, value: object) -> tuple[ModbusTable, ...]:
     return list_of("a table for each slave", read_modbus)(key, value)
 
 
-_KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
+KEYS: dict[str, dict[str, Callable[[str, object], Any]]] = {
     "serial": {
         "port": _port,
         "baud": _integer(LOWEST_BAUD, HIGHEST_BAUD, " baud"),

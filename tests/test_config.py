@@ -14,15 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serial_runtime.config import (
-    _KEYS,
+    KEYS,
     ListenAddress,
     Profile,
-    load_profile,
     override,
     parse_listen,
-    parse_profile,
 )
 from serial_runtime.errors import ConfigError
+from serial_runtime.profile_file import load_profile, parse_profile
 
 FULL = """
 [serial]
@@ -136,7 +135,7 @@ def test_every_key_can_be_left_out() -> None:
 def test_a_refusal_names_the_key_and_what_is_accepted(text: str, named: list[str]) -> None:
     with pytest.raises(ConfigError) as refusal:
         parse_profile(text, "board.toml")
-    assert str(refusal.value).startswith("board.toml: ")
+    assert str(refusal.value).startswith("board.toml:")
     for word in named:
         assert word in str(refusal.value)
 
@@ -169,7 +168,7 @@ def test_the_manual_lists_every_key_with_its_default_and_what_it_accepts() -> No
         if line.startswith("| `")
     ]
     expected = []
-    for section, keys in _KEYS.items():
+    for section, keys in KEYS.items():
         for name in keys:
             with pytest.raises(ConfigError) as refused:
                 override(Profile(), f"{section}.{name}", object())
@@ -203,7 +202,7 @@ def test_bad_listen_addresses(text: str) -> None:
         parse_listen(text)
 
 
-def refusal(attempt: Callable[[], Profile], accepted: str = "profile: ") -> str:
+def refusal(attempt: Callable[[], Profile], accepted: str = "profile:") -> str:
     """The text of the ConfigError; `accepted` when there is none. Anything else is a bug."""
     try:
         attempt()
@@ -214,7 +213,7 @@ def refusal(attempt: Callable[[], Profile], accepted: str = "profile: ") -> str:
 
 @given(st.text(max_size=80))
 def test_any_text_is_a_profile_or_a_config_error(text: str) -> None:
-    assert refusal(lambda: parse_profile(text)).startswith("profile: ")
+    assert refusal(lambda: parse_profile(text)).startswith("profile:")
 
 
 @given(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from serial_runtime.profile_file import installed
+
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ["board", "codegen", "serial_runtime"]
 FILES = ["CHANGELOG.md", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.cfg"]
@@ -70,7 +72,11 @@ def test_it_holds_what_users_need_and_nothing_else(wheel: Path) -> None:
     ):
         assert needed in names
     tops = {name.split("/")[0] for name in names}
-    assert tops == {"serial_runtime", "serial_codegen", "serial_runtime-0.1.0.dist-info"}
+    release = "serial_runtime-0.1.0"
+    folders = {"serial_runtime", "serial_codegen", f"{release}.dist-info", f"{release}.data"}
+    assert tops == folders
+    data = {name.partition(".data/")[2] for name in names if ".data/" in name}
+    assert data == {f"data/share/serial-runtime/profiles/{name}.toml" for name in installed()}
     assert not [name for name in names if name.startswith("serial_runtime/") and name[-2:] == ".o"]
 
 

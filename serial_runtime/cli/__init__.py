@@ -30,6 +30,7 @@ COMMANDS = {
     "io": ("io", "process inputs and outputs: values, quality, drivers"),
     "link": ("link", "watch the link: round trips, repetitions, errors"),
     "doctor": ("doctor", "check a serial port of this machine"),
+    "profile": ("profile", "board profiles: which there are, and check one"),
     "line": ("line", "a virtual serial cable, as bad as wanted"),
     "bridge": ("bridge", "offer a board on a serial line to IDEs on TCP"),
     "fleet": ("fleet", "the boards at a WAMP router, and a TCP port for each"),

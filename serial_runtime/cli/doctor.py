@@ -33,7 +33,7 @@ def _question(arguments: argparse.Namespace) -> Question:
         raise UsageError("which port? Give its URI, such as ERPC:///dev/ttyUSB0, or --profile")
     execution_s = arguments.execution_us * 1e-6
     if arguments.profile:
-        from serial_runtime.config import load_profile
+        from serial_runtime.profile_file import load_profile
 
         profile = load_profile(arguments.profile)
         path, baud = profile.serial.port, profile.serial.baud
@@ -51,9 +51,10 @@ def _question(arguments: argparse.Namespace) -> Question:
 
 
 def _real_time(arguments: argparse.Namespace) -> list[Finding]:
-    from serial_runtime.config import RealTime, load_profile
+    from serial_runtime.config import RealTime
     from serial_runtime.doctor.machine import Machine
     from serial_runtime.doctor.realtime import Wanted, check_real_time
+    from serial_runtime.profile_file import load_profile
 
     if arguments.port:
         raise UsageError("--real-time is about this machine, not about a port: leave the URI out")

@@ -17,10 +17,10 @@ from serial_runtime.cli.command import (
     print_json,
     printable,
 )
-from serial_runtime.config import load_profile
 from serial_runtime.errors import ConfigError, StoreError
 from serial_runtime.plc import pairing
 from serial_runtime.plc.identity import ROLES, Identity, changing, read
+from serial_runtime.profile_file import load_profile
 from serial_runtime.psk import check_id, new_id, new_secret
 
 TYPE_CHECKING = False

@@ -85,7 +85,7 @@ def _settings(arguments: argparse.Namespace) -> LatencyOptions:
 
     options = LatencyOptions(period_ns=arguments.period_us * 1000)
     if arguments.profile:
-        from serial_runtime.config import load_profile
+        from serial_runtime.profile_file import load_profile
 
         rt = load_profile(arguments.profile).rt
         options = options._replace(

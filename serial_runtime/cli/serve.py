@@ -24,7 +24,11 @@ _OVERRIDES = {
 def _run(arguments: argparse.Namespace) -> int:
     from serial_runtime import config
 
-    profile = config.load_profile(arguments.profile) if arguments.profile else config.Profile()
+    profile = config.Profile()
+    if arguments.profile:
+        from serial_runtime.profile_file import load_profile
+
+        profile = load_profile(arguments.profile)
     for option, key in _OVERRIDES.items():
         value = getattr(arguments, option)
         if value is not None:
@@ -60,7 +64,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where the program is kept (default: serial-runtime.d, in the working directory)",
     )
-    parser.add_argument("--profile", metavar="FILE", help="board profile, TOML")
+    parser.add_argument(
+        "--profile", metavar="NAME", help="board profile: a TOML file, or one of `profile list`"
+    )
     parser.add_argument("--io", metavar="DRIVER", help="process I/O: none, sim:NAME, lockstep:NAME")
     parser.add_argument(
         "--autostart", action="store_const", const=True, help="start the stored program"

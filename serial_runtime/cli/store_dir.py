@@ -14,9 +14,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def store_dir(arguments: argparse.Namespace) -> str:
     """The directory that these options name, else the default of `serve`. ConfigError."""
-    from serial_runtime import config
-
     if arguments.dir:
         return str(arguments.dir)
-    profile = config.load_profile(arguments.profile) if arguments.profile else config.Profile()
-    return profile.store.dir
+    if arguments.profile:
+        from serial_runtime.profile_file import load_profile
+
+        return load_profile(arguments.profile).store.dir
+    from serial_runtime.config import Profile
+
+    return Profile().store.dir

@@ -33,8 +33,7 @@ def check_real_time(machine: Machine, wanted: Wanted) -> list[Finding]:
 
     return [
         _kernel(machine),
-        _priority(machine, wanted),
-        _lock(machine),
+        *check_rights(machine, wanted),
         _throttling(machine),
         *rt_cpu.check(machine, wanted.cpu, wanted.cpu_latency_us),
         _clock(machine),
@@ -43,6 +42,11 @@ def check_real_time(machine: Machine, wanted: Wanted) -> list[Finding]:
         *_moved_pages(machine),
         _virtual(machine),
     ]
+
+
+def check_rights(machine: Machine, wanted: Wanted) -> list[Finding]:
+    """Whether this user may have the priority, and lock memory."""
+    return [_priority(machine, wanted), _lock(machine)]
 
 
 def _kernel(machine: Machine) -> Finding:

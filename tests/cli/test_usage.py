@@ -18,7 +18,18 @@ from serial_runtime.rpc import client
 
 URI = "ERPC://fake:3000"
 # Commands that talk to no board, or not by themselves.
-STAY_HERE = ("serve", "build", "doctor", "latency", "line", "identity", "sign", "audit", "demo")
+STAY_HERE = (
+    "serve",
+    "build",
+    "doctor",
+    "profile",
+    "latency",
+    "line",
+    "identity",
+    "sign",
+    "audit",
+    "demo",
+)
 
 
 def test_the_overview_lists_every_command(run) -> None:

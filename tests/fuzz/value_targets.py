@@ -8,10 +8,10 @@ import contextlib
 from fuzz.script import Script
 
 from serial_runtime import iec
-from serial_runtime.config import parse_profile
 from serial_runtime.errors import ConfigError, ProtocolError, UriError, VariableError
 from serial_runtime.iec import IecType
 from serial_runtime.plc.trace_coding import COLUMNS, FOLLOWS, Packed, TraceCoding, supported
+from serial_runtime.profile_file import parse_profile
 from serial_runtime.transport.uri import parse
 
 KINDS = list(IecType)

@@ -17,11 +17,11 @@ from modbus_slave import ModbusSlave
 from waiting import wait_for
 
 from serial_runtime.board_types import IoNews
-from serial_runtime.config import parse_profile
 from serial_runtime.errors import StateError
 from serial_runtime.iec.location import AREA_BYTES, parse_location
 from serial_runtime.process_io.modbus import ModbusBus
 from serial_runtime.process_io.modbus_profile import ModbusTable
+from serial_runtime.profile_file import parse_profile
 
 MAPS = """
 quality = "%IX101.0"

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serial_runtime.config import Io, Profile, override, parse_profile
+from serial_runtime.config import Io, Profile, override
 from serial_runtime.errors import ConfigError
 from serial_runtime.iec.location import Location, parse_location
 from serial_runtime.process_io.modbus_profile import Bus
+from serial_runtime.profile_file import parse_profile
 
 PANEL = """
 [[io.gpio]]
@@ -236,7 +237,7 @@ def modbus(text: str, uri: str = "tcp://host", unit: int = 1) -> str:
 def test_a_refusal_names_the_key_and_what_is_accepted(text: str, named: list[str]) -> None:
     with pytest.raises(ConfigError) as refusal:
         parse_profile(text, "board.toml")
-    assert str(refusal.value).startswith("board.toml: ")
+    assert str(refusal.value).startswith("board.toml:")
     for word in named:
         assert word in str(refusal.value)
 
