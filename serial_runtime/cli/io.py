@@ -49,12 +49,10 @@ def _run(arguments: argparse.Namespace) -> int:
     with open_board(arguments) as board:
         drivers, points = board.io_drivers(), board.io_points()
     if arguments.json:
-        from dataclasses import asdict
-
         print_json(
             {
-                "drivers": [asdict(driver) for driver in drivers],
-                "points": [asdict(point) for point in points],
+                "drivers": [driver._asdict() for driver in drivers],
+                "points": [point._asdict() for point in points],
             }
         )
         return 0

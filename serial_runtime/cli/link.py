@@ -138,11 +138,10 @@ def line(sample: Sample) -> str:
 
 def document(sample: Sample) -> dict[str, Any]:
     """The view for a program."""
-    from dataclasses import asdict
 
     answer: dict[str, Any] = sample._asdict()
     answer["host"] = sample.host._asdict()
-    answer["board"] = None if sample.board is None else asdict(sample.board)
+    answer["board"] = None if sample.board is None else sample.board._asdict()
     if sample.board is not None:
         answer["board"]["driver"] = dict(zip(_DRIVER, sample.board.driver, strict=False))
     return answer

@@ -37,7 +37,6 @@ def summary(status: dict[str, Any]) -> str:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    from dataclasses import asdict
 
     from serial_runtime import iec
 
@@ -53,9 +52,9 @@ def _show(arguments: argparse.Namespace) -> None:
         for one in values
     ]
     if arguments.json:
-        print_json({**asdict(status), "values": rows})
+        print_json({**status._asdict(), "values": rows})
         return
-    print(summary(asdict(status)))
+    print(summary(status._asdict()))
     for row in rows:
         note = "   (the program has no such variable)" if row["orphan"] else ""
         print(printable(f"{row['path']:32} {row['type']:10} {row['value']}{note}"))

@@ -81,9 +81,8 @@ def lines(tasks: Sequence[TaskFigures], histograms: bool) -> list[str]:
 
 
 def _json(task: TaskFigures) -> dict[str, object]:
-    from dataclasses import asdict
 
-    found = asdict(task.statistics)
+    found = task.statistics._asdict()
     for name, bins in task.bins.items():
         found[name]["bins"] = bins
     found["ticks"] = found.pop("runs")
@@ -127,9 +126,7 @@ def _show_old(arguments: argparse.Namespace, board: Client) -> int:
         )
     statistics = board.statistics(reset=arguments.reset)
     if arguments.json:
-        from dataclasses import asdict
-
-        print_json(asdict(statistics))
+        print_json(statistics._asdict())
     else:
         print("\n".join(_old_lines(statistics)))
     return 0
@@ -167,9 +164,7 @@ def _show_maxima(arguments: argparse.Namespace, board: Client) -> int:
         if (record := board.maximum(cause, task)).cause
     ]
     if arguments.json:
-        from dataclasses import asdict
-
-        print_json([{"task": name, **asdict(record)} for name, record in found])
+        print_json([{"task": name, **record._asdict()} for name, record in found])
         return 0
     for name, record in found:
         whose = f"task {printable(name)}" if name else "cycle"

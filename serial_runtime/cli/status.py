@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 
 def _gather(board: Client, uri: str) -> dict[str, Any]:
-    from dataclasses import asdict
 
     from serial_runtime.rpc.ide.common import Status
 
@@ -40,10 +39,10 @@ def _gather(board: Client, uri: str) -> dict[str, Any]:
         "round_trip_ms": round(round_trip_s * 1e3, 2),
     }
     if board.ours:
-        answer["board"] = asdict(board.capabilities())
-        answer["program"] = asdict(board.program())
+        answer["board"] = board.capabilities()._asdict()
+        answer["program"] = board.program()._asdict()
         _add_threads(board, answer["program"]["tasks"])
-        answer["plc"] = asdict(board.board_status())
+        answer["plc"] = board.board_status()._asdict()
         answer["connections"] = _connections(board)
         answer["supervision"] = _supervision(board)
         answer["retain"] = _retain(board)
@@ -73,45 +72,41 @@ def _task_text(task: dict[str, Any]) -> str:
 
 
 def _connections(board: Client) -> list[dict[str, str]]:
-    from dataclasses import asdict
 
     from serial_runtime.errors import CallUnsupported
 
     try:
-        return [asdict(one) for one in board.connections()]
+        return [one._asdict() for one in board.connections()]
     except CallUnsupported:  # an older runtime
         return []
 
 
 def _retain(board: Client) -> dict[str, Any]:
-    from dataclasses import asdict
 
     from serial_runtime.errors import CallUnsupported
 
     try:
-        return asdict(board.retain_status())
+        return board.retain_status()._asdict()
     except CallUnsupported:  # an older runtime
         return {}
 
 
 def _change(board: Client) -> dict[str, Any]:
-    from dataclasses import asdict
 
     from serial_runtime.errors import CallUnsupported
 
     try:
-        return asdict(board.change_status())
+        return board.change_status()._asdict()
     except CallUnsupported:  # an older runtime
         return {}
 
 
 def _supervision(board: Client) -> dict[str, Any]:
-    from dataclasses import asdict
 
     from serial_runtime.errors import CallUnsupported
 
     try:
-        return asdict(board.supervision())
+        return board.supervision()._asdict()
     except CallUnsupported:  # an older runtime
         return {}
 

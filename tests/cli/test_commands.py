@@ -8,7 +8,7 @@ import os
 import re
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import replace
+from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -48,7 +48,8 @@ def test_status_tells_which_tasks_have_threads(board, run, monkeypatch) -> None:
     info.tasks.append(Task("SLOW", 100_000_000, 5))
     monkeypatch.setattr(board, "program", lambda: info)
     main = board.tasks[1]
-    slow = replace(main.statistics, name="SLOW", runs=3, own_thread=True)
+    slow = copy(main.statistics)
+    slow.name, slow.runs, slow.own_thread = "SLOW", 3, True
     board.tasks.append(main._replace(statistics=slow))
     assert "MAIN every 10 ms, SLOW every 100 ms on a thread of its own\n" in run("status").out
     found = json.loads(run("status", "--json").out)["program"]["tasks"]

@@ -151,6 +151,28 @@ def test_members_of_all_types_return_unchanged(sample: SimpleNamespace) -> None:
     assert sample.common.Everything()._read(codec) == written
 
 
+def test_structs_are_compared_shown_and_taken_apart(sample: SimpleNamespace) -> None:
+    point = sample.common.Point
+    assert point(1, 2) == point(y=2, x=1) != point(1)
+    assert point() != (0, 0)
+    assert repr(point(1, y=-2)) == "Point(x=1, y=-2)"
+    whole = sample.common.Everything(path=[point(3, 4)])
+    assert whole._asdict()["path"] == [{"x": 3, "y": 4}]
+    assert whole._asdict()["origin"] == {"x": 0, "y": 0}
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(point())
+    with pytest.raises(AttributeError):
+        point().z = 1
+
+
+def test_a_default_that_can_be_changed_is_of_one_struct(sample: SimpleNamespace) -> None:
+    changed = sample.common.Everything()
+    changed.path.append(sample.common.Point())
+    changed.origin.x = changed.matrix[0][0] = 1
+    assert sample.common.Everything()._asdict() == sample.common.Everything(path=[])._asdict()
+    assert sample.common.Everything().origin.x == sample.common.Everything().matrix[0][0] == 0
+
+
 def test_wire_layout(sample: SimpleNamespace) -> None:
     codec = BasicCodec()
     sample.common.Point(1, -2)._write(codec)

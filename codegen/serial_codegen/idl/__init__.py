@@ -19,11 +19,15 @@ from serial_codegen.idl.semantics import analyse
 __all__ = ["IdlError", "compile_file", "compile_text"]
 
 
-def compile_text(text: str, file: str) -> dict[str, str]:
-    """Compile IDL text; return the generated files as relative path to content."""
-    return emit(analyse(parse(Source(file, text))))
+def compile_text(text: str, file: str, runtime: str = "erpc") -> dict[str, str]:
+    """Compile IDL text; return the generated files as relative path to content.
+
+    `runtime`: the module that has what stubs call, with the names and the API of ``erpc``.
+    """
+    return emit(analyse(parse(Source(file, text))), runtime)
 
 
-def compile_file(path: Path) -> dict[str, str]:
+def compile_file(path: Path, runtime: str = "erpc") -> dict[str, str]:
     """Compile an ``.erpc`` file; raises `IdlError` or OSError."""
-    return compile_text(path.read_bytes().decode("utf-8-sig", "surrogateescape"), str(path))
+    text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+    return compile_text(text, str(path), runtime)

@@ -22,17 +22,26 @@ def annotation(type_: model.Type, prefix: str) -> str:
     return f"list[{annotation(type_.element, prefix)}]"
 
 
-def field(name: str, type_: model.Type, indent: str) -> Lines:
-    """A dataclass field with its default."""
-    head = f"{name}: {annotation(type_, '')} = "
+def default_parameter(name: str, type_: model.Type) -> str:
+    """A parameter of a struct's ``__init__``, with its default."""
     if isinstance(type_, (model.Scalar, model.Enum)):
-        return [f"{indent}{head}{_default(type_)}"]
-    factory = f"lambda: {_default(type_)}"
-    if isinstance(type_, model.Struct):
-        factory = type_.name
-    elif isinstance(type_, model.ListOf):
-        factory = "list"
-    return wrap(f"{head}field(", [f"default_factory={factory}"], ")", indent)
+        return f"{name}: {annotation(type_, '')} = {_default(type_)}"
+    return f"{name}: {annotation(type_, '')} | None = None"
+
+
+def assignment(name: str, type_: model.Type, indent: str) -> Lines:
+    """The statement that makes this parameter a field."""
+    if isinstance(type_, (model.Scalar, model.Enum)):
+        return [f"{indent}self.{name} = {name}"]
+    # What can be changed is made anew for each object.
+    parts = [_default(type_), f"if {name} is None", f"else {name}"]
+    line = f"{indent}self.{name} = {' '.join(parts)}"
+    if len(line) <= WIDTH:
+        return [line]
+    inner = f"{indent}    "
+    joined = f"{inner}{' '.join(parts)}"
+    body = [joined] if len(joined) <= WIDTH else [f"{inner}{part}" for part in parts]
+    return [f"{indent}self.{name} = (", *body, f"{indent})"]
 
 
 def _default(type_: model.Type) -> str:

@@ -20,13 +20,19 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail if the package differs"
     )
+    parser.add_argument(
+        "--runtime",
+        default="erpc",
+        metavar="MODULE",
+        help="import what stubs call from MODULE, which has the names of erpc (default: erpc)",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Compile, or check; returns the exit status."""
     try:
-        files = compile_file(options.file)
+        files = compile_file(options.file, options.runtime)
         if options.check:
             return _check(options.output, files)
         _write(options.output, files)

@@ -4,27 +4,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Self
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
 
-from erpc.codec import Codec
+    from erpc.codec import Codec
 
 
-@dataclass(slots=True)
-class Variable:
+class _Struct:
+    """What all structs have in common."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def _asdict(self) -> dict[str, Any]:
+        """The fields by name, those of structs inside too."""
+        return {_name: _plain(getattr(self, _name)) for _name in self.__slots__}
+
+    def __eq__(self, _other: object) -> bool:
+        if type(_other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, _name) == getattr(_other, _name) for _name in self.__slots__)
+
+    def __repr__(self) -> str:
+        _fields = ", ".join(f"{_name}={getattr(self, _name)!r}" for _name in self.__slots__)
+        return f"{type(self).__name__}({_fields})"
+
+
+def _plain(_value: Any) -> Any:
+    if isinstance(_value, _Struct):
+        return _value._asdict()
+    return [_plain(_item) for _item in _value] if isinstance(_value, list) else _value
+
+
+class Variable(_Struct):
     """One row of the variable table; `index` is its ordinal in the image."""
 
-    path: str = ""
-    #: "%IX0.0" or ""
-    location: str = ""
-    #: enum sr_type of plc_abi.h
-    iec_type: int = 0
-    #: enum sr_direction
-    direction: int = 0
-    #: enum sr_variable_option
-    options: int = 0
-    #: STRING: characters
-    capacity: int = 0
+    __slots__ = ("path", "location", "iec_type", "direction", "options", "capacity")
+
+    def __init__(
+        self,
+        path: str = "",
+        location: str = "",
+        iec_type: int = 0,
+        direction: int = 0,
+        options: int = 0,
+        capacity: int = 0,
+    ) -> None:
+        self.path = path
+        #: "%IX0.0" or ""
+        self.location = location
+        #: enum sr_type of plc_abi.h
+        self.iec_type = iec_type
+        #: enum sr_direction
+        self.direction = direction
+        #: enum sr_variable_option
+        self.options = options
+        #: STRING: characters
+        self.capacity = capacity
 
     def _read(self, codec: Codec) -> Self:
         self.path = codec.read_string()
@@ -44,13 +80,15 @@ class Variable:
         codec.write_uint8(self.capacity)
 
 
-@dataclass(slots=True)
-class Task:
+class Task(_Struct):
     """A struct."""
 
-    name: str = ""
-    interval_ns: int = 0
-    priority: int = 0
+    __slots__ = ("name", "interval_ns", "priority")
+
+    def __init__(self, name: str = "", interval_ns: int = 0, priority: int = 0) -> None:
+        self.name = name
+        self.interval_ns = interval_ns
+        self.priority = priority
 
     def _read(self, codec: Codec) -> Self:
         self.name = codec.read_string()
@@ -64,26 +102,47 @@ class Task:
         codec.write_int32(self.priority)
 
 
-@dataclass(slots=True)
-class Capabilities:
+class Capabilities(_Struct):
     """What the peer needs to know before anything else."""
 
-    #: names the board: [A-Za-z0-9_-]{1,64}
-    id: str = ""
-    #: its version
-    runtime: str = ""
-    #: "x86_64", "aarch64", "armv7l"
-    machine: str = ""
-    #: "posix", "mercury", "cobalt"
-    backend: str = ""
-    #: longest frame body the board takes on this line
-    max_frame: int = 0
-    #: requests it accepts in flight
-    window: int = 0
-    #: bytes of the longest program it takes
-    max_program: int = 0
-    #: codings of an UploadPlan it takes, a bit for each: 1 << coding
-    codings: int = 0
+    __slots__ = (
+        "id",
+        "runtime",
+        "machine",
+        "backend",
+        "max_frame",
+        "window",
+        "max_program",
+        "codings",
+    )
+
+    def __init__(
+        self,
+        id: str = "",
+        runtime: str = "",
+        machine: str = "",
+        backend: str = "",
+        max_frame: int = 0,
+        window: int = 0,
+        max_program: int = 0,
+        codings: int = 0,
+    ) -> None:
+        #: names the board: [A-Za-z0-9_-]{1,64}
+        self.id = id
+        #: its version
+        self.runtime = runtime
+        #: "x86_64", "aarch64", "armv7l"
+        self.machine = machine
+        #: "posix", "mercury", "cobalt"
+        self.backend = backend
+        #: longest frame body the board takes on this line
+        self.max_frame = max_frame
+        #: requests it accepts in flight
+        self.window = window
+        #: bytes of the longest program it takes
+        self.max_program = max_program
+        #: codings of an UploadPlan it takes, a bit for each: 1 << coding
+        self.codings = codings
 
     def _read(self, codec: Codec) -> Self:
         self.id = codec.read_string()
@@ -107,22 +166,32 @@ class Capabilities:
         codec.write_uint8(self.codings)
 
 
-@dataclass(slots=True)
-class UploadPlan:
+class UploadPlan(_Struct):
     """A file to upload, and the stream of bytes it is sent as."""
 
-    #: of the file, hexadecimal
-    md5: str = ""
-    #: of the file
-    size: int = 0
-    #: 0 as it is, 1 zstd, 2 patch against `base` (docs/link.md)
-    coding: int = 0
-    #: MD5 of the stored program a patch is for, else ""
-    base: str = ""
-    #: SHA-256 of the stream
-    digest: bytes = b""
-    #: bytes of the stream
-    coded_size: int = 0
+    __slots__ = ("md5", "size", "coding", "base", "digest", "coded_size")
+
+    def __init__(
+        self,
+        md5: str = "",
+        size: int = 0,
+        coding: int = 0,
+        base: str = "",
+        digest: bytes = b"",
+        coded_size: int = 0,
+    ) -> None:
+        #: of the file, hexadecimal
+        self.md5 = md5
+        #: of the file
+        self.size = size
+        #: 0 as it is, 1 zstd, 2 patch against `base` (docs/link.md)
+        self.coding = coding
+        #: MD5 of the stored program a patch is for, else ""
+        self.base = base
+        #: SHA-256 of the stream
+        self.digest = digest
+        #: bytes of the stream
+        self.coded_size = coded_size
 
     def _read(self, codec: Codec) -> Self:
         self.md5 = codec.read_string()
@@ -142,20 +211,31 @@ class UploadPlan:
         codec.write_uint32(self.coded_size)
 
 
-@dataclass(slots=True)
-class ProgramInfo:
+class ProgramInfo(_Struct):
     """A struct."""
 
-    loaded: bool = False
-    #: of the stored image file
-    md5: str = ""
-    name: str = ""
-    build_id: str = ""
-    #: rows of its variable table
-    variables: int = 0
-    #: which table that is; another program has another one
-    table: int = 0
-    tasks: list[Task] = field(default_factory=list)
+    __slots__ = ("loaded", "md5", "name", "build_id", "variables", "table", "tasks")
+
+    def __init__(
+        self,
+        loaded: bool = False,
+        md5: str = "",
+        name: str = "",
+        build_id: str = "",
+        variables: int = 0,
+        table: int = 0,
+        tasks: list[Task] | None = None,
+    ) -> None:
+        self.loaded = loaded
+        #: of the stored image file
+        self.md5 = md5
+        self.name = name
+        self.build_id = build_id
+        #: rows of its variable table
+        self.variables = variables
+        #: which table that is; another program has another one
+        self.table = table
+        self.tasks = [] if tasks is None else tasks
 
     def _read(self, codec: Codec) -> Self:
         self.loaded = codec.read_bool()
@@ -179,25 +259,46 @@ class ProgramInfo:
             _item1._write(codec)
 
 
-@dataclass(slots=True)
-class BoardStatus:
+class BoardStatus(_Struct):
     """A struct."""
 
-    #: PLCstatus of service 1
-    plc: int = 0
-    #: scheduled SCHED_FIFO (or by Xenomai) as the profile asks
-    real_time: bool = False
-    #: the same in words, with the remedy when it is not
-    scheduling: str = ""
-    #: variables forced now
-    forced: int = 0
-    #: variables traced now
-    traced: int = 0
-    #: ticks lost since the trace list was set
-    trace_lost: int = 0
-    #: why the PLC is Broken, else ""
-    fault: str = ""
-    uptime_ns: int = 0
+    __slots__ = (
+        "plc",
+        "real_time",
+        "scheduling",
+        "forced",
+        "traced",
+        "trace_lost",
+        "fault",
+        "uptime_ns",
+    )
+
+    def __init__(
+        self,
+        plc: int = 0,
+        real_time: bool = False,
+        scheduling: str = "",
+        forced: int = 0,
+        traced: int = 0,
+        trace_lost: int = 0,
+        fault: str = "",
+        uptime_ns: int = 0,
+    ) -> None:
+        #: PLCstatus of service 1
+        self.plc = plc
+        #: scheduled SCHED_FIFO (or by Xenomai) as the profile asks
+        self.real_time = real_time
+        #: the same in words, with the remedy when it is not
+        self.scheduling = scheduling
+        #: variables forced now
+        self.forced = forced
+        #: variables traced now
+        self.traced = traced
+        #: ticks lost since the trace list was set
+        self.trace_lost = trace_lost
+        #: why the PLC is Broken, else ""
+        self.fault = fault
+        self.uptime_ns = uptime_ns
 
     def _read(self, codec: Codec) -> Self:
         self.plc = codec.read_uint8()
@@ -221,20 +322,29 @@ class BoardStatus:
         codec.write_uint64(self.uptime_ns)
 
 
-@dataclass(slots=True)
-class Supervision:
+class Supervision(_Struct):
     """A struct."""
 
-    #: nothing is started by itself: too many crashes in a row
-    safe_mode: bool = False
-    #: in a row: faults of the program, ends of the process while it ran
-    crashes: int = 0
-    #: so many lead to safe mode; 0: none do
-    crash_limit: int = 0
-    #: why, "" without one
-    last_crash: str = ""
-    #: outputs become safe if the process dies, or there are none
-    guarded: bool = False
+    __slots__ = ("safe_mode", "crashes", "crash_limit", "last_crash", "guarded")
+
+    def __init__(
+        self,
+        safe_mode: bool = False,
+        crashes: int = 0,
+        crash_limit: int = 0,
+        last_crash: str = "",
+        guarded: bool = False,
+    ) -> None:
+        #: nothing is started by itself: too many crashes in a row
+        self.safe_mode = safe_mode
+        #: in a row: faults of the program, ends of the process while it ran
+        self.crashes = crashes
+        #: so many lead to safe mode; 0: none do
+        self.crash_limit = crash_limit
+        #: why, "" without one
+        self.last_crash = last_crash
+        #: outputs become safe if the process dies, or there are none
+        self.guarded = guarded
 
     def _read(self, codec: Codec) -> Self:
         self.safe_mode = codec.read_bool()
@@ -252,26 +362,51 @@ class Supervision:
         codec.write_bool(self.guarded)
 
 
-@dataclass(slots=True)
-class Distribution:
+class Distribution(_Struct):
     """Times in nanoseconds. A percentile is the upper edge of its bin, or the maximum if
     smaller.
     """
 
-    #: width of a bin: 1000, and 10 for `shim`
-    bin_ns: int = 0
-    count: int = 0
-    min_ns: int = 0
-    avg_ns: int = 0
-    #: the median
-    p50_ns: int = 0
-    p99_ns: int = 0
-    p999_ns: int = 0
-    max_ns: int = 0
-    #: samples beyond the last bin
-    overflow: int = 0
-    #: bin_ns each, trailing zeros cut
-    bins: list[int] = field(default_factory=list)
+    __slots__ = (
+        "bin_ns",
+        "count",
+        "min_ns",
+        "avg_ns",
+        "p50_ns",
+        "p99_ns",
+        "p999_ns",
+        "max_ns",
+        "overflow",
+        "bins",
+    )
+
+    def __init__(
+        self,
+        bin_ns: int = 0,
+        count: int = 0,
+        min_ns: int = 0,
+        avg_ns: int = 0,
+        p50_ns: int = 0,
+        p99_ns: int = 0,
+        p999_ns: int = 0,
+        max_ns: int = 0,
+        overflow: int = 0,
+        bins: list[int] | None = None,
+    ) -> None:
+        #: width of a bin: 1000, and 10 for `shim`
+        self.bin_ns = bin_ns
+        self.count = count
+        self.min_ns = min_ns
+        self.avg_ns = avg_ns
+        #: the median
+        self.p50_ns = p50_ns
+        self.p99_ns = p99_ns
+        self.p999_ns = p999_ns
+        self.max_ns = max_ns
+        #: samples beyond the last bin
+        self.overflow = overflow
+        #: bin_ns each, trailing zeros cut
+        self.bins = [] if bins is None else bins
 
     def _read(self, codec: Codec) -> Self:
         self.bin_ns = codec.read_uint32()
@@ -301,22 +436,33 @@ class Distribution:
             codec.write_uint32(_item1)
 
 
-@dataclass(slots=True)
-class CycleStatistics:
+class CycleStatistics(_Struct):
     """A struct."""
 
-    ticks: int = 0
-    #: cycles that took longer than the period
-    overruns: int = 0
-    #: whole periods skipped because of them
-    skipped: int = 0
-    period_ns: int = 0
-    #: wakeup latency: release to running
-    wakeup: Distribution = field(default_factory=Distribution)
-    #: running to done
-    execution: Distribution = field(default_factory=Distribution)
-    #: the runtime's own part of it
-    shim: Distribution = field(default_factory=Distribution)
+    __slots__ = ("ticks", "overruns", "skipped", "period_ns", "wakeup", "execution", "shim")
+
+    def __init__(
+        self,
+        ticks: int = 0,
+        overruns: int = 0,
+        skipped: int = 0,
+        period_ns: int = 0,
+        wakeup: Distribution | None = None,
+        execution: Distribution | None = None,
+        shim: Distribution | None = None,
+    ) -> None:
+        self.ticks = ticks
+        #: cycles that took longer than the period
+        self.overruns = overruns
+        #: whole periods skipped because of them
+        self.skipped = skipped
+        self.period_ns = period_ns
+        #: wakeup latency: release to running
+        self.wakeup = Distribution() if wakeup is None else wakeup
+        #: running to done
+        self.execution = Distribution() if execution is None else execution
+        #: the runtime's own part of it
+        self.shim = Distribution() if shim is None else shim
 
     def _read(self, codec: Codec) -> Self:
         self.ticks = codec.read_uint32()
@@ -338,21 +484,48 @@ class CycleStatistics:
         self.shim._write(codec)
 
 
-@dataclass(slots=True)
-class Timing:
+class Timing(_Struct):
     """A Distribution without its bins: GetBins has them."""
 
-    bin_ns: int = 0
-    count: int = 0
-    last_ns: int = 0
-    min_ns: int = 0
-    avg_ns: int = 0
-    p50_ns: int = 0
-    p99_ns: int = 0
-    p999_ns: int = 0
-    p9999_ns: int = 0
-    max_ns: int = 0
-    overflow: int = 0
+    __slots__ = (
+        "bin_ns",
+        "count",
+        "last_ns",
+        "min_ns",
+        "avg_ns",
+        "p50_ns",
+        "p99_ns",
+        "p999_ns",
+        "p9999_ns",
+        "max_ns",
+        "overflow",
+    )
+
+    def __init__(
+        self,
+        bin_ns: int = 0,
+        count: int = 0,
+        last_ns: int = 0,
+        min_ns: int = 0,
+        avg_ns: int = 0,
+        p50_ns: int = 0,
+        p99_ns: int = 0,
+        p999_ns: int = 0,
+        p9999_ns: int = 0,
+        max_ns: int = 0,
+        overflow: int = 0,
+    ) -> None:
+        self.bin_ns = bin_ns
+        self.count = count
+        self.last_ns = last_ns
+        self.min_ns = min_ns
+        self.avg_ns = avg_ns
+        self.p50_ns = p50_ns
+        self.p99_ns = p99_ns
+        self.p999_ns = p999_ns
+        self.p9999_ns = p9999_ns
+        self.max_ns = max_ns
+        self.overflow = overflow
 
     def _read(self, codec: Codec) -> Self:
         self.bin_ns = codec.read_uint32()
@@ -382,32 +555,61 @@ class Timing:
         codec.write_uint32(self.overflow)
 
 
-@dataclass(slots=True)
-class TaskStatistics:
+class TaskStatistics(_Struct):
     """How a task keeps its time, or the cycle as a whole: task 0, which has no name."""
 
-    name: str = ""
-    #: of the cycle: its base tick
-    interval_ns: int = 0
-    runs: int = 0
-    #: runs that were not done at the next release
-    overruns: int = 0
-    #: whole intervals skipped because of them
-    skipped: int = 0
-    #: execution, of all the time, in millionths
-    load_ppm: int = 0
-    #: the task has a thread of its own
-    own_thread: bool = False
-    #: release to running
-    wakeup: Timing = field(default_factory=Timing)
-    #: running to done
-    execution: Timing = field(default_factory=Timing)
-    #: start to start, less the interval, without sign
-    jitter: Timing = field(default_factory=Timing)
-    #: the runtime's own part; of the cycle only
-    shim: Timing = field(default_factory=Timing)
-    #: Cobalt: of its thread, since the start; -1: not counted
-    mode_switches: int = 0
+    __slots__ = (
+        "name",
+        "interval_ns",
+        "runs",
+        "overruns",
+        "skipped",
+        "load_ppm",
+        "own_thread",
+        "wakeup",
+        "execution",
+        "jitter",
+        "shim",
+        "mode_switches",
+    )
+
+    def __init__(
+        self,
+        name: str = "",
+        interval_ns: int = 0,
+        runs: int = 0,
+        overruns: int = 0,
+        skipped: int = 0,
+        load_ppm: int = 0,
+        own_thread: bool = False,
+        wakeup: Timing | None = None,
+        execution: Timing | None = None,
+        jitter: Timing | None = None,
+        shim: Timing | None = None,
+        mode_switches: int = 0,
+    ) -> None:
+        self.name = name
+        #: of the cycle: its base tick
+        self.interval_ns = interval_ns
+        self.runs = runs
+        #: runs that were not done at the next release
+        self.overruns = overruns
+        #: whole intervals skipped because of them
+        self.skipped = skipped
+        #: execution, of all the time, in millionths
+        self.load_ppm = load_ppm
+        #: the task has a thread of its own
+        self.own_thread = own_thread
+        #: release to running
+        self.wakeup = Timing() if wakeup is None else wakeup
+        #: running to done
+        self.execution = Timing() if execution is None else execution
+        #: start to start, less the interval, without sign
+        self.jitter = Timing() if jitter is None else jitter
+        #: the runtime's own part; of the cycle only
+        self.shim = Timing() if shim is None else shim
+        #: Cobalt: of its thread, since the start; -1: not counted
+        self.mode_switches = mode_switches
 
     def _read(self, codec: Codec) -> Self:
         self.name = codec.read_string()
@@ -439,16 +641,25 @@ class TaskStatistics:
         codec.write_int32(self.mode_switches)
 
 
-@dataclass(slots=True)
-class RecordedCycle:
+class RecordedCycle(_Struct):
     """A struct."""
 
-    tick: int = 0
-    wakeup_ns: int = 0
-    execution_ns: int = 0
-    jitter_ns: int = 0
-    #: the one that took longest, counted from 1; 0: none ran
-    task: int = 0
+    __slots__ = ("tick", "wakeup_ns", "execution_ns", "jitter_ns", "task")
+
+    def __init__(
+        self,
+        tick: int = 0,
+        wakeup_ns: int = 0,
+        execution_ns: int = 0,
+        jitter_ns: int = 0,
+        task: int = 0,
+    ) -> None:
+        self.tick = tick
+        self.wakeup_ns = wakeup_ns
+        self.execution_ns = execution_ns
+        self.jitter_ns = jitter_ns
+        #: the one that took longest, counted from 1; 0: none ran
+        self.task = task
 
     def _read(self, codec: Codec) -> Self:
         self.tick = codec.read_uint32()
@@ -466,23 +677,34 @@ class RecordedCycle:
         codec.write_uint32(self.task)
 
 
-@dataclass(slots=True)
-class MaximumRecord:
+class MaximumRecord(_Struct):
     """The cycles around the greatest wakeup latency or execution time so far."""
 
-    #: another record has another one
-    number: int = 0
-    #: 1 wakeup, 2 execution; 0: no new maximum was recorded yet
-    cause: int = 0
-    value_ns: int = 0
-    #: the maximum until then
-    before_ns: int = 0
-    #: of the cycle that had it
-    position: int = 0
-    #: of all cycles of the record
-    count: int = 0
-    #: those asked for, as many as fit a reply
-    cycles: list[RecordedCycle] = field(default_factory=list)
+    __slots__ = ("number", "cause", "value_ns", "before_ns", "position", "count", "cycles")
+
+    def __init__(
+        self,
+        number: int = 0,
+        cause: int = 0,
+        value_ns: int = 0,
+        before_ns: int = 0,
+        position: int = 0,
+        count: int = 0,
+        cycles: list[RecordedCycle] | None = None,
+    ) -> None:
+        #: another record has another one
+        self.number = number
+        #: 1 wakeup, 2 execution; 0: no new maximum was recorded yet
+        self.cause = cause
+        self.value_ns = value_ns
+        #: the maximum until then
+        self.before_ns = before_ns
+        #: of the cycle that had it
+        self.position = position
+        #: of all cycles of the record
+        self.count = count
+        #: those asked for, as many as fit a reply
+        self.cycles = [] if cycles is None else cycles
 
     def _read(self, codec: Codec) -> Self:
         self.number = codec.read_uint32()
@@ -506,13 +728,15 @@ class MaximumRecord:
             _item1._write(codec)
 
 
-@dataclass(slots=True)
-class Force:
+class Force(_Struct):
     """A struct."""
 
-    index: int = 0
-    #: wire form of the type; empty: release
-    value: bytes = b""
+    __slots__ = ("index", "value")
+
+    def __init__(self, index: int = 0, value: bytes = b"") -> None:
+        self.index = index
+        #: wire form of the type; empty: release
+        self.value = value
 
     def _read(self, codec: Codec) -> Self:
         self.index = codec.read_uint32()
@@ -524,24 +748,35 @@ class Force:
         codec.write_binary(self.value)
 
 
-@dataclass(slots=True)
-class TraceTrigger:
+class TraceTrigger(_Struct):
     """Begins a capture; see docs/link.md."""
 
-    #: 0 none, the rest is ignored; 1 single, 2 normal, 3 auto
-    mode: int = 0
-    #: of the variable in the list of the trace
-    position: int = 0
-    #: 1 rising, 2 falling, then: > >= < <= = <>
-    condition: int = 0
-    #: wire form of the variable's type
-    value: bytes = b""
-    #: samples before the trigger's, at most
-    pre: int = 0
-    #: samples after it
-    post: int = 0
-    #: mode auto: capture after so many samples without a trigger
-    timeout: int = 0
+    __slots__ = ("mode", "position", "condition", "value", "pre", "post", "timeout")
+
+    def __init__(
+        self,
+        mode: int = 0,
+        position: int = 0,
+        condition: int = 0,
+        value: bytes = b"",
+        pre: int = 0,
+        post: int = 0,
+        timeout: int = 0,
+    ) -> None:
+        #: 0 none, the rest is ignored; 1 single, 2 normal, 3 auto
+        self.mode = mode
+        #: of the variable in the list of the trace
+        self.position = position
+        #: 1 rising, 2 falling, then: > >= < <= = <>
+        self.condition = condition
+        #: wire form of the variable's type
+        self.value = value
+        #: samples before the trigger's, at most
+        self.pre = pre
+        #: samples after it
+        self.post = post
+        #: mode auto: capture after so many samples without a trigger
+        self.timeout = timeout
 
     def _read(self, codec: Codec) -> Self:
         self.mode = codec.read_uint8()
@@ -563,15 +798,19 @@ class TraceTrigger:
         codec.write_uint32(self.timeout)
 
 
-@dataclass(slots=True)
-class TraceOptions:
+class TraceOptions(_Struct):
     """A struct."""
 
-    #: those the client has: bit 1 zlib, bit 2 zstd
-    compressors: int = 0
-    #: keep ticks that it divides; 1: all; 0: the board decides
-    every: int = 0
-    trigger: TraceTrigger = field(default_factory=TraceTrigger)
+    __slots__ = ("compressors", "every", "trigger")
+
+    def __init__(
+        self, compressors: int = 0, every: int = 0, trigger: TraceTrigger | None = None
+    ) -> None:
+        #: those the client has: bit 1 zlib, bit 2 zstd
+        self.compressors = compressors
+        #: keep ticks that it divides; 1: all; 0: the board decides
+        self.every = every
+        self.trigger = TraceTrigger() if trigger is None else trigger
 
     def _read(self, codec: Codec) -> Self:
         self.compressors = codec.read_uint8()
@@ -585,37 +824,70 @@ class TraceOptions:
         self.trigger._write(codec)
 
 
-@dataclass(slots=True)
-class TraceBatch:
+class TraceBatch(_Struct):
     """Samples of one factor of decimation, and of one capture."""
 
-    plc: int = 0
-    #: pass it in the next ReadTrace: acknowledges this batch
-    next_cursor: int = 0
-    #: more is buffered now
-    more: bool = False
-    #: single trigger: nothing more will come
-    done: bool = False
-    #: ticks lost so far
-    lost: int = 0
-    #: ticks left out on purpose before the last sample
-    decimated: int = 0
-    #: the samples are of those ticks that it divides
-    every: int = 0
-    #: tick from which that holds
-    since: int = 0
-    #: number of the capture, from 1; 0: no trigger
-    capture: int = 0
-    #: its tick
-    trigger_tick: int = 0
-    #: mode auto: captured without a trigger
-    timed_out: bool = False
-    #: bits 0, 1: 0 raw, 1 zlib, 2 zstd; 2: columns; 3: follows
-    coding: int = 0
-    #: how many `samples` has
-    records: int = 0
-    #: a record: u32 tick, u32 length, values packed as in service 1
-    samples: bytes = b""
+    __slots__ = (
+        "plc",
+        "next_cursor",
+        "more",
+        "done",
+        "lost",
+        "decimated",
+        "every",
+        "since",
+        "capture",
+        "trigger_tick",
+        "timed_out",
+        "coding",
+        "records",
+        "samples",
+    )
+
+    def __init__(
+        self,
+        plc: int = 0,
+        next_cursor: int = 0,
+        more: bool = False,
+        done: bool = False,
+        lost: int = 0,
+        decimated: int = 0,
+        every: int = 0,
+        since: int = 0,
+        capture: int = 0,
+        trigger_tick: int = 0,
+        timed_out: bool = False,
+        coding: int = 0,
+        records: int = 0,
+        samples: bytes = b"",
+    ) -> None:
+        self.plc = plc
+        #: pass it in the next ReadTrace: acknowledges this batch
+        self.next_cursor = next_cursor
+        #: more is buffered now
+        self.more = more
+        #: single trigger: nothing more will come
+        self.done = done
+        #: ticks lost so far
+        self.lost = lost
+        #: ticks left out on purpose before the last sample
+        self.decimated = decimated
+        #: the samples are of those ticks that it divides
+        self.every = every
+        #: tick from which that holds
+        self.since = since
+        #: number of the capture, from 1; 0: no trigger
+        self.capture = capture
+        #: its tick
+        self.trigger_tick = trigger_tick
+        #: mode auto: captured without a trigger
+        self.timed_out = timed_out
+        #: bits 0, 1: 0 raw, 1 zlib, 2 zstd; 2: columns; 3: follows
+        self.coding = coding
+        #: how many `samples` has
+        self.records = records
+        #: a record: u32 tick, u32 length, values packed as in service 1
+        self.samples = samples
 
     def _read(self, codec: Codec) -> Self:
         self.plc = codec.read_uint8()
@@ -651,29 +923,56 @@ class TraceBatch:
         codec.write_binary(self.samples)
 
 
-@dataclass(slots=True)
-class LinkStatistics:
+class LinkStatistics(_Struct):
     """The board's end of the link that the call came over, since that link was opened."""
 
-    received_bytes: int = 0
-    sent_bytes: int = 0
-    #: that came whole, untrusted ones included
-    frames: int = 0
-    #: found while the receiver was out of step
-    untrusted_frames: int = 0
-    header_errors: int = 0
-    body_errors: int = 0
-    #: that belong to no frame
-    discarded_bytes: int = 0
-    #: open now, on all links
-    sessions: int = 0
-    #: at which the line runs, 0: no serial line
-    baud: int = 0
-    #: at which every client begins
-    home_baud: int = 0
-    #: rx, tx, frame, overrun, parity, brk, buf_overrun of the UART's
-    #: driver since it was loaded; empty: it keeps none
-    driver: list[int] = field(default_factory=list)
+    __slots__ = (
+        "received_bytes",
+        "sent_bytes",
+        "frames",
+        "untrusted_frames",
+        "header_errors",
+        "body_errors",
+        "discarded_bytes",
+        "sessions",
+        "baud",
+        "home_baud",
+        "driver",
+    )
+
+    def __init__(
+        self,
+        received_bytes: int = 0,
+        sent_bytes: int = 0,
+        frames: int = 0,
+        untrusted_frames: int = 0,
+        header_errors: int = 0,
+        body_errors: int = 0,
+        discarded_bytes: int = 0,
+        sessions: int = 0,
+        baud: int = 0,
+        home_baud: int = 0,
+        driver: list[int] | None = None,
+    ) -> None:
+        self.received_bytes = received_bytes
+        self.sent_bytes = sent_bytes
+        #: that came whole, untrusted ones included
+        self.frames = frames
+        #: found while the receiver was out of step
+        self.untrusted_frames = untrusted_frames
+        self.header_errors = header_errors
+        self.body_errors = body_errors
+        #: that belong to no frame
+        self.discarded_bytes = discarded_bytes
+        #: open now, on all links
+        self.sessions = sessions
+        #: at which the line runs, 0: no serial line
+        self.baud = baud
+        #: at which every client begins
+        self.home_baud = home_baud
+        #: rx, tx, frame, overrun, parity, brk, buf_overrun of the UART's
+        #: driver since it was loaded; empty: it keeps none
+        self.driver = [] if driver is None else driver
 
     def _read(self, codec: Codec) -> Self:
         self.received_bytes = codec.read_uint64()
@@ -705,13 +1004,15 @@ class LinkStatistics:
             codec.write_uint32(_item1)
 
 
-@dataclass(slots=True)
-class Connection:
+class Connection(_Struct):
     """A way in that somebody else must open for the board: a router's, for instance."""
 
-    uri: str = ""
-    #: in words
-    state: str = ""
+    __slots__ = ("uri", "state")
+
+    def __init__(self, uri: str = "", state: str = "") -> None:
+        self.uri = uri
+        #: in words
+        self.state = state
 
     def _read(self, codec: Codec) -> Self:
         self.uri = codec.read_string()
@@ -723,21 +1024,31 @@ class Connection:
         codec.write_string(self.state)
 
 
-@dataclass(slots=True)
-class RetainStatus:
+class RetainStatus(_Struct):
     """How the board keeps the values of retain variables (docs/retain.md)."""
 
-    enabled: bool = False
-    #: values
-    kept: int = 0
-    #: those of them that no variable of the program has
-    orphans: int = 0
-    #: of the files, since the runtime began
-    writes: int = 0
-    #: -1: not since the runtime began
-    written_ago_ns: int = 0
-    #: why nothing is kept or written now, else ""
-    trouble: str = ""
+    __slots__ = ("enabled", "kept", "orphans", "writes", "written_ago_ns", "trouble")
+
+    def __init__(
+        self,
+        enabled: bool = False,
+        kept: int = 0,
+        orphans: int = 0,
+        writes: int = 0,
+        written_ago_ns: int = 0,
+        trouble: str = "",
+    ) -> None:
+        self.enabled = enabled
+        #: values
+        self.kept = kept
+        #: those of them that no variable of the program has
+        self.orphans = orphans
+        #: of the files, since the runtime began
+        self.writes = writes
+        #: -1: not since the runtime began
+        self.written_ago_ns = written_ago_ns
+        #: why nothing is kept or written now, else ""
+        self.trouble = trouble
 
     def _read(self, codec: Codec) -> Self:
         self.enabled = codec.read_bool()
@@ -757,17 +1068,26 @@ class RetainStatus:
         codec.write_string(self.trouble)
 
 
-@dataclass(slots=True)
-class RetainedValue:
+class RetainedValue(_Struct):
     """A struct."""
 
-    path: str = ""
-    iec_type: int = 0
-    #: STRING: characters
-    capacity: int = 0
-    orphan: bool = False
-    #: wire form of the type
-    value: bytes = b""
+    __slots__ = ("path", "iec_type", "capacity", "orphan", "value")
+
+    def __init__(
+        self,
+        path: str = "",
+        iec_type: int = 0,
+        capacity: int = 0,
+        orphan: bool = False,
+        value: bytes = b"",
+    ) -> None:
+        self.path = path
+        self.iec_type = iec_type
+        #: STRING: characters
+        self.capacity = capacity
+        self.orphan = orphan
+        #: wire form of the type
+        self.value = value
 
     def _read(self, codec: Codec) -> Self:
         self.path = codec.read_string()
@@ -785,17 +1105,19 @@ class RetainedValue:
         codec.write_binary(self.value)
 
 
-@dataclass(slots=True)
-class IoDriver:
+class IoDriver(_Struct):
     """A driver of process I/O."""
 
-    name: str = ""
-    #: "/dev/gpiochip0", "unit 3 at tcp://host:502"
-    what: str = ""
-    #: "": well; else what is wrong
-    state: str = ""
-    #: for how long
-    since_ns: int = 0
+    __slots__ = ("name", "what", "state", "since_ns")
+
+    def __init__(self, name: str = "", what: str = "", state: str = "", since_ns: int = 0) -> None:
+        self.name = name
+        #: "/dev/gpiochip0", "unit 3 at tcp://host:502"
+        self.what = what
+        #: "": well; else what is wrong
+        self.state = state
+        #: for how long
+        self.since_ns = since_ns
 
     def _read(self, codec: Codec) -> Self:
         self.name = codec.read_string()
@@ -811,20 +1133,30 @@ class IoDriver:
         codec.write_uint64(self.since_ns)
 
 
-@dataclass(slots=True)
-class IoPoint:
+class IoPoint(_Struct):
     """A place of the process image that a driver maps, as its I/O thread had it last."""
 
-    #: place in the list of drivers
-    driver: int = 0
-    #: "%IX0.0"
-    address: str = ""
-    #: "line 17"
-    source: str = ""
-    #: bits
-    width: int = 0
-    value: int = 0
-    good: bool = False
+    __slots__ = ("driver", "address", "source", "width", "value", "good")
+
+    def __init__(
+        self,
+        driver: int = 0,
+        address: str = "",
+        source: str = "",
+        width: int = 0,
+        value: int = 0,
+        good: bool = False,
+    ) -> None:
+        #: place in the list of drivers
+        self.driver = driver
+        #: "%IX0.0"
+        self.address = address
+        #: "line 17"
+        self.source = source
+        #: bits
+        self.width = width
+        self.value = value
+        self.good = good
 
     def _read(self, codec: Codec) -> Self:
         self.driver = codec.read_uint8()
@@ -844,13 +1176,15 @@ class IoPoint:
         codec.write_bool(self.good)
 
 
-@dataclass(slots=True)
-class ChangeFile:
+class ChangeFile(_Struct):
     """A struct."""
 
-    name: str = ""
-    #: its id, as of NewPLC
-    blob: bytes = b""
+    __slots__ = ("name", "blob")
+
+    def __init__(self, name: str = "", blob: bytes = b"") -> None:
+        self.name = name
+        #: its id, as of NewPLC
+        self.blob = blob
 
     def _read(self, codec: Codec) -> Self:
         self.name = codec.read_string()
@@ -862,19 +1196,28 @@ class ChangeFile:
         codec.write_binary(self.blob)
 
 
-@dataclass(slots=True)
-class ChangeOrder:
+class ChangeOrder(_Struct):
     """An online change that is asked for."""
 
-    #: of the new program
-    md5: str = ""
-    #: its id
-    blob: bytes = b""
-    extra_files: list[ChangeFile] = field(default_factory=list)
-    #: cycles it is on trial; 0: as many as ten seconds hold
-    probation: int = 0
-    #: refuse a change that loses a value
-    strict: bool = False
+    __slots__ = ("md5", "blob", "extra_files", "probation", "strict")
+
+    def __init__(
+        self,
+        md5: str = "",
+        blob: bytes = b"",
+        extra_files: list[ChangeFile] | None = None,
+        probation: int = 0,
+        strict: bool = False,
+    ) -> None:
+        #: of the new program
+        self.md5 = md5
+        #: its id
+        self.blob = blob
+        self.extra_files = [] if extra_files is None else extra_files
+        #: cycles it is on trial; 0: as many as ten seconds hold
+        self.probation = probation
+        #: refuse a change that loses a value
+        self.strict = strict
 
     def _read(self, codec: Codec) -> Self:
         self.md5 = codec.read_string()
@@ -894,21 +1237,31 @@ class ChangeOrder:
         codec.write_bool(self.strict)
 
 
-@dataclass(slots=True)
-class ChangeReport:
+class ChangeReport(_Struct):
     """What it would do; nothing is changed yet."""
 
-    #: names the change
-    number: int = 0
-    #: of GetChangeRows
-    rows: int = 0
-    #: copying the values takes
-    copy_ns: int = 0
-    #: of a period, the shortest cycle seen
-    busy_ns: int = 0
-    #: of the program that runs
-    period_ns: int = 0
-    probation: int = 0
+    __slots__ = ("number", "rows", "copy_ns", "busy_ns", "period_ns", "probation")
+
+    def __init__(
+        self,
+        number: int = 0,
+        rows: int = 0,
+        copy_ns: int = 0,
+        busy_ns: int = 0,
+        period_ns: int = 0,
+        probation: int = 0,
+    ) -> None:
+        #: names the change
+        self.number = number
+        #: of GetChangeRows
+        self.rows = rows
+        #: copying the values takes
+        self.copy_ns = copy_ns
+        #: of a period, the shortest cycle seen
+        self.busy_ns = busy_ns
+        #: of the program that runs
+        self.period_ns = period_ns
+        self.probation = probation
 
     def _read(self, codec: Codec) -> Self:
         self.number = codec.read_uint32()
@@ -928,16 +1281,18 @@ class ChangeReport:
         codec.write_uint32(self.probation)
 
 
-@dataclass(slots=True)
-class ChangeRow:
+class ChangeRow(_Struct):
     """A struct."""
 
-    #: 1 kept, 2 converted, 3 reset, 4 new, 5 dropped, 6 moved,
-    #: 7 not forced any more, 8 a task, 9 outside the table
-    fate: int = 0
-    name: str = ""
-    #: what there is to be said
-    text: str = ""
+    __slots__ = ("fate", "name", "text")
+
+    def __init__(self, fate: int = 0, name: str = "", text: str = "") -> None:
+        #: 1 kept, 2 converted, 3 reset, 4 new, 5 dropped, 6 moved,
+        #: 7 not forced any more, 8 a task, 9 outside the table
+        self.fate = fate
+        self.name = name
+        #: what there is to be said
+        self.text = text
 
     def _read(self, codec: Codec) -> Self:
         self.fate = codec.read_uint8()
@@ -951,16 +1306,18 @@ class ChangeRow:
         codec.write_string(self.text)
 
 
-@dataclass(slots=True)
-class ChangeStatus:
+class ChangeStatus(_Struct):
     """A struct."""
 
-    #: "", "opened", "on trial", "kept", "taken back"
-    state: str = ""
-    #: on trial
-    cycles_left: int = 0
-    #: why it was taken back
-    text: str = ""
+    __slots__ = ("state", "cycles_left", "text")
+
+    def __init__(self, state: str = "", cycles_left: int = 0, text: str = "") -> None:
+        #: "", "opened", "on trial", "kept", "taken back"
+        self.state = state
+        #: on trial
+        self.cycles_left = cycles_left
+        #: why it was taken back
+        self.text = text
 
     def _read(self, codec: Codec) -> Self:
         self.state = codec.read_string()

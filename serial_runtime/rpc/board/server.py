@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from erpc import Reference
-from erpc.codec import Codec, MessageInfo, MessageType
+from erpc.codec import MessageInfo, MessageType
 from erpc.server import Service
 
 from . import common, interface
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from erpc.codec import Codec
 
 
 class UnknownMethod(KeyError):

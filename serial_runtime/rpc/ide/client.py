@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
-from erpc import Reference
-from erpc.client import ClientManager, RequestContext
 from erpc.codec import MessageInfo, MessageType
 
 from . import common, interface
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from erpc import Reference
+    from erpc.client import ClientManager, RequestContext
 
 
 class BeremizPLCObjectServiceClient(interface.IBeremizPLCObjectService):

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Self
 
-from erpc.codec import Codec
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from erpc.codec import Codec
 
 
 class Status(IntEnum):
@@ -24,13 +26,40 @@ class Status(IntEnum):
     Disconnected = 4
 
 
-@dataclass(slots=True)
-class Identity:
+class _Struct:
+    """What all structs have in common."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def _asdict(self) -> dict[str, Any]:
+        """The fields by name, those of structs inside too."""
+        return {_name: _plain(getattr(self, _name)) for _name in self.__slots__}
+
+    def __eq__(self, _other: object) -> bool:
+        if type(_other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, _name) == getattr(_other, _name) for _name in self.__slots__)
+
+    def __repr__(self) -> str:
+        _fields = ", ".join(f"{_name}={getattr(self, _name)!r}" for _name in self.__slots__)
+        return f"{type(self).__name__}({_fields})"
+
+
+def _plain(_value: Any) -> Any:
+    if isinstance(_value, _Struct):
+        return _value._asdict()
+    return [_plain(_item) for _item in _value] if isinstance(_value, list) else _value
+
+
+class Identity(_Struct):
     """What pairs a client with a board."""
 
-    ID: str = ""
-    #: An empty one overwrites the secret that the client keeps.
-    PSK: str = ""
+    __slots__ = ("ID", "PSK")
+
+    def __init__(self, ID: str = "", PSK: str = "") -> None:
+        self.ID = ID
+        #: An empty one overwrites the secret that the client keeps.
+        self.PSK = PSK
 
     def _read(self, codec: Codec) -> Self:
         self.ID = codec.read_string()
@@ -42,13 +71,15 @@ class Identity:
         codec.write_string(self.PSK)
 
 
-@dataclass(slots=True)
-class PlcStatus:
+class PlcStatus(_Struct):
     """A struct."""
 
-    status: int = Status.Empty
-    #: Lines per level: critical, warning, info, debug.
-    logcounts: list[int] = field(default_factory=lambda: [0] * 4)
+    __slots__ = ("status", "logcounts")
+
+    def __init__(self, status: int = Status.Empty, logcounts: list[int] | None = None) -> None:
+        self.status = status
+        #: Lines per level: critical, warning, info, debug.
+        self.logcounts = [0] * 4 if logcounts is None else logcounts
 
     def _read(self, codec: Codec) -> Self:
         self.status = codec.read_int32()
@@ -63,14 +94,16 @@ class PlcStatus:
             codec.write_uint32(_item1)
 
 
-@dataclass(slots=True)
-class LogMessage:
+class LogMessage(_Struct):
     """One line of the log, stamped with the cycle and the time."""
 
-    msg: str = ""
-    tick: int = 0
-    sec: int = 0
-    nsec: int = 0
+    __slots__ = ("msg", "tick", "sec", "nsec")
+
+    def __init__(self, msg: str = "", tick: int = 0, sec: int = 0, nsec: int = 0) -> None:
+        self.msg = msg
+        self.tick = tick
+        self.sec = sec
+        self.nsec = nsec
 
     def _read(self, codec: Codec) -> Self:
         self.msg = codec.read_string()
@@ -86,13 +119,15 @@ class LogMessage:
         codec.write_uint32(self.nsec)
 
 
-@dataclass(slots=True)
-class TraceSample:
+class TraceSample(_Struct):
     """The traced variables at one cycle."""
 
-    tick: int = 0
-    #: The values back to back, in the order they were ordered.
-    TraceBuffer: bytes = b""
+    __slots__ = ("tick", "TraceBuffer")
+
+    def __init__(self, tick: int = 0, TraceBuffer: bytes = b"") -> None:
+        self.tick = tick
+        #: The values back to back, in the order they were ordered.
+        self.TraceBuffer = TraceBuffer
 
     def _read(self, codec: Codec) -> Self:
         self.tick = codec.read_uint32()
@@ -104,12 +139,14 @@ class TraceSample:
         codec.write_binary(self.TraceBuffer)
 
 
-@dataclass(slots=True)
-class TraceReply:
+class TraceReply(_Struct):
     """A struct."""
 
-    status: int = Status.Empty
-    traces: list[TraceSample] = field(default_factory=list)
+    __slots__ = ("status", "traces")
+
+    def __init__(self, status: int = Status.Empty, traces: list[TraceSample] | None = None) -> None:
+        self.status = status
+        self.traces = [] if traces is None else traces
 
     def _read(self, codec: Codec) -> Self:
         self.status = codec.read_int32()
@@ -123,13 +160,15 @@ class TraceReply:
             _item1._write(codec)
 
 
-@dataclass(slots=True)
-class TraceOrder:
+class TraceOrder(_Struct):
     """A variable to trace."""
 
-    idx: int = 0
-    #: The value to force; empty for a variable that is not forced.
-    force: bytes = b""
+    __slots__ = ("idx", "force")
+
+    def __init__(self, idx: int = 0, force: bytes = b"") -> None:
+        self.idx = idx
+        #: The value to force; empty for a variable that is not forced.
+        self.force = force
 
     def _read(self, codec: Codec) -> Self:
         self.idx = codec.read_uint32()
@@ -141,12 +180,14 @@ class TraceOrder:
         codec.write_binary(self.force)
 
 
-@dataclass(slots=True)
-class ExtraFile:
+class ExtraFile(_Struct):
     """A file that belongs to a program, its content uploaded before as a blob."""
 
-    fname: str = ""
-    blobID: bytes = b""
+    __slots__ = ("fname", "blobID")
+
+    def __init__(self, fname: str = "", blobID: bytes = b"") -> None:
+        self.fname = fname
+        self.blobID = blobID
 
     def _read(self, codec: Codec) -> Self:
         self.fname = codec.read_string()

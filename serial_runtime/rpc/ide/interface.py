@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from erpc import Reference
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from erpc import Reference
 
-from . import common
+    from . import common
 
 
 class IBeremizPLCObjectService(ABC):

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Self, TypeAlias
 
-from erpc.codec import Codec
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self, TypeAlias
+
+    from erpc.codec import Codec
 
 #: How many samples fit.
 CAPACITY = 16
@@ -38,12 +40,39 @@ class Color(IntEnum):
     White = 16
 
 
-@dataclass(slots=True)
-class Point:
+class _Struct:
+    """What all structs have in common."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def _asdict(self) -> dict[str, Any]:
+        """The fields by name, those of structs inside too."""
+        return {_name: _plain(getattr(self, _name)) for _name in self.__slots__}
+
+    def __eq__(self, _other: object) -> bool:
+        if type(_other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, _name) == getattr(_other, _name) for _name in self.__slots__)
+
+    def __repr__(self) -> str:
+        _fields = ", ".join(f"{_name}={getattr(self, _name)!r}" for _name in self.__slots__)
+        return f"{type(self).__name__}({_fields})"
+
+
+def _plain(_value: Any) -> Any:
+    if isinstance(_value, _Struct):
+        return _value._asdict()
+    return [_plain(_item) for _item in _value] if isinstance(_value, list) else _value
+
+
+class Point(_Struct):
     """A struct."""
 
-    x: int = 0
-    y: int = 0
+    __slots__ = ("x", "y")
+
+    def __init__(self, x: int = 0, y: int = 0) -> None:
+        self.x = x
+        self.y = y
 
     def _read(self, codec: Codec) -> Self:
         self.x = codec.read_int32()
@@ -55,35 +84,84 @@ class Point:
         codec.write_int32(self.y)
 
 
-@dataclass(slots=True)
-class Everything:
+class Everything(_Struct):
     """All that a member can be; the documentation of this one is long enough to need more than a
     line.
     """
 
-    flag: bool = False
-    i8: int = 0
-    i16: int = 0
-    i32: int = 0
-    i64: int = 0
-    u8: int = 0
-    u16: int = 0
-    u32: int = 0
-    u64: int = 0
-    f: float = 0.0
-    d: float = 0.0
-    text: str = ""
-    #: Raw bytes.
-    data: bytes = b""
-    color: int = Color.Red
-    origin: Point = field(default_factory=Point)
-    ends: list[Point] = field(default_factory=lambda: [Point() for _ in range(2)])
-    address: list[int] = field(default_factory=lambda: [0] * 4)
-    matrix: list[list[int]] = field(default_factory=lambda: [[0] * 16 for _ in range(2)])
-    path: list[Point] = field(default_factory=list)
-    palettes: list[list[int]] = field(default_factory=list)
-    table: list[list[list[str]]] = field(default_factory=lambda: [[] for _ in range(3)])
-    inner: list[Everything] = field(default_factory=list)
+    __slots__ = (
+        "flag",
+        "i8",
+        "i16",
+        "i32",
+        "i64",
+        "u8",
+        "u16",
+        "u32",
+        "u64",
+        "f",
+        "d",
+        "text",
+        "data",
+        "color",
+        "origin",
+        "ends",
+        "address",
+        "matrix",
+        "path",
+        "palettes",
+        "table",
+        "inner",
+    )
+
+    def __init__(
+        self,
+        flag: bool = False,
+        i8: int = 0,
+        i16: int = 0,
+        i32: int = 0,
+        i64: int = 0,
+        u8: int = 0,
+        u16: int = 0,
+        u32: int = 0,
+        u64: int = 0,
+        f: float = 0.0,
+        d: float = 0.0,
+        text: str = "",
+        data: bytes = b"",
+        color: int = Color.Red,
+        origin: Point | None = None,
+        ends: list[Point] | None = None,
+        address: list[int] | None = None,
+        matrix: list[list[int]] | None = None,
+        path: list[Point] | None = None,
+        palettes: list[list[int]] | None = None,
+        table: list[list[list[str]]] | None = None,
+        inner: list[Everything] | None = None,
+    ) -> None:
+        self.flag = flag
+        self.i8 = i8
+        self.i16 = i16
+        self.i32 = i32
+        self.i64 = i64
+        self.u8 = u8
+        self.u16 = u16
+        self.u32 = u32
+        self.u64 = u64
+        self.f = f
+        self.d = d
+        self.text = text
+        #: Raw bytes.
+        self.data = data
+        self.color = color
+        self.origin = Point() if origin is None else origin
+        self.ends = [Point() for _ in range(2)] if ends is None else ends
+        self.address = [0] * 4 if address is None else address
+        self.matrix = [[0] * 16 for _ in range(2)] if matrix is None else matrix
+        self.path = [] if path is None else path
+        self.palettes = [] if palettes is None else palettes
+        self.table = [[] for _ in range(3)] if table is None else table
+        self.inner = [] if inner is None else inner
 
     def _read(self, codec: Codec) -> Self:
         self.flag = codec.read_bool()
