@@ -26,7 +26,7 @@ class SystemdDriver(Driver):
     bindings = {"shell": CommandProtocol}
     unit = attr.ib(default="serial-runtime", validator=attr.validators.instance_of(str))
     profile = attr.ib(
-        default="/etc/serial-runtime.toml", validator=attr.validators.instance_of(str)
+        default="/etc/serial-runtime/profile.toml", validator=attr.validators.instance_of(str)
     )
 
     def __attrs_post_init__(self) -> None:
