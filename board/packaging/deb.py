@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The Debian packages of the runtime: from the wheel, without debhelper.
+"""The Debian package of the runtime: from the wheel, without debhelper.
 
-`serial-runtime` holds our packages and eRPC, which Debian does not have, in a folder of their own,
-compiled to bytecode; the rest comes from Debian. `serial-runtime-modbus` adds pymodbus, of which
-Debian 12 has one that is too old. What is not made here lies in `debian/`.
+It holds our packages, eRPC, which Debian does not have, and pymodbus, of which Debian 12 has one
+that is too old, in a folder of their own, compiled to bytecode; the rest comes from Debian. What is
+not made here lies in `debian/`.
 
     python -m board.packaging.deb arm64              # dist/serial-runtime_0.1.0_arm64.deb
     python -m board.packaging.deb armhf --version 0.1.0+acme2 --out /tmp
@@ -46,8 +46,8 @@ _FILES = {
     "profile.toml": "etc/serial-runtime/profile.toml",
     "copyright": "usr/share/doc/serial-runtime/copyright",
 }
-_PROGRAMS = ("usr/bin/", "usr/share/python3/runtime.d/")
 _SCRIPTS = ("postinst", "prerm", "postrm")
+_PROGRAMS = {_FILES["serial-runtime"], _FILES["rtupdate"], *(f"DEBIAN/{name}" for name in _SCRIPTS)}
 
 
 def build(
@@ -64,7 +64,7 @@ def build(
     _check_version(version)
     with tempfile.TemporaryDirectory(prefix="deb-") as folder:
         root = Path(folder)
-        _unzip(wheel, root / FOLDER)
+        _unzip(wheel, root)
         module = root / FOLDER / MODULE
         glibc = needs(module).glibc
         if glibc > GLIBC:
@@ -73,35 +73,18 @@ def build(
                     *glibc, *GLIBC
                 )
             )
-        _unzip(_from_pypi("erpc", cache), root / FOLDER)
+        for name in ("erpc", "pymodbus"):
+            _unzip(_from_pypi(name, cache), root)
         for name, place in _FILES.items():
             _install(DEBIAN / name, root / place)
-        for profile in sorted((ROOT / "board" / "profiles").glob("*.toml")):
-            _install(profile, root / "usr/share/serial-runtime/profiles" / profile.name)
         changes = root / "usr/share/doc/serial-runtime/changelog.gz"
         changes.write_bytes(gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), mtime=0))
         for name in _SCRIPTS:
-            _install(DEBIAN / name, root / "DEBIAN" / name, 0o755)
+            _install(DEBIAN / name, root / "DEBIAN" / name)
         (root / "DEBIAN" / "conffiles").write_text("/etc/serial-runtime/profile.toml\n")
         fields = {"VERSION": version, "ARCHITECTURE": target.debian}
         fields["GLIBC"] = "{}.{}".format(*glibc)
-        return _pack(root, "control", fields, out)
-
-
-def build_modbus(out: Path, version: str = serial_runtime.__version__, cache: Path = CACHE) -> Path:
-    """Write serial-runtime-modbus_VERSION_all.deb to `out` and return its path. PackagingError."""
-    _check_version(version)
-    with tempfile.TemporaryDirectory(prefix="deb-") as folder:
-        root = Path(folder)
-        wheel = _from_pypi("pymodbus", cache)
-        _unzip(wheel, root / FOLDER)
-        notice = root / "usr/share/doc/serial-runtime-modbus/copyright"
-        notice.parent.mkdir(parents=True)
-        with zipfile.ZipFile(wheel) as archive:
-            (name,) = (name for name in archive.namelist() if name.endswith("/LICENSE"))
-            notice.write_bytes(archive.read(name))
-        fields = {"VERSION": version, "ARCHITECTURE": "all"}
-        return _pack(root, "control.modbus", fields, out)
+        return _pack(root, fields, out)
 
 
 def _check_version(version: str) -> None:
@@ -109,12 +92,15 @@ def _check_version(version: str) -> None:
         raise PackagingError(f"{version!r}: expected a version as Debian has them, such as 0.1.0+1")
 
 
-def _unzip(wheel: Path, folder: Path) -> None:
-    """The packages of a wheel, without what describes it to pip."""
-    with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            if ".dist-info/" not in name:
-                archive.extract(name, folder)
+def _unzip(wheel: Path, root: Path) -> None:
+    """The packages of a wheel, and its other files, without what describes it to pip."""
+    with zipfile.ZipFile(wheel) as archive, tempfile.TemporaryDirectory() as folder:
+        archive.extractall(folder)
+        for path in Path(folder).iterdir():
+            if path.suffix == ".data":  # our profiles
+                shutil.copytree(path / "data", root / "usr", dirs_exist_ok=True)
+            elif path.suffix != ".dist-info":
+                shutil.copytree(path, root / FOLDER / path.name)
 
 
 def _from_pypi(name: str, cache: Path) -> Path:
@@ -136,32 +122,29 @@ def _from_pypi(name: str, cache: Path) -> Path:
     return wheel
 
 
-def _install(source: Path, target: Path, mode: int = 0) -> None:
+def _install(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-    target.chmod(mode or 0o644)
 
 
-def _pack(root: Path, control: str, fields: Mapping[str, str], out: Path) -> Path:
+def _pack(root: Path, fields: Mapping[str, str], out: Path) -> Path:
     """Make the package of a finished tree."""
     for path in (root, *root.rglob("*")):
-        program = str(path.relative_to(root)).startswith((*_PROGRAMS, "DEBIAN/p"))
+        program = str(path.relative_to(root)) in _PROGRAMS
         path.chmod(0o755 if path.is_dir() or program else 0o644)
         os.utime(path, (source_date(), source_date()))
     _compile(root)
     files = sorted(path for path in root.rglob("*") if path.is_file())
     files = [path for path in files if "DEBIAN" not in path.relative_to(root).parts]
     size = str(sum(-(-path.stat().st_size // 1024) for path in files))
-    text = (DEBIAN / control).read_text()
+    text = (DEBIAN / "control").read_text()
     for name, value in {**fields, "SIZE": size}.items():
         text = text.replace(f"@{name}@", value)
-    (root / "DEBIAN").mkdir(exist_ok=True)
     (root / "DEBIAN" / "control").write_text(text)
     sums = [f"{hashlib.md5(p.read_bytes()).hexdigest()}  {p.relative_to(root)}\n" for p in files]
     (root / "DEBIAN" / "md5sums").write_text("".join(sums))
-    (name,) = re.findall(r"^Package: (.*)$", text, re.MULTILINE)
     out.mkdir(parents=True, exist_ok=True)
-    package = out / f"{name}_{fields['VERSION']}_{fields['ARCHITECTURE']}.deb"
+    package = out / "serial-runtime_{VERSION}_{ARCHITECTURE}.deb".format(**fields)
     done = subprocess.run(
         ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", str(root), str(package)],
         env={**os.environ, "SOURCE_DATE_EPOCH": str(source_date())},
@@ -204,7 +187,6 @@ def main(words: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="deb-") as folder:
             wheel = build_wheel(target, Path(folder))
             print(build(target, wheel, options.out, options.version))
-        print(build_modbus(options.out, options.version))
     except SerialRuntimeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

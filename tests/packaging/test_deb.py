@@ -20,8 +20,8 @@ import pytest
 
 from board.packaging import deb, wheels
 from serial_runtime import __version__
-from serial_runtime.config import load_profile
 from serial_runtime.errors import PackagingError
+from serial_runtime.profile_file import load_profile
 from serial_runtime.rpc.client import connect
 from serial_runtime.rpc.ide.common import Status
 
@@ -61,9 +61,16 @@ def test_its_fields(package: Path) -> None:
 
 
 def test_what_is_in_it(root: Path) -> None:
-    for name in ("serial_runtime/_board.abi3.so", "serial_runtime/rpc/server.py", "erpc/codec.py"):
+    for name in (
+        "serial_runtime/_board.abi3.so",
+        "serial_runtime/rpc/server.py",
+        "erpc/codec.py",
+        "pymodbus/client/serial.py",
+    ):
         assert (root / deb.FOLDER / name).is_file()
-    assert not list(root.rglob("*.dist-info"))
+    profiles = {path.name for path in (root / "usr/share/serial-runtime/profiles").iterdir()}
+    assert profiles == {path.name for path in (wheels.ROOT / "board/profiles").iterdir()}
+    assert not [*root.rglob("*.dist-info"), *root.rglob("*.data")]
     assert (root / "DEBIAN/conffiles").read_text() == "/etc/serial-runtime/profile.toml\n"
     listed = [line.split("  ")[1] for line in (root / "DEBIAN/md5sums").read_text().splitlines()]
     files = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
@@ -104,11 +111,11 @@ def test_the_same_commit_gives_the_same_file(
 def test_a_version_of_ones_own_is_a_higher_one(
     wheel_for: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    mine = deb.build_modbus(tmp_path, f"{__version__}+acme2")
+    mine = deb.build(ARM64, wheel_for("arm64"), tmp_path, f"{__version__}+acme2")
     version = field(mine, "Version")
     assert subprocess.call(["dpkg", "--compare-versions", version, "gt", __version__]) == 0
     with pytest.raises(PackagingError, match="as Debian has them"):
-        deb.build_modbus(tmp_path, "new one")
+        deb.build(ARM64, wheel_for("arm64"), tmp_path, "new one")
 
 
 @pytest.mark.parametrize("name", ["postinst", "prerm", "postrm"])
