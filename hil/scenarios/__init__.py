@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The same scenarios on every target of the rig: simulator, emulated boards, a real one."""
