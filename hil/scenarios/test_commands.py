@@ -21,7 +21,6 @@ Scenario = Callable[[Board, Host], None]
 ELSEWHERE = {
     "demo": "it lays a cable and a board of its own",
     "fleet": "it wants a WAMP router; tests/connectors has one",
-    "profile": "hil/scenarios/test_profiles.py",
 }
 SCENARIOS: dict[str, Scenario] = {}
 
@@ -179,6 +178,17 @@ def doctor(board: Board, host: Host) -> None:
     assert found["owner"]["level"] == "ok"
     out = board.shell("serial-runtime doctor --real-time --json || test $? = 1", timeout_s=120)
     assert '"kernel"' in out
+
+
+@scenario
+def profile(board: Board, host: Host) -> None:
+    """The board's own is right; the ones that come with the runtime are there on the board."""
+    assert "virt-arm64" in board.shell("serial-runtime profile list")
+    words = board.shell(f"tr '\\0' '\\n' < /proc/{board.service.pid()}/cmdline").splitlines()
+    path = words[words.index("--profile") + 1]
+    board.shell(f"serial-runtime profile check {path}")
+    found = board.shell(f"serial-runtime profile check {path} --here 2>&1 || test $? = 1")
+    assert "priority" in found, found
 
 
 @scenario
