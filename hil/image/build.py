@@ -38,31 +38,30 @@ def build(machine: Machine, bare: bool = False, package: Path | None = None) -> 
     """
     images = machine.images
     images.mkdir(parents=True, exist_ok=True)
-    with _locked(images):
-        with tempfile.TemporaryDirectory(dir=images, prefix="packages-") as folder:
-            packages = [package] if package else _packages(machine, Path(folder))
-            needs = _needs(packages)
-            manifest = _read(images)
-            key = _digest([*_sources(), needs.encode()])
-            if manifest.get("bare_key") != key or not (images / "bare.img").exists():
-                manifest = _build_bare(machine, images, needs) | {"bare_key": key}
-                _write(images, manifest)
-            if bare:
-                return images
-            profile = ROOT / "board" / "profiles" / f"{machine.name}.toml"
-            key = _digest([key.encode(), *(one.read_bytes() for one in (*packages, profile))])
-            if manifest.get("key") != key or not (images / "root.img").exists():
-                _install(machine, images, packages, profile)
-                manifest["serial_runtime"] = _field(packages[0], "Version")
-                _write(images, manifest | {"key": key})
+    with _locked(images), tempfile.TemporaryDirectory(dir=images, prefix="packages-") as folder:
+        packages = [package] if package else _packages(machine, Path(folder))
+        needs = _needs(packages)
+        manifest = _read(images)
+        key = _digest([*_sources(), needs.encode()])
+        if manifest.get("bare_key") != key or not (images / "bare.img").exists():
+            manifest = _build_bare(machine, images, needs) | {"bare_key": key}
+            _write(images, manifest)
+        if bare:
+            return images
+        profile = ROOT / "board" / "profiles" / f"{machine.name}.toml"
+        key = _digest([key.encode(), *(one.read_bytes() for one in (*packages, profile))])
+        if manifest.get("key") != key or not (images / "root.img").exists():
+            _install(machine, images, packages, profile)
+            manifest["serial_runtime"] = _field(packages[0], "Version")
+            _write(images, manifest | {"key": key})
     return images
 
 
 def _packages(machine: Machine, folder: Path) -> list[Path]:
-    """Ours: the runtime, and what it needs for Modbus."""
+    """Ours, of the sources here."""
     target = wheels.TARGETS[machine.architecture]
     wheel = wheels.build(target, folder)
-    return [deb.build(target, wheel, folder), deb.build_modbus(folder)]
+    return [deb.build(target, wheel, folder)]
 
 
 def _build_bare(machine: Machine, images: Path, needs: str) -> dict[str, Any]:

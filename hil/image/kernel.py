@@ -76,13 +76,11 @@ def _with_needs(folder: Path, modules: Iterable[str]) -> list[str]:
     by_name = {Path(file).name.split(".")[0].replace("-", "_"): file for file in needs}
     order: list[str] = []
     for module in modules:
-        file = by_name.get(module.replace("-", "_"))
-        if file is None:
-            continue
-        # modules.dep has what is needed last first.
-        for one in (*reversed(needs[file]), file):
-            if one not in order:
-                order.append(one)
+        name = module.replace("-", "_")
+        if name in by_name:
+            # modules.dep has what is needed last first.
+            found = by_name[name]
+            order += [one for one in (*reversed(needs[found]), found) if one not in order]
     return order
 
 

@@ -69,8 +69,8 @@ class Machine:
     ) -> list[str]:
         """QEMU's whole command line, for a board whose sockets and disk are in ``run``.
 
-        ``append`` goes to the kernel, ``extra`` to QEMU. ``disk`` is a raw image to write to instead
-        of the overlay that ``make_disk`` makes.
+        ``append`` goes to the kernel, ``extra`` to QEMU. ``disk`` is a raw image to write to
+        instead of the overlay that ``make_disk`` makes.
         """
         images = images or self.images
         drive = f"file={run / 'disk.qcow2'},format=qcow2"
