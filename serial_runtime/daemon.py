@@ -220,6 +220,7 @@ def _run(profile: Profile, resume: _Resume, folder: str) -> int:
     def housekeeping() -> None:
         plc.housekeeping()
         process_io.housekeeping()
+        listeners.look(plc.log)
         control.manager.alive(plc.summary())
 
     worker.run(first, housekeeping=housekeeping)

@@ -15,13 +15,16 @@ from serial_runtime.plc.log import WARNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from serial_runtime.announce import Announcement
     from serial_runtime.config import ListenAddress, Profile, Serial, Tls
     from serial_runtime.connectors.pyro_board import PyroListener
     from serial_runtime.connectors.wamp_board import WampListener
     from serial_runtime.rpc.server import Server
     from serial_runtime.transport.base import Listener
-    from serial_runtime.transport.serial import HalfDuplex, SerialListener
+    from serial_runtime.transport.serial import HalfDuplex
+    from serial_runtime.transport.serial_listener import SerialListener
     from serial_runtime.transport.tcp import TcpListener
 
 
@@ -90,8 +93,21 @@ class Listeners:
         self._announce(server)
 
     def connections(self) -> list[tuple[str, str]]:
-        """Of each way in that somebody else must open for it: its URI and how that stands."""
-        return [(self._wamp.uri, self._wamp.state)] if self._wamp is not None else []
+        """Of each way in that depends on others, and of a line that they disturb: its URI and how
+        that stands."""
+        found = [(self._wamp.uri, self._wamp.state)] if self._wamp is not None else []
+        if self._serial is not None:
+            serial = self._profile.serial
+            uri = f"ERPC://{serial.port}:{serial.baud}"
+            found += [(uri, trouble) for trouble in self._serial.troubles]
+        return found
+
+    def look(self, log: Callable[[int, str], None]) -> None:
+        """Every now and then: log what others do to the serial line."""
+        if self._serial is not None:
+            for text in self._serial.look():
+                log(WARNING, text)
+                print(f"serial-runtime: {text}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Close all; idempotent. What is served the server closes."""
@@ -114,7 +130,7 @@ class Listeners:
         return serial_fd, *ports
 
     def _open_serial(self, serial: Serial, fd: int) -> None:
-        from serial_runtime.transport.serial import SerialListener
+        from serial_runtime.transport.serial_listener import SerialListener
 
         device = serial.port
 

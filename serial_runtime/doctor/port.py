@@ -126,9 +126,13 @@ def _console(machine: Machine, name: str) -> list[Finding]:
     where = f"the kernel's command line has {named[0]}" if named else "/proc/consoles lists it"
     remedy = (
         f"take {named[0] if named else f'console={name}'} out of the kernel's command line "
-        "(/etc/default/grub and update-grub; on a Raspberry Pi cmdline.txt) and restart"
+        "(/etc/default/grub and update-grub; on a Raspberry Pi cmdline.txt, on a BeagleBone "
+        "uEnv.txt) and restart"
     )
-    text = f"the kernel prints on {name} ({where}): its lines destroy frames"
+    text = (
+        f"the kernel prints on {name} ({where}): its lines damage frames, and after a break on the "
+        "line one byte may restart the machine (SysRq)"
+    )
     return [problem("console", text, remedy)]
 
 

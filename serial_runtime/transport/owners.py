@@ -53,3 +53,29 @@ def _open_files(folder: str) -> Iterator[str]:
     for one in os.listdir(folder):
         with contextlib.suppress(OSError):
             yield os.readlink(f"{folder}/{one}")
+
+
+def kernel_prints_on(port: str, proc: str = "/proc") -> bool:
+    """Whether a tty is a console of the kernel."""
+    name = os.path.basename(os.path.realpath(port))
+    try:
+        with open(f"{proc}/consoles", encoding="utf-8", errors="replace") as file:
+            return any(line.split()[:1] == [name] for line in file)
+    except OSError:
+        return False
+
+
+def login_on(device: int, proc: str = "/proc") -> str:
+    """The name of a process whose controlling terminal is this device (st_rdev), "": none.
+
+    That is what a login has, and unlike its open files everybody may see it.
+    """
+    major, minor = os.major(device), os.minor(device)
+    number = minor & 0xFF | major << 8 | (minor & ~0xFF) << 12  # as proc(5) has it
+    for pid in filter(str.isdigit, os.listdir(proc)):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            with open(f"{proc}/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                head, _, rest = file.read().rpartition(")")
+            if int(rest.split()[4]) == number:
+                return head.partition("(")[2]
+    return ""

@@ -17,18 +17,16 @@ import fcntl
 import os
 import stat
 import termios
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout
+from serial_runtime.errors import ConfigError, LinkClosed, LinkError
 from serial_runtime.transport import tty_ioctl
 from serial_runtime.transport.base import FdTransport
 from serial_runtime.transport.tty_ioctl import Rs485
 
 if TYPE_CHECKING:
-    from serial_runtime.transport.base import Transport
     from serial_runtime.transport.serial_url import UrlTransport
     from serial_runtime.transport.uri import SerialEndpoint
 
@@ -49,15 +47,13 @@ _WRITE_BASE_S = 2.0
 # Sent by the driver and still in the chip: a short message, for more is never under way then.
 _CHIP_BYTES = 128
 _DRAIN_S = 0.01
-_FIRST_RETRY_S = 0.05
-_LONGEST_RETRY_S = 0.5
 
 _PTY_MAJORS = range(136, 144)
-_ABSENT = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO, errno.ENOTDIR)
-_BUSY = (errno.EBUSY, errno.EAGAIN)
+ABSENT = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO, errno.ENOTDIR)
+BUSY = (errno.EBUSY, errno.EAGAIN)
 
 
-class _Unopened(LinkError):
+class Unopened(LinkError):
     """A port that could not be opened; ``code`` is the errno, 0 when there is none."""
 
     def __init__(self, text: str, code: int) -> None:
@@ -106,6 +102,32 @@ class SerialTransport(FdTransport):
         self._port = port
         self.home_baud = baud
         self._set_figures(baud)
+        self._settings = tty_ioctl.settings_of(fd)
+
+    @property
+    def device(self) -> int:
+        """The number of the device, `st_rdev`; 0 when it is closed."""
+        try:
+            return os.fstat(self._fd).st_rdev if not self._closing else 0
+        except OSError:
+            return 0
+
+    def restore_settings(self) -> bool:
+        """Set again what another program has changed, a login for instance; whether it had.
+
+        Any thread; never waits: while somebody writes, nothing is looked at.
+        """
+        if not self._writing.acquire(blocking=False):
+            return False
+        try:
+            if self._closing or tty_ioctl.settings_of(self._fd) == self._settings:
+                return False
+            tty_ioctl.set_settings(self._fd, self._settings)
+        except OSError:  # it has gone, as the next read will tell
+            return False
+        finally:
+            self._writing.release()
+        return True
 
     def _set_figures(self, baud: int) -> None:
         self.baud = baud
@@ -125,6 +147,7 @@ class SerialTransport(FdTransport):
             self._drain()
             self._set_rate(baud)
             self._set_figures(baud)
+            self._settings = tty_ioctl.settings_of(self._fd)
 
     def _set_rate(self, baud: int) -> None:
         check_baud(baud)
@@ -253,26 +276,26 @@ def _open_url(url: str, baud: int, on_close: Callable[[], None] | None) -> UrlTr
     try:
         port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=_WRITE_BASE_S)
     except (OSError, ValueError) as error:
-        raise _Unopened(f"cannot open {url}: {error}", _code_of(error)) from error
+        raise Unopened(f"cannot open {url}: {error}", _code_of(error)) from error
     return UrlTransport(port, url, baud, on_close)
 
 
-def _explain(port: str, error: Exception) -> _Unopened:
+def _explain(port: str, error: Exception) -> Unopened:
     """Say in a sentence why the device did not open, and what to do."""
     code = _code_of(error)
-    if code in _BUSY:
+    if code in BUSY:
         text = f"is in use{_holders(port)}; close that program, or choose another port"
     elif code in (errno.EACCES, errno.EPERM):
         text = "may not be opened by this user; add the user to the port's group (often dialout)"
     elif code in (errno.ENOENT, errno.ENOTDIR):
         text = "does not exist; is the adapter plugged in, and the name right?"
-    elif code in _ABSENT:
+    elif code in ABSENT:
         text = f"does not answer ({os.strerror(code)}); was it unplugged?"
     elif code == errno.ENOTTY:
         text = "is no serial device"
     else:
         text = f"cannot be opened: {error}"
-    return _Unopened(f"{port} {text}", code)
+    return Unopened(f"{port} {text}", code)
 
 
 def _code_of(error: Exception) -> int:
@@ -295,123 +318,3 @@ def _holders(port: str) -> str:
         hint = f", a bridge: connect to ERPC://{place} instead" if place else ""
         names.append(f"{owner.name} (pid {owner.pid}{hint})")
     return f" by {', '.join(names)}" if names else " by another process"
-
-
-class SerialListener:
-    """The board's end of a serial line: ``accept`` opens the device, again after an unplug.
-
-    A line has one peer at a time: ``accept`` waits until the transport it returned before is
-    closed. While the device is missing it waits for it; ``waiting_for`` says so in words. Before
-    the first success a device that is in use or not permitted is an error, afterwards it is waited
-    for as well: a device coming back belongs to udev and its friends for a moment.
-
-    ``inherited_fd``: descriptor of the same device, kept open over ``execve``; the first
-    ``accept`` uses it as it is, so no setting changes and no waiting byte is lost. ``on_wait`` is
-    told why the device does not open, once for each reason.
-
-    Raises ConfigError for an unknown baud rate.
-    """
-
-    def __init__(
-        self,
-        port: str,
-        baud: int,
-        inherited_fd: int | None = None,
-        on_wait: Callable[[str], None] = lambda reason: None,
-        half_duplex: HalfDuplex | None = None,
-    ) -> None:
-        check_baud(baud)
-        self.name = f"{port} at {baud} baud"
-        self.waiting_for = ""
-        self._port = port
-        self._baud = baud
-        self._inherited_fd = inherited_fd
-        self._on_wait = on_wait
-        self._half_duplex = half_duplex
-        self._changed = threading.Condition()
-        self._current: Transport | None = None
-        self._opened_before = inherited_fd is not None
-        self._closing = False
-
-    @property
-    def fd(self) -> int:
-        """Descriptor of the open device; make it inheritable before ``execve``.
-
-        Raises LinkClosed while no device is open.
-        """
-        current = self._current
-        if not isinstance(current, FdTransport):
-            raise LinkClosed(f"{self.name} is not open")
-        return current.fd
-
-    def accept(self, timeout_s: float | None) -> Transport:
-        """See :class:`~serial_runtime.transport.base.Listener`."""
-        limit_s = float("inf") if timeout_s is None else time.monotonic() + timeout_s
-        pause_s = _FIRST_RETRY_S
-        with self._changed:
-            while True:
-                if self._closing:
-                    raise LinkClosed(f"listener on {self.name} is closed")
-                if self._current is None:
-                    try:
-                        return self._open()
-                    except LinkError as error:
-                        if self.waiting_for != str(error):
-                            self.waiting_for = str(error)
-                            self._on_wait(self.waiting_for)
-                        if not (isinstance(error, _Unopened) and self._may_retry(error.code)):
-                            raise
-                    wait_s = pause_s
-                    pause_s = min(2 * pause_s, _LONGEST_RETRY_S)
-                else:
-                    self.waiting_for = f"{self.name} is still served"
-                    wait_s = float("inf")
-                left_s = min(wait_s, limit_s - time.monotonic())
-                if left_s <= 0:
-                    raise LinkTimeout(self.waiting_for)
-                self._changed.wait(None if left_s == float("inf") else left_s)
-
-    def close(self) -> None:
-        """See :class:`~serial_runtime.transport.base.Listener`. An accepted transport stays."""
-        with self._changed:
-            if not self._closing and self._inherited_fd is not None:
-                os.close(self._inherited_fd)
-                self._inherited_fd = None
-            self._closing = True
-            self._changed.notify_all()
-
-    def _open(self) -> Transport:
-        fd, self._inherited_fd = self._inherited_fd, None
-        transport: Transport
-        if fd is not None and _is_device(fd, self._port):
-            os.set_inheritable(fd, False)
-            # It may run at a rate that a client has agreed on with the process before.
-            baud = tty_ioctl.baud_of(fd) or self._baud
-            transport = SerialTransport(fd, self._port, baud, self._forget, self._half_duplex)
-            transport.home_baud = self._baud
-        else:
-            if fd is not None:
-                os.close(fd)
-            transport = open_serial(self._port, self._baud, self._forget, self._half_duplex)
-        self._current = transport
-        self._opened_before = True
-        self.waiting_for = ""
-        return transport
-
-    def _may_retry(self, code: int) -> bool:
-        if code in _ABSENT or code == errno.ECONNREFUSED:
-            return True
-        return self._opened_before and code in (*_BUSY, errno.EACCES, errno.EPERM)
-
-    def _forget(self) -> None:
-        with self._changed:
-            self._current = None
-            self._changed.notify_all()
-
-
-def _is_device(fd: int, port: str) -> bool:
-    """Whether ``fd`` still is what ``port`` names."""
-    try:
-        return os.isatty(fd) and os.fstat(fd).st_rdev == os.stat(port).st_rdev
-    except OSError:
-        return False

@@ -99,6 +99,21 @@ def set_baud(fd: int, baud: int, ioctl: Ioctl = fcntl.ioctl) -> None:
     ioctl(fd, TCSETS2, state)
 
 
+def settings_of(fd: int, ioctl: Ioctl = fcntl.ioctl) -> bytes:
+    """All of them, termios and rates; empty when the driver does not say."""
+    state = bytearray(_TERMIOS2.size)
+    try:
+        ioctl(fd, TCGETS2, state)
+    except OSError:
+        return b""
+    return bytes(state)
+
+
+def set_settings(fd: int, settings: bytes, ioctl: Ioctl = fcntl.ioctl) -> None:
+    """Set them as `settings_of` had them."""
+    ioctl(fd, TCSETS2, bytearray(settings))
+
+
 def uart_of(fd: int, ioctl: Ioctl = fcntl.ioctl) -> Uart:
     """The chip behind a port."""
     state = bytearray(_SERIAL_STRUCT.size)

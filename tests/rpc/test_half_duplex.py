@@ -19,7 +19,8 @@ from serial_runtime.rpc.line_load import echo_for
 from serial_runtime.rpc.server import Server
 from serial_runtime.rpc.service import About
 from serial_runtime.transport.loop import LoopTransport, loop_pair
-from serial_runtime.transport.serial import HalfDuplex, SerialListener, open_serial
+from serial_runtime.transport.serial import HalfDuplex, open_serial
+from serial_runtime.transport.serial_listener import SerialListener
 from serial_runtime.worker import Worker
 
 

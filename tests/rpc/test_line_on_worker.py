@@ -22,7 +22,7 @@ from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.server import Server
 from serial_runtime.rpc.service import About
 from serial_runtime.transport.loop import loop_pair
-from serial_runtime.transport.serial import SerialListener
+from serial_runtime.transport.serial_listener import SerialListener
 from serial_runtime.worker import Worker
 
 LONG_S = 60.0

@@ -15,7 +15,7 @@ from serial_runtime.rpc.client import connect
 from serial_runtime.rpc.line_load import echo_for, echo_size
 from serial_runtime.rpc.server import Server
 from serial_runtime.rpc.service import About
-from serial_runtime.transport.serial import SerialListener
+from serial_runtime.transport.serial_listener import SerialListener
 from serial_runtime.worker import Worker
 
 HOME, FAST = 57600, 921600

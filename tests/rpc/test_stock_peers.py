@@ -26,7 +26,7 @@ from serial_runtime.rpc.ide import common
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService
 from serial_runtime.rpc.ide.server import BeremizPLCObjectServiceService
-from serial_runtime.transport.serial import SerialListener
+from serial_runtime.transport.serial_listener import SerialListener
 from serial_runtime.transport.tcp import TcpListener
 
 VECTORS = json.loads((Path(__file__).parent.parent / "data" / "wire-vectors.json").read_text())

@@ -24,7 +24,8 @@ from serial_runtime.connectors.tunnel import MESSAGE_BYTES, Tunnel, TunnelListen
 from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout
 from serial_runtime.transport import Listener, Transport, connect
 from serial_runtime.transport.loop import LoopListener, LoopTransport, loop_pair
-from serial_runtime.transport.serial import SerialListener, open_serial
+from serial_runtime.transport.serial import open_serial
+from serial_runtime.transport.serial_listener import SerialListener
 from serial_runtime.transport.tcp import TcpListener, open_tcp
 from serial_runtime.transport.tls import TlsListener
 

@@ -24,13 +24,13 @@ from serial_runtime.transport import connect, tty_ioctl
 from serial_runtime.transport.base import FdTransport, RatedTransport
 from serial_runtime.transport.serial import (
     HalfDuplex,
-    SerialListener,
     SerialTransport,
     check_baud,
     check_rate,
     open_serial,
     standard_bauds,
 )
+from serial_runtime.transport.serial_listener import SerialListener
 from serial_runtime.transport.tty_ioctl import Rs485
 
 
@@ -309,7 +309,7 @@ def test_a_terminal_server_is_waited_for() -> None:
 
 BEFORE = """
 import os, sys
-from serial_runtime.transport.serial import SerialListener
+from serial_runtime.transport.serial_listener import SerialListener
 listener = SerialListener(sys.argv[1], 230400)
 transport = listener.accept(10)
 transport.write(b"1")
@@ -322,7 +322,7 @@ os.execv(sys.executable, [sys.executable, "-c", sys.argv[2], sys.argv[1], str(li
 """
 AFTER = """
 import sys
-from serial_runtime.transport.serial import SerialListener
+from serial_runtime.transport.serial_listener import SerialListener
 listener = SerialListener(sys.argv[1], 230400, int(sys.argv[2]))
 transport = listener.accept(10)
 assert (transport.baud, transport.home_baud) == (460800, 230400)
