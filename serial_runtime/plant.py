@@ -20,6 +20,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from types import TracebackType
 
 from serial_runtime.board_plant import Plant as Segment
@@ -144,6 +145,7 @@ class Plant:
         self._inputs = inputs
 
 
+@lru_cache(maxsize=1024)  # a plant uses the same few in every cycle
 def _place(address: str, area: str) -> Location:
     place = parse_location(address)
     if place.area != area:
