@@ -11,11 +11,11 @@ import errno
 import os
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import NamedTuple
 
 from serial_runtime.board_native import TEXT_BYTES, Why, ffi, image_of, lib, orders_of, text_of
 from serial_runtime.board_types import Image, Variable
 from serial_runtime.errors import BoardError
+from serial_runtime.named_tuple import NamedTuple
 
 _STATICS_BYTES = 1 << 15
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import errno
 import time
-from typing import NamedTuple
 
 from serial_runtime.board_figures import statistics_of
 from serial_runtime.board_native import TEXT_BYTES, Why, ffi, lib, text_of
 from serial_runtime.board_types import Statistics
 from serial_runtime.errors import BoardError
+from serial_runtime.named_tuple import NamedTuple
 
 
 class LatencyOptions(NamedTuple):

@@ -7,7 +7,8 @@ Import them from :mod:`serial_runtime.board`, or from here where there is no C m
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+
+from serial_runtime.named_tuple import NamedTuple
 
 
 class BoardState(enum.IntEnum):

@@ -14,9 +14,8 @@ nothing is silently ignored or rounded. The table `KEYS` below is the list of al
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from serial_runtime.errors import ConfigError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.profile_values import boolean as _boolean
 from serial_runtime.profile_values import choice as _choice
 from serial_runtime.profile_values import integer as _integer

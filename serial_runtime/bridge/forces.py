@@ -12,7 +12,8 @@ the board has accepted the difference.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping
-from typing import NamedTuple
+
+from serial_runtime.named_tuple import NamedTuple
 
 
 class Entry(NamedTuple):

@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import islice
 from struct import Struct
-from typing import NamedTuple
 
 from serial_runtime.errors import ProtocolError, TraceError
 from serial_runtime.iec import IecType, wire_size
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.answers import TraceBatch
 from serial_runtime.plc.trace_coding import RAW
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import NamedTuple
 
 from serial_runtime.cli.command import (
     Command,
@@ -19,6 +18,7 @@ from serial_runtime.cli.command import (
     sampling_options,
 )
 from serial_runtime.errors import CallUnsupported
+from serial_runtime.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from serial_runtime.connectors.wamp_client import PREFIX, leave
 from serial_runtime.connectors.wamp_session import (
@@ -20,6 +20,7 @@ from serial_runtime.connectors.wamp_session import (
     run,
 )
 from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout
+from serial_runtime.named_tuple import NamedTuple
 
 _STATUS = ".GetPLCstatus"  # every board has it
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

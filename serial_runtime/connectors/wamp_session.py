@@ -17,7 +17,7 @@ import threading
 import traceback
 from collections.abc import Coroutine, Iterator
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import txaio
 from autobahn.asyncio.wamp import ApplicationSession
@@ -29,6 +29,7 @@ from autobahn.wamp.types import CloseDetails, ComponentConfig, SessionDetails
 
 from serial_runtime.connectors.tunnel import Tunnel
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout, ProtocolError
+from serial_runtime.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ for real time.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+
+from serial_runtime.named_tuple import NamedTuple
 
 
 class Level(StrEnum):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from typing import NamedTuple
 
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.transport.owners import Owner, bridge_place, owners
 
 

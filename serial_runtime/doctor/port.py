@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import NamedTuple
 
 from serial_runtime.doctor import Finding, ok, problem, uart, warning
 from serial_runtime.doctor.machine import Machine, Node
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.transport.owners import Owner
 
 _PTY_MAJORS = range(136, 144)

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.transport.tty_ioctl import Uart
 
 BITS_PER_BYTE = 10

@@ -8,10 +8,9 @@ latency. All of it works without them, so almost everything is a warning.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from serial_runtime.doctor import Finding, ok, problem, warning
 from serial_runtime.doctor.machine import Machine
+from serial_runtime.named_tuple import NamedTuple
 
 _CAP_IPC_LOCK, _CAP_SYS_NICE = 14, 23
 # What the kernel can read without asking a device behind a slow bus.

@@ -23,13 +23,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from serial_runtime.board import Board
 from serial_runtime.board_types import Evaluation, Image, Variable
 from serial_runtime.errors import SerialRuntimeError, VariableError
 from serial_runtime.extensions.process import PythonProcess
 from serial_runtime.extensions.variables import SharedVariables
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.extensions import Limits, scripts
 from serial_runtime.plc.log import CRITICAL, DEBUG, INFO, Log
 from serial_runtime.plc.program_store import StoredProgram

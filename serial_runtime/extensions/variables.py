@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from serial_runtime import iec
 from serial_runtime.board import Board
 from serial_runtime.board_types import SharedValue, Variable
 from serial_runtime.errors import VariableError
+from serial_runtime.named_tuple import NamedTuple
 
 _INPUT = 1  # enum sr_direction: the next cycle would overwrite what is written
 _TIMES = (iec.IecType.TIME, iec.IecType.DATE, iec.IecType.TOD, iec.IecType.DT)

@@ -6,9 +6,8 @@ tests/data/locations.tsv, holds for both.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from serial_runtime.errors import VariableError
+from serial_runtime.named_tuple import NamedTuple
 
 AREA_BYTES = 1024  # of each of %I, %Q and %M: IO_AREA_BYTES of board/io/io.h
 _WIDTHS = {"X": 1, "B": 8, "W": 16, "D": 32, "L": 64}

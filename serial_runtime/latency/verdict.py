@@ -8,7 +8,7 @@ that is so in all but one of 10 000 cycles. What is worse is not fit.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from serial_runtime.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import NamedTuple
 
 from serial_runtime.damage import KINDS, Rates
 from serial_runtime.errors import ConfigError
+from serial_runtime.named_tuple import NamedTuple
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,8 @@ import contextlib
 import os
 import threading
 import time
-from typing import NamedTuple
+
+from serial_runtime.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ the old one; never otherwise.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
 
 from serial_runtime.board_change import Conversion, conversion
 from serial_runtime.iec import type_name
+from serial_runtime.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ What it takes to make one is ``online_change``, imported with the first.
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
 
 from serial_runtime.board import BoardState
 from serial_runtime.errors import SerialRuntimeError, StateError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.installation import Uploaded
 from serial_runtime.worker import serialized
 

@@ -27,9 +27,9 @@ import contextlib
 import os
 from io import FileIO
 from struct import Struct
-from typing import NamedTuple
 
 from serial_runtime.errors import BlobError, SerialRuntimeError, StoreError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.digest import md5
 
 TYPE_CHECKING = False

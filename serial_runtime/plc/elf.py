@@ -13,9 +13,9 @@ a file without section headers is fine and one whose headers lie gains nothing.
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
 
 from serial_runtime.errors import ImageError
+from serial_runtime.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ has ``python.enabled``; this is all that the PLC object knows of them.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.log import WARNING
 
 TYPE_CHECKING = False

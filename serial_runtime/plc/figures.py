@@ -7,10 +7,9 @@ kept here for whoever asks for it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from serial_runtime.board_types import MaximumCause
 from serial_runtime.errors import VariableError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.log import DEBUG, INFO
 from serial_runtime.worker import serialized
 

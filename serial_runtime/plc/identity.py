@@ -14,9 +14,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from typing import NamedTuple
 
 from serial_runtime.errors import ConfigError, StoreError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.psk import check_id, check_secret, new_id, new_secret
 
 TYPE_CHECKING = False

@@ -7,9 +7,8 @@ serving. Meanwhile the uploads cannot change.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from serial_runtime.errors import BlobError, SerialRuntimeError, StateError, WorkerStopped
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.log import WARNING
 from serial_runtime.plc.program_store import check_names
 from serial_runtime.worker import serialized

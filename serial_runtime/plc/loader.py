@@ -10,7 +10,6 @@ opened again: some platforms do not survive that, and a start resets its variabl
 from __future__ import annotations
 
 import contextlib
-from typing import NamedTuple
 
 from serial_runtime.board import BoardState
 from serial_runtime.errors import (
@@ -20,6 +19,7 @@ from serial_runtime.errors import (
     SerialRuntimeError,
     StoreError,
 )
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc import elf
 from serial_runtime.plc.answers import ProgramInfo
 from serial_runtime.plc.log import CRITICAL, INFO, WARNING, Log

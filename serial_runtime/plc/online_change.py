@@ -12,12 +12,12 @@ the change back. Worker thread only.
 from __future__ import annotations
 
 import contextlib
-from typing import NamedTuple
 
 from serial_runtime import board_change
 from serial_runtime.board import BoardState
 from serial_runtime.board_change import ChangeState, Phase
 from serial_runtime.errors import BoardError, ImageError, StateError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.change_report import Fate, Row, carried_forces, compare, outside
 from serial_runtime.plc.log import CRITICAL, INFO, WARNING
 

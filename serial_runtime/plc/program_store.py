@@ -29,9 +29,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import NamedTuple
 
 from serial_runtime.errors import StoreError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.digest import check_md5, file_md5
 from serial_runtime.plc.disk import Disk
 

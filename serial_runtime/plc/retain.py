@@ -16,10 +16,10 @@ from __future__ import annotations
 import threading
 import time
 from types import MappingProxyType
-from typing import NamedTuple
 
 from serial_runtime.board_types import BoardState
 from serial_runtime.errors import BoardError, StateError, StoreError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.log import CRITICAL, INFO, WARNING
 from serial_runtime.plc.retain_file import NOTHING, Kept, Key, layout_of
 

@@ -21,9 +21,9 @@ import os
 from binascii import crc32
 from struct import Struct
 from struct import error as StructError
-from typing import NamedTuple
 
 from serial_runtime.errors import StoreError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.disk import Disk
 
 TYPE_CHECKING = False

@@ -21,9 +21,9 @@ from __future__ import annotations
 import binascii
 import os
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from serial_runtime.errors import ConfigError, ImageError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.digest import sha256
 
 TYPE_CHECKING = False

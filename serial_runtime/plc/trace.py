@@ -23,10 +23,10 @@ import threading
 import time
 from itertools import islice
 from struct import Struct
-from typing import NamedTuple
 
 from serial_runtime.board import BoardState
 from serial_runtime.errors import TraceError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.answers import TraceBatch
 from serial_runtime.plc.trace_buffer import FIRST_RUN, RECORD_OVERHEAD_BYTES, TraceBuffer, tick_of
 from serial_runtime.plc.trace_coding import BATCH_BYTES, TraceCoding

@@ -29,10 +29,10 @@ from __future__ import annotations
 import zlib
 from functools import lru_cache
 from itertools import accumulate
-from typing import NamedTuple
 
 from serial_runtime.errors import ProtocolError
 from serial_runtime.iec import IecType, wire_size
+from serial_runtime.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

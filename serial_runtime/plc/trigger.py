@@ -15,10 +15,10 @@ from __future__ import annotations
 import operator
 from collections import deque
 from enum import IntEnum
-from typing import NamedTuple
 
 from serial_runtime.errors import TraceError
 from serial_runtime.iec import IecType, layout, type_name, wire_size
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.trace_buffer import RECORD_OVERHEAD_BYTES, Run, TraceBuffer, tick_of
 
 TYPE_CHECKING = False

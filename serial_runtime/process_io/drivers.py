@@ -6,7 +6,8 @@ them, and how everything stands.
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+
+from serial_runtime.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

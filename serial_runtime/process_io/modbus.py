@@ -16,11 +16,12 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from serial_runtime.board_types import IoNews
 from serial_runtime.errors import ConfigError, SerialRuntimeError, StateError
 from serial_runtime.iec.location import AREA_BYTES, Location
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.process_io.modbus_profile import ATTEMPTS, RETRY_S, Block, Bus, ModbusTable
 
 _WARNING, _INFO = 1, 2  # levels of plc.log

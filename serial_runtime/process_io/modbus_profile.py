@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from serial_runtime.board_types import IoPart
 from serial_runtime.errors import ConfigError
 from serial_runtime.iec.location import AREA_BYTES, Location
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.process_io import tables
 from serial_runtime.process_io.tables import Point
 from serial_runtime.profile_values import integer, one_of, text

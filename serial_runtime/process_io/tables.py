@@ -6,11 +6,12 @@ them, their quality, and that no two claim the same place.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from serial_runtime.board_types import IoPart
 from serial_runtime.errors import ConfigError, VariableError
 from serial_runtime.iec.location import AREA_BYTES, Location, parse_location
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.profile_values import choice, one_of
 
 Check = Callable[[str, object], Any]

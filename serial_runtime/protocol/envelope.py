@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import zlib
 from struct import Struct
-from typing import NamedTuple
 
 from serial_runtime.errors import ProtocolError
+from serial_runtime.named_tuple import NamedTuple
 
 SERVICE = 2  # of the envelope itself, and of our own calls inside it
 OVERHEAD = 24

@@ -46,9 +46,9 @@ from __future__ import annotations
 
 import re
 from struct import Struct
-from typing import NamedTuple
 
 from serial_runtime.errors import ProtocolError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.protocol.crc import crc16
 
 HEADER_SIZE = 6

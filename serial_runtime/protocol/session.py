@@ -81,9 +81,9 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Hashable
-from typing import NamedTuple
 
 from serial_runtime.errors import OutcomeUnknown, StateError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.protocol import envelope
 from serial_runtime.protocol.envelope import Envelope, Hello
 from serial_runtime.protocol.refusal import encode_refusal

@@ -14,9 +14,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
-from typing import NamedTuple
 
 from serial_runtime.errors import AccessDenied, CallUnsupported, SerialRuntimeError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.rpc.board.interface import IBoardService as Board
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import struct
-from typing import NamedTuple
 
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.coding import MAX_WINDOW, PATCH, PLAIN, RECORD, ZSTD
 
 NAMES = {PLAIN: "as it is", ZSTD: "compressed", PATCH: "patch"}

@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from typing import NamedTuple
 
 from serial_runtime.errors import ProtocolError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.protocol.client_session import Request
 from serial_runtime.protocol.codec import Codec
 from serial_runtime.rpc.board.interface import IBoardService

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from serial_runtime.named_tuple import NamedTuple
 
 
 class Message(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from serial_runtime.errors import CallRefused, StateError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.protocol.codec import Codec
 from serial_runtime.rpc.ide.common import LogMessage
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide

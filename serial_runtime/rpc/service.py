@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from erpc import Reference
 
 from serial_runtime.errors import VariableError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.changes import Order
 from serial_runtime.plc.coding import UploadPlan, codings
 from serial_runtime.plc.trace import TraceOptions

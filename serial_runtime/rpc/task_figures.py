@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from erpc import Reference
 
 from serial_runtime.errors import ProtocolError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.rpc.board.common import MaximumRecord, TaskStatistics
 
 TYPE_CHECKING = False

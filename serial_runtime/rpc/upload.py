@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import starmap
 from struct import Struct
-from typing import NamedTuple
 
 from erpc import Reference
 
 from serial_runtime.errors import BlobError, CallRefused, OutcomeUnknown, StoreError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.coding import PLAIN
 from serial_runtime.protocol.client_session import Request
 from serial_runtime.rpc.board.client import BoardServiceClient

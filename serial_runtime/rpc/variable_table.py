@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from erpc import Reference
 
 from serial_runtime.errors import VariableError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.rpc.board.common import ProgramInfo, Variable
 
 TYPE_CHECKING = False

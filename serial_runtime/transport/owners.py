@@ -7,7 +7,8 @@ import contextlib
 import os
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+
+from serial_runtime.named_tuple import NamedTuple
 
 
 class Owner(NamedTuple):

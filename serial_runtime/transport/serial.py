@@ -18,15 +18,17 @@ import os
 import stat
 import termios
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
 
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.transport import tty_ioctl
 from serial_runtime.transport.base import FdTransport
 from serial_runtime.transport.tty_ioctl import Rs485
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from serial_runtime.transport.serial_url import UrlTransport
     from serial_runtime.transport.uri import SerialEndpoint
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import fcntl
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+
+from serial_runtime.named_tuple import NamedTuple
 
 TCGETS2 = 0x802C542A  # _IOR('T', 0x2A, struct termios2), 44 bytes
 TCSETS2 = 0x402C542B  # _IOW('T', 0x2B, struct termios2)

@@ -30,9 +30,9 @@ from __future__ import annotations
 import os
 import re
 from functools import cache
-from typing import NamedTuple
 
 from serial_runtime.errors import ConfigError, UriError
+from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.psk import check_id
 
 TYPE_CHECKING = False
