@@ -7,6 +7,9 @@ RIG := .hil/venv
 C_SOURCES := $(shell find board serial_runtime/include -name '*.[ch]')
 PY_DIRS := serial_runtime codegen tests benchmarks hil examples setup.py board/ffi_build.py board/packaging
 
+# How our own stubs are generated.
+STUBS := --runtime serial_runtime.rpc.stub_api -o serial_runtime/rpc
+
 .PHONY: demo test lint format stubs bench wheels deb clean
 
 # An editable install; made again when the packaging, the C shim or its binding changes.
@@ -39,8 +42,8 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check $(PY_DIRS)
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror $(shell find board serial_runtime tests -name '*.[ch]')
-	$(BIN)/python -m serial_codegen idl serial_runtime/rpc/ide.erpc -o serial_runtime/rpc --check
-	$(BIN)/python -m serial_codegen idl serial_runtime/rpc/board.erpc -o serial_runtime/rpc --check
+	$(BIN)/python -m serial_codegen idl serial_runtime/rpc/ide.erpc $(STUBS) --check
+	$(BIN)/python -m serial_codegen idl serial_runtime/rpc/board.erpc $(STUBS) --check
 
 format: $(VENV)/ready
 	$(BIN)/ruff check --fix $(PY_DIRS)
@@ -49,8 +52,8 @@ format: $(VENV)/ready
 
 # The committed eRPC stubs, from their interface descriptions.
 stubs: $(VENV)/ready
-	$(BIN)/python -m serial_codegen idl serial_runtime/rpc/ide.erpc -o serial_runtime/rpc
-	$(BIN)/python -m serial_codegen idl serial_runtime/rpc/board.erpc -o serial_runtime/rpc
+	$(BIN)/python -m serial_codegen idl serial_runtime/rpc/ide.erpc $(STUBS)
+	$(BIN)/python -m serial_codegen idl serial_runtime/rpc/board.erpc $(STUBS)
 
 # Figures, each beside a reference run; needs cyclictest (Debian: rt-tests) for the latency one.
 bench: $(VENV)/ready

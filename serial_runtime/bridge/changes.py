@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Never
 
-from erpc import Reference
-
 from serial_runtime.errors import CallUnsupported
 from serial_runtime.plc.changes import Order
 from serial_runtime.rpc.board import common as board_types
+from serial_runtime.rpc.stub_api import Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from erpc import Reference
-
 from serial_runtime.rpc.board import common as board_types
+from serial_runtime.rpc.stub_api import Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,8 +14,6 @@ import threading
 from collections.abc import Callable, Hashable, Mapping
 from typing import TypeVar
 
-from erpc import Reference
-
 from serial_runtime.board_types import Variable
 from serial_runtime.bridge.forces import Forces
 from serial_runtime.bridge.mirror import Mirror
@@ -33,6 +31,7 @@ from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.common import Status
+from serial_runtime.rpc.stub_api import Reference
 
 T = TypeVar("T")
 COMMANDS = "a command"  # owner of the forces that were set one by one

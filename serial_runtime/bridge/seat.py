@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
-from erpc import Reference
-
 from serial_runtime.board_types import LogRecord, Variable
 from serial_runtime.bridge.changes import Changes
 from serial_runtime.bridge.figures import Figures
@@ -40,6 +38,7 @@ from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.common import Status
+from serial_runtime.rpc.stub_api import Reference
 
 
 class Seat:

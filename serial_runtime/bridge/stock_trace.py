@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from erpc import Reference
-
 from serial_runtime.errors import CallRefused, TraceError
 from serial_runtime.rpc.client import Client, Snapshot
 from serial_runtime.rpc.ide.common import Status, TraceOrder
+from serial_runtime.rpc.stub_api import Reference
 
 Orders = Sequence[tuple[int, bytes]]
 

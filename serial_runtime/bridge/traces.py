@@ -24,8 +24,6 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
 
-from erpc import Reference
-
 from serial_runtime.bridge.samples import Mark, Subscription, cutter
 from serial_runtime.bridge.shared_client import SharedClient
 from serial_runtime.bridge.stock_trace import Orders, StockTrace
@@ -39,6 +37,7 @@ from serial_runtime.errors import (
 from serial_runtime.plc.answers import TraceBatch
 from serial_runtime.rpc.board.common import TraceTrigger
 from serial_runtime.rpc.client import Trace
+from serial_runtime.rpc.stub_api import Reference
 
 _BUFFER_BYTES = 2 << 20  # of one client
 _POLL_S = 0.1

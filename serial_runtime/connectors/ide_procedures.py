@@ -16,12 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from erpc import Reference
-
 from serial_runtime.errors import CallRefused, LinkError, ProtocolError, SerialRuntimeError
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.ide.common import ExtraFile, Status, TraceOrder
+from serial_runtime.rpc.stub_api import Reference
 
 _UNSUPPORTED = 2  # return value of service 1
 

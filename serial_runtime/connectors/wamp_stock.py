@@ -12,8 +12,6 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Any
 
-from erpc import Reference
-
 from serial_runtime.errors import LinkClosed, LinkTimeout, SerialRuntimeError
 from serial_runtime.protocol.codec import Codec
 from serial_runtime.protocol.frame import FrameDecoder, encode_frame
@@ -23,6 +21,7 @@ from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService
 from serial_runtime.rpc.ide.server import BeremizPLCObjectServiceService, UnknownMethod
 from serial_runtime.rpc.plain_refusal import plain_refusal
 from serial_runtime.rpc.probe import PROBE
+from serial_runtime.rpc.stub_api import Reference
 from serial_runtime.transport.base import Transport
 
 Call = Callable[..., Any]

@@ -3,40 +3,73 @@
 
 The stock codec of the PyPI package trusts its input: a huge length gives a short result, a cut
 message a ``struct.error``, a wrong message type a ``ValueError``. Here each of these is a
-ProtocolError that names what was being read and where. The wire is the same, and generated stubs
-use either.
+ProtocolError that names what was being read and where. The wire and the API are the same, and
+generated stubs use either.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
 from struct import Struct
 from struct import error as StructError
 
-from erpc.basic_codec import BasicCodec
-from erpc.codec import MessageInfo, MessageType
-
 from serial_runtime.errors import ProtocolError
+from serial_runtime.named_tuple import NamedTuple
 
-_NAMES = {
-    "<?": "bool",
-    "<b": "int8",
-    "<h": "int16",
-    "<i": "int32",
-    "<q": "int64",
-    "<B": "uint8",
-    "<H": "uint16",
-    "<I": "uint32",
-    "<Q": "uint64",
-    "<f": "float",
-    "<d": "double",
-}
-_FORMS = {form: Struct(form) for form in _NAMES}
-_U32 = _FORMS["<I"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+VERSION = 1  # of the codec, in each message
+
+
+class MessageType(IntEnum):
+    """What a message is."""
+
+    kInvocationMessage = 0
+    kOnewayMessage = 1
+    kReplyMessage = 2
+    kNotificationMessage = 3
+
+
+class MessageInfo(NamedTuple):
+    """The head of a message."""
+
+    type: MessageType
+    service: int
+    request: int
+    sequence: int
+
+
 _MESSAGE = Struct("<BBBBI")  # the message word's bytes from the lowest, then the sequence number
 _TYPES = {kind.value: kind for kind in MessageType}
 
 
-class Codec(BasicCodec):  # type: ignore[misc]  # erpc has no types
+def _scalar(form: str, name: str) -> tuple[Callable[[Codec], Any], Callable[[Codec, Any], None]]:
+    """The methods that read and write a value of a fixed size."""
+    packed = Struct(form)
+
+    def read(self: Codec) -> Any:
+        cursor = self._cursor
+        try:
+            value = packed.unpack_from(self._buffer, cursor)[0]
+        except StructError:
+            raise self._cut(name, packed.size) from None
+        self._cursor = cursor + packed.size
+        return value
+
+    def write(self: Codec, value: Any) -> None:
+        try:
+            self._buffer += packed.pack(value)
+        except (StructError, OverflowError):
+            raise ProtocolError(f"{value!r} does not fit {name}") from None
+        self._cursor += packed.size
+
+    return read, write
+
+
+class Codec:
     """Reads and writes one message. Not thread-safe.
 
     Assign ``buffer`` to read, call ``reset`` to write and take ``buffer`` afterwards. Every
@@ -45,7 +78,24 @@ class Codec(BasicCodec):  # type: ignore[misc]  # erpc has no types
     """
 
     _buffer: bytes | bytearray
-    _cursor: int
+
+    def __init__(self) -> None:
+        self.reset()
+
+    @property
+    def buffer(self) -> bytes | bytearray:
+        """The message."""
+        return self._buffer
+
+    @buffer.setter
+    def buffer(self, message: bytes | bytearray) -> None:
+        self._buffer = message
+        self._cursor = 0
+
+    def reset(self) -> None:
+        """Begin a message to write."""
+        self._buffer = bytearray()
+        self._cursor = 0
 
     @property
     def remaining(self) -> int:
@@ -59,50 +109,22 @@ class Codec(BasicCodec):  # type: ignore[misc]  # erpc has no types
                 f"{self.remaining} bytes follow the last argument at offset {self._cursor}"
             )
 
-    def _read(self, form: str) -> int | float | bool:
-        packed = _FORMS[form]
-        cursor = self._cursor
-        try:
-            value: int | float | bool = packed.unpack_from(self._buffer, cursor)[0]
-        except StructError:
-            raise self._cut(_NAMES[form], packed.size) from None
-        self._cursor = cursor + packed.size
-        return value
-
-    def _write(self, form: str, value: int | float | bool) -> None:
-        packed = _FORMS[form]
-        try:
-            self._buffer += packed.pack(value)
-        except (StructError, OverflowError):
-            raise ProtocolError(f"{value!r} does not fit {_NAMES[form]}") from None
-        self._cursor += packed.size
-
-    # These three carry most of the traffic: without the detour over _read and _write.
-
-    def read_uint32(self) -> int:
-        """Read 32 bits."""
-        cursor = self._cursor
-        try:
-            value: int = _U32.unpack_from(self._buffer, cursor)[0]
-        except StructError:
-            raise self._cut("uint32", _U32.size) from None
-        self._cursor = cursor + _U32.size
-        return value
-
-    def write_uint32(self, value: int) -> None:
-        """Write 32 bits."""
-        try:
-            self._buffer += _U32.pack(value)
-        except (StructError, OverflowError):
-            raise ProtocolError(f"{value!r} does not fit uint32") from None
-        self._cursor += _U32.size
+    read_bool, write_bool = _scalar("<?", "bool")
+    read_int8, write_int8 = _scalar("<b", "int8")
+    read_int16, write_int16 = _scalar("<h", "int16")
+    read_int32, write_int32 = _scalar("<i", "int32")
+    read_int64, write_int64 = _scalar("<q", "int64")
+    read_uint8, write_uint8 = _scalar("<B", "uint8")
+    read_uint16, write_uint16 = _scalar("<H", "uint16")
+    read_uint32, write_uint32 = _scalar("<I", "uint32")
+    read_uint64, write_uint64 = _scalar("<Q", "uint64")
+    read_float, write_float = _scalar("<f", "float")
+    read_double, write_double = _scalar("<d", "double")
 
     def start_write_message(self, info: MessageInfo) -> None:
         """Write the message word and the sequence number."""
         kind, service, request, sequence = info
-        self._buffer += _MESSAGE.pack(
-            kind.value, request & 0xFF, service & 0xFF, self.BASIC_CODEC_VERSION, sequence
-        )
+        self._buffer += _MESSAGE.pack(kind.value, request & 0xFF, service & 0xFF, VERSION, sequence)
         self._cursor += _MESSAGE.size
 
     def start_read_message(self) -> MessageInfo:
@@ -110,8 +132,8 @@ class Codec(BasicCodec):  # type: ignore[misc]  # erpc has no types
         word = self.read_uint32()
         sequence = self.read_uint32()
         version = word >> 24
-        if version != self.BASIC_CODEC_VERSION:
-            raise ProtocolError(f"codec version {version}, expected {self.BASIC_CODEC_VERSION}")
+        if version != VERSION:
+            raise ProtocolError(f"codec version {version}, expected {VERSION}")
         kind = _TYPES.get(word & 0xFF)
         if kind is None:
             raise ProtocolError(f"unknown message type {word & 0xFF}")
@@ -140,6 +162,10 @@ class Codec(BasicCodec):  # type: ignore[misc]  # erpc has no types
         if count > self.remaining:
             raise self._cut(f"list of {count} items", count)
         return int(count)
+
+    def start_write_list(self, count: int) -> None:
+        """Write the number of items."""
+        self.write_uint32(count)
 
     def write_binary(self, value: bytes | bytearray | memoryview) -> None:
         """Write a length and the bytes."""

@@ -14,8 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from erpc import Reference
-
 from serial_runtime.errors import (
     CallRefused,
     CallUnsupported,
@@ -53,6 +51,7 @@ from serial_runtime.rpc.log_lines import LogLine, read_log
 from serial_runtime.rpc.online_change import OnlineChange
 from serial_runtime.rpc.opener import Opener
 from serial_runtime.rpc.plain_refusal import UNSUPPORTED, check_value
+from serial_runtime.rpc.stub_api import Reference
 from serial_runtime.rpc.stub_manager import StubManager
 from serial_runtime.rpc.task_figures import TaskFigures, read_record, read_task
 from serial_runtime.rpc.trace import Capture, Snapshot, Trace, Trigger

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from struct import Struct
 
-from erpc import Reference
-
 from serial_runtime.plc.log import WARNING
 from serial_runtime.rpc.access import Role
 from serial_runtime.rpc.detail import forces_text, program_text
@@ -14,6 +12,7 @@ from serial_runtime.rpc.ide import common as ide_types
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.limits import REPLY_OVERHEAD
 from serial_runtime.rpc.probe import PROBE
+from serial_runtime.rpc.stub_api import Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

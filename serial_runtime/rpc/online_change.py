@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum
 
-from erpc import Reference
-
 from serial_runtime.errors import ProtocolError
 from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.board.common import ChangeFile, ChangeOrder, ChangeReport, ChangeRow
+from serial_runtime.rpc.stub_api import Reference
 
 
 class Fate(IntEnum):

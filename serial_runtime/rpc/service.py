@@ -13,8 +13,6 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
-from erpc import Reference
-
 from serial_runtime.errors import VariableError
 from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.changes import Order
@@ -26,6 +24,7 @@ from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.interface import IBoardService
 from serial_runtime.rpc.detail import forces_text, program_text
 from serial_runtime.rpc.limits import REPLY_OVERHEAD
+from serial_runtime.rpc.stub_api import Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from erpc.client import RequestContext
-
 from serial_runtime.protocol.codec import Codec
 from serial_runtime.rpc.link import Link
+from serial_runtime.rpc.stub_api import RequestContext
 
 
 class StubManager:
@@ -18,7 +17,7 @@ class StubManager:
     def create_request(self, isOneway: bool = False) -> RequestContext:
         """The context of one call, to be filled by the stub."""
         codec = Codec()
-        return RequestContext(0, codec.buffer, codec, isOneway)
+        return RequestContext(0, codec, isOneway)
 
     def perform_request(self, request: RequestContext) -> None:
         """Call; the codec then holds the outputs."""

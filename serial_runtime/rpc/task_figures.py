@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from erpc import Reference
-
 from serial_runtime.errors import ProtocolError
 from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.rpc.board.common import MaximumRecord, TaskStatistics
+from serial_runtime.rpc.stub_api import Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

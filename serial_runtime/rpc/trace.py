@@ -15,14 +15,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from erpc import Reference
-
 from serial_runtime.errors import SerialRuntimeError
 from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.trace_coding import Packed, TraceCoding, supported
 from serial_runtime.plc.trigger import Condition, Mode
 from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.board.common import TraceBatch, TraceOptions, TraceTrigger
+from serial_runtime.rpc.stub_api import Reference
 
 _MOST_BYTES = 65000
 

@@ -17,8 +17,6 @@ from collections.abc import Callable, Sequence
 from itertools import starmap
 from struct import Struct
 
-from erpc import Reference
-
 from serial_runtime.errors import BlobError, CallRefused, OutcomeUnknown, StoreError
 from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.coding import PLAIN
@@ -30,6 +28,7 @@ from serial_runtime.rpc.encoding import NAMES, Encoded, encodings
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
 from serial_runtime.rpc.ide.common import ExtraFile
 from serial_runtime.rpc.link import Link
+from serial_runtime.rpc.stub_api import Reference
 
 _STOCK_CHUNK = 4095  # what the IDE sends
 _ATTEMPTS = 5

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from erpc import Reference
-
 from serial_runtime.errors import VariableError
 from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.rpc.board.common import ProgramInfo, Variable
+from serial_runtime.rpc.stub_api import Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

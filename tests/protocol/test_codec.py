@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from erpc.basic_codec import BasicCodec
-from erpc.codec import MessageInfo, MessageType
+from erpc.codec import MessageInfo as StockInfo
+from erpc.codec import MessageType as StockType
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serial_runtime.errors import ProtocolError
-from serial_runtime.protocol.codec import Codec
+from serial_runtime.protocol.codec import Codec, MessageInfo, MessageType
 
 VECTORS = json.loads((Path(__file__).parent.parent / "data" / "wire-vectors.json").read_text())
 
@@ -96,6 +97,16 @@ def test_message_start(kind: MessageType) -> None:
     codec = Codec()
     codec.start_write_message(MessageInfo(kind, 2, 17, 0xFFFFFFFF))
     assert reader(bytes(codec.buffer)).start_read_message() == (kind, 2, 17, 0xFFFFFFFF)
+
+
+@pytest.mark.parametrize("kind", list(StockType))
+def test_message_start_of_the_stock_codec(kind: StockType) -> None:
+    ours, theirs = Codec(), BasicCodec()
+    ours.start_write_message(MessageInfo(MessageType(kind.value), 2, 17, 5))
+    theirs.start_write_message(StockInfo(kind, 2, 17, 5))
+    assert ours.buffer == theirs.buffer
+    found = reader(bytes(theirs.buffer)).start_read_message()
+    assert (found.type.name, *found[1:]) == (kind.name, 2, 17, 5)
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-from erpc.codec import MessageInfo, MessageType
+from serial_runtime.rpc.stub_api import MessageInfo, MessageType
 
 from . import common, interface
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from erpc import Reference
-    from erpc.client import ClientManager, RequestContext
+    from serial_runtime.rpc.stub_api import ClientManager, Reference, RequestContext
 
 
 class BoardServiceClient(interface.IBoardService):

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
 
-    from erpc.codec import Codec
+    from serial_runtime.rpc.stub_api import Codec
 
 
 class _Struct:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from erpc import Reference
+    from serial_runtime.rpc.stub_api import Reference
 
     from . import common
 

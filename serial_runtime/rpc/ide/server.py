@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-from erpc import Reference
-from erpc.codec import MessageInfo, MessageType
-from erpc.server import Service
+from serial_runtime.rpc.stub_api import MessageInfo, MessageType, Reference, Service
 
 from . import common, interface
 
@@ -14,14 +12,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from erpc.codec import Codec
+    from serial_runtime.rpc.stub_api import Codec
 
 
 class UnknownMethod(KeyError):
     """No method has this id."""
 
 
-class BeremizPLCObjectServiceService(Service):  # type: ignore[misc]
+class BeremizPLCObjectServiceService(Service):
     """Serves BeremizPLCObjectService with a handler."""
 
     _ids = interface.IBeremizPLCObjectService
