@@ -39,18 +39,19 @@ class DiskImage:
         """`image` is changed from now on. ``OSError``."""
         self._path = image
         self._entries = entries
-        self._done = 0  # entries that are in the image for good
+        self._done = 0  # entries that are in the image for good: up to a flush
 
     @contextlib.contextmanager
     def after(self, cut: Cut) -> Iterator[Path]:
         """The image as this cut leaves it, to be changed at will. Cuts come in order of time."""
-        first_lost = min(cut.lost, default=cut.made - (cut.torn >= 0))
+        flushed = cut.made
+        while flushed > self._done and not self._entries[flushed - 1].flush:
+            flushed -= 1
         with self._path.open("r+b", buffering=0) as file:
-            while self._done < first_lost:
-                entry = self._entries[self._done]
+            for entry in self._entries[self._done : flushed]:
                 file.seek(entry.offset)
                 file.write(entry.data)
-                self._done += 1
+            self._done = flushed
             before = []
             for number in range(self._done, cut.made):
                 if number in cut.lost:
@@ -77,7 +78,9 @@ class DiskImage:
 
 def repair(image: Path) -> None:
     """What a boot does before it mounts. DamagedFileSystem: there was more to do than usual."""
-    done = _run("e2fsck", "-f", "-p", "-z", image.with_suffix(".undo"), image, good=(0, 1, 4))
+    undo = image.with_suffix(".undo")
+    undo.unlink(missing_ok=True)
+    done = _run("e2fsck", "-f", "-p", "-z", undo, image, good=(0, 1, 4))
     lines = [line.strip() for line in done.splitlines()]
     unusual = [line for line in lines if not _USUAL.fullmatch(line)]
     if unusual:

@@ -8,7 +8,6 @@ host's kernel. What a disk's own cache would lose besides is the matter of ``wri
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 import subprocess
 import threading
@@ -16,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hil.boards.qemu import arguments
+from hil.image.machine import MACHINES
 from serial_runtime.errors import LinkClosed, LinkError, SerialRuntimeError
 from serial_runtime.rpc.client import Client
 from serial_runtime.transport.base import FdTransport
@@ -25,14 +24,13 @@ _PROBE_S = 1.5
 _CALL_S = 30.0
 _UP_S = 240.0
 _POLL_S = 0.1
-_DISK = re.compile(r"file=[^,]*,format=qcow2")
 
 
 class Emulator:
     """One board, on or off, with a raw disk, its sockets and its console's log in one folder."""
 
     def __init__(self, machine: str, run: Path, log: Path | None = None) -> None:
-        """A new board, off. `log`: where its disk's writes are noted."""
+        """A new board, off. `log`: where its disk's writes are noted. PackagingError: no image."""
         self.run = run
         self.disk = run / "disk.raw"
         self.at_step: Callable[[str], None] = lambda kind: None
@@ -41,19 +39,19 @@ class Emulator:
         self._popen: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         run.mkdir(parents=True, exist_ok=True)
-        words = arguments(machine, run)  # makes the disk
-        overlay = run / "disk.qcow2"
+        kind = MACHINES[machine]
+        overlay = kind.make_disk(run)
         subprocess.run(["qemu-img", "convert", "-O", "raw", overlay, self.disk], check=True)
         overlay.unlink()
-        drive = f"format=raw,file={self.disk}"
+        self._command = kind.arguments(run, disk=self.disk)
         if log is not None:
             log.write_bytes(b"")
-            drive = (
-                f"driver=blklogwrites,file.driver=raw,file.file.driver=file,"
+            plain = f"file={self.disk},format=raw"
+            noted = (
+                "driver=blklogwrites,file.driver=raw,file.file.driver=file,"
                 f"file.file.filename={self.disk},log.driver=file,log.filename={log}"
             )
-        self._command = [_DISK.sub(drive, word) for word in words]
-        assert self._command != words
+            self._command = [word.replace(plain, noted) for word in self._command]
 
     def on(self) -> None:
         """Switch the power on."""
@@ -68,10 +66,10 @@ class Emulator:
     def cut(self) -> None:
         """Cut the power. Idempotent; any thread."""
         with self._lock:
-            if self._popen is not None:
-                self._popen.kill()
-                self._popen.wait()
-                self._popen = None
+            popen, self._popen = self._popen, None  # who loses the line by it sees why
+            if popen is not None:
+                popen.kill()
+                popen.wait()
 
     @property
     def powered(self) -> bool:

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hil.boards.programs import image_of
+from hil.image.machine import MACHINES
 from hil.power_cuts import disk_image, mutants, random_cuts, recording, write_log
 from hil.power_cuts.emulator import Emulator
 from hil.power_cuts.findings import Generation
 
 PROGRAM = Path(__file__).resolve().parents[1] / "programs" / "generation.c"
 STORE = "/var/lib/serial-runtime"
-_COMPILERS = {"virt-arm64": "aarch64-linux-gnu", "ast2600-armhf": "arm-linux-gnueabihf"}
 _GENERATIONS = 4
 
 
@@ -35,7 +35,7 @@ class Experiment:
         self._store = store
         self._mutant = mutant
         self._tell = tell
-        compiler = _COMPILERS[machine]
+        compiler = MACHINES[machine].target
         self._generations = [
             Generation(number, image_of(PROGRAM, compiler, (f"-DGENERATION={number}",)).data)
             for number in range(1, _GENERATIONS + 1)
