@@ -7,12 +7,11 @@ import struct
 import time
 from collections.abc import Callable
 
-from erpc import Reference
-
 from hil.power_cuts.findings import COUNTERS, Generation
 from hil.power_cuts.promises import Promises
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.common import Status
+from serial_runtime.rpc.stub_api import Reference
 
 _POLL_S = 0.1
 _LIMIT_S = 120.0

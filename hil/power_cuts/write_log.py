@@ -7,7 +7,9 @@ u32 bytes of a sector), then entries: a sector with u64 first sector, u64 sector
 u64 unused, and the data.
 
 A disk with a cache may lose any of the writes since the last flush, and the one under way may be
-half done; a write before the flush is there. That is all the file system relies on.
+half done; a write before the flush is there, and a block of 4 KiB is written whole or not at all.
+That is what the file system relies on: a block of its journal that is torn in the middle has a
+wrong checksum.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SECTOR = 512
+BLOCK = 8  # sectors that are written whole or not at all
 FAR = 1 << 62  # behind every entry
 _HEAD = struct.Struct("<QQQI")
 _ENTRY = struct.Struct("<QQQQ")
@@ -93,9 +96,8 @@ def cuts(entries: Sequence[Entry], seed: int, random_losses: int = 6) -> Iterato
             loose = []
         else:
             loose.append(made - 1)
-        sectors = len(entry.data) // SECTOR
-        if sectors > 1:
-            yield Cut(made, torn=sectors // 2)
+        if blocks := len(entry.data) // SECTOR // BLOCK // 2:
+            yield Cut(made, torn=blocks * BLOCK)
         yield Cut(made)
     yield from _losses(len(entries), loose, source, random_losses)
 

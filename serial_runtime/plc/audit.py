@@ -125,6 +125,8 @@ class AuditLog:
                 os.replace(self._path, self._path + ".1")
                 os.close(fd)
                 fd, size = self._open(), 0
+            if size and os.pread(fd, 1, size - 1) != b"\n":
+                data = b"\n" + data  # a power cut left half of a line: the next one is its own
             try:
                 if os.write(fd, data) != len(data):
                     raise OSError(0, "it is full")
@@ -136,7 +138,7 @@ class AuditLog:
             os.close(fd)
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def read(directory: str) -> Iterator[dict[str, Any]]:

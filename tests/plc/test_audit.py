@@ -44,6 +44,17 @@ def test_a_later_process_goes_on(tmp_path: Path) -> None:
     assert [name for name, _ in calls(tmp_path)] == ["one", "two"]
 
 
+@pytest.mark.parametrize("rest", [b'{"time": "2026-11', b"\0\0\0"])
+def test_what_a_power_cut_left_of_a_line_spoils_no_other(tmp_path: Path, rest: bytes) -> None:
+    for name in ("one", "two"):
+        log = AuditLog(str(tmp_path), 1 << 16, fail)
+        log.note(ENTRY._replace(call=name))
+        log.close()
+        with (tmp_path / FILE).open("ab") as file:
+            file.write(rest)
+    assert [name for name, _ in calls(tmp_path)] == ["one", "two"]
+
+
 def test_both_files_are_bounded(tmp_path: Path) -> None:
     log = AuditLog(str(tmp_path), 4096, fail)
     for number in range(100):

@@ -57,9 +57,9 @@ def test_what_is_no_such_log_is_refused(tmp_path: Path) -> None:
 
 
 def test_each_prefix_is_tried_and_the_last_write_torn() -> None:
-    tried = list(cuts([write(1), write(2, sectors=8), FLUSH], seed=1))
+    tried = list(cuts([write(1), write(2, sectors=40), FLUSH], seed=1))
     prefixes = [cut for cut in tried if not cut.lost]
-    assert prefixes == [Cut(1), Cut(2, torn=4), Cut(2), Cut(3)]
+    assert prefixes == [Cut(1), Cut(2, torn=16), Cut(2), Cut(3)]
 
 
 def test_only_writes_since_the_last_flush_may_be_lost() -> None:
