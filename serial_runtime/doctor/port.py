@@ -90,6 +90,13 @@ def _permission(machine: Machine, path: str, node: Node) -> Finding:
         return ok("permission", f"{machine.user()} may read and write {path}")
     group, user = machine.group(node.gid), machine.user()
     text = f"{user} may not open {path} (mode {node.mode:04o}, group {group})"
+    if group == "tty":
+        name = os.path.basename(machine.resolve(path))
+        remedy = (
+            f"a login has taken it: sudo systemctl mask --now serial-getty@{name}, then "
+            f"sudo udevadm trigger -c add --name-match={name}"
+        )
+        return problem("permission", text, remedy)
     if node.mode & 0o060 == 0o060 and node.gid != 0:
         return problem("permission", text, f"sudo usermod -aG {group} {user}, then log in again")
     rule = f'KERNEL=="{os.path.basename(machine.resolve(path))}", GROUP="dialout", MODE="0660"'
@@ -143,7 +150,10 @@ def _device(word: str) -> str:
 def _login(machine: Machine, name: str, node: Node) -> list[Finding]:
     """A login prompt: running now, or started by systemd or init at the next start."""
     unit = f"serial-getty@{name}.service"
-    remedy = f"sudo systemctl mask --now {unit}"
+    remedy = (
+        f"sudo systemctl mask --now {unit}; where it runs already, then sudo udevadm trigger "
+        f"-c add --name-match={name}: it has taken the device from its group"
+    )
     number = (node.minor & 0xFF) | node.major << 8 | (node.minor & ~0xFF) << 12
     for process in machine.processes():
         if process.tty == number:

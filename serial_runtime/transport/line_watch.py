@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from serial_runtime.transport.owners import kernel_prints_on, login_on
-
 if TYPE_CHECKING:
     from serial_runtime.transport.serial import SerialTransport
 
@@ -47,6 +45,8 @@ class LineWatch:
         return news
 
     def _look(self, transport: SerialTransport) -> list[str]:
+        from serial_runtime.transport.owners import kernel_prints_on, login_on
+
         troubles = []
         if kernel_prints_on(self._port, self._proc):
             troubles.append(
@@ -57,6 +57,7 @@ class LineWatch:
         if who := login_on(transport.device, self._proc):
             troubles.append(
                 f"{who} offers a login on {self._port}: it takes our bytes and answers them; "
-                f"systemctl mask --now serial-getty@{self._name}"
+                f"systemctl mask --now serial-getty@{self._name}, then "
+                f"udevadm trigger -c add --name-match={self._name}"
             )
         return troubles

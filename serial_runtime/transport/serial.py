@@ -288,7 +288,7 @@ def _explain(port: str, error: Exception) -> Unopened:
     if code in BUSY:
         text = f"is in use{_holders(port)}; close that program, or choose another port"
     elif code in (errno.EACCES, errno.EPERM):
-        text = "may not be opened by this user; add the user to the port's group (often dialout)"
+        text = _not_permitted(port)
     elif code in (errno.ENOENT, errno.ENOTDIR):
         text = "does not exist; is the adapter plugged in, and the name right?"
     elif code in ABSENT:
@@ -298,6 +298,21 @@ def _explain(port: str, error: Exception) -> Unopened:
     else:
         text = f"cannot be opened: {error}"
     return Unopened(f"{port} {text}", code)
+
+
+def _not_permitted(port: str) -> str:
+    """A login makes the device its own, and leaves it so when it ends."""
+    from serial_runtime.transport.owners import login_on
+
+    device = os.stat(port)
+    if not (who := login_on(device.st_rdev)) and device.st_mode & 0o060 == 0o060:
+        return "may not be opened by this user; add the user to the port's group (often dialout)"
+    name = os.path.basename(os.path.realpath(port))
+    return (
+        f"may not be opened by this user{f': {who} offers a login there' * bool(who)}; "
+        f"systemctl mask --now serial-getty@{name}, then "
+        f"udevadm trigger -c add --name-match={name} gives it back to its group"
+    )
 
 
 def _code_of(error: Exception) -> int:

@@ -81,7 +81,9 @@ class SerialListener:
 
     @property
     def troubles(self) -> list[str]:
-        """What others do to the line, as `look` has seen it last."""
+        """Why it is not open; or what others do to it, as `look` has seen it last."""
+        if self._current is None:
+            return [self.waiting_for] if self.waiting_for else []
         return self._watch.troubles
 
     def look(self) -> list[str]:

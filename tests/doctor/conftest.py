@@ -93,7 +93,7 @@ class FakeMachine(Machine):
         return self.permitted
 
     def group(self, gid: int) -> str:
-        return {0: "root", 20: "dialout"}[gid]
+        return {0: "root", 5: "tty", 20: "dialout"}[gid]
 
     def user(self) -> str:
         return "plc"

@@ -102,7 +102,15 @@ def test_a_login_on_it(machine) -> None:
     found = finding(machine, "login")
     assert found.level == Level.PROBLEM
     assert found.text.startswith("agetty (pid 310) offers a login on ttyS1")
-    assert found.remedy == "sudo systemctl mask --now serial-getty@ttyS1.service"
+    assert found.remedy.startswith("sudo systemctl mask --now serial-getty@ttyS1.service; ")
+    assert "trigger -c add --name-match=ttyS1" in found.remedy
+
+
+def test_a_port_that_a_login_has_taken_from_its_group(machine) -> None:
+    machine.permitted, machine.mode, machine.gid = False, 0o600, 5
+    found = finding(machine, "permission")
+    assert "group tty" in found.text
+    assert "trigger -c add --name-match=ttyS1" in found.remedy
 
 
 def test_a_login_to_come(machine) -> None:

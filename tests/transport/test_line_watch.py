@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import termios
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from serial_runtime.transport import tty_ioctl
+from serial_runtime.errors import LinkError
+from serial_runtime.transport import serial, tty_ioctl
 from serial_runtime.transport.line_watch import LineWatch
 from serial_runtime.transport.owners import kernel_prints_on, login_on
 from serial_runtime.transport.serial import SerialTransport, open_serial
@@ -148,6 +150,28 @@ def test_the_listener_looks_after_what_it_has_opened(line: Tty) -> None:
         line.disturb()
         assert len(listener.look()) == 1
         assert listener.troubles == []
+    listener.close()
+
+
+def test_why_a_line_that_a_login_has_taken_does_not_open(
+    line: Tty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(serial, "_open_device", refuse)
+    listener = SerialListener(line.path, 115200)
+    os.fchmod(line.slave, 0o660)
+    with pytest.raises(LinkError, match="add the user to the port's group"):
+        listener.accept(60)
+    os.fchmod(line.slave, 0o600)
+    with pytest.raises(LinkError, match=f"mask --now serial-getty@{line.name}, then udevadm"):
+        listener.accept(60)
+    (trouble,) = listener.troubles
+    assert "may not be opened by this user; systemctl mask" in trouble
+    monkeypatch.setattr("serial_runtime.transport.owners.login_on", lambda device: "login")
+    with pytest.raises(LinkError, match="by this user: login offers a login there; systemctl"):
+        listener.accept(60)
     listener.close()
 
 
