@@ -19,6 +19,9 @@ import pytest
 
 from hil.boards.board import Board, Pins, Power
 from hil.boards.programs import image_of
+from hil.plants.bench import Bench
+from hil.plants.run import Run
+from hil.report.notes import keep_run, note
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.common import Status
 
@@ -36,6 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for mark in item.iter_markers("requirement"):
+            for name in mark.args:
+                note(item, "requirement", str(name))
     if not config.getoption("--full"):
         for item in items:
             if item.get_closest_marker(FULL):
@@ -114,6 +121,22 @@ def cleared(client: Client) -> None:
     client.unforce()
     client.repair()
     client.clear_retained()
+
+
+@pytest.fixture
+def plant(board: Board, _strategy: Any, request: pytest.FixtureRequest) -> Bench:
+    """Plants to run against the board, see `hil.plants.bench`; docs/plants.md is the manual."""
+    board.go("served")
+    folder = getattr(_strategy.power, "folder", None)
+    modbus = Path(folder) / "modbus.sock" if folder else None
+
+    def keep(run: Run) -> None:
+        keep_run(request, run)
+
+    def pins() -> Any:
+        return request.getfixturevalue("pins")
+
+    return Bench(board, pins, modbus if modbus and modbus.exists() else None, keep)
 
 
 @pytest.fixture(scope="session")

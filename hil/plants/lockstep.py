@@ -25,7 +25,7 @@ class Variables:
     """Variables of the program, traced tick by tick."""
 
     def __init__(self, plc: Client, names: Sequence[str], every: int) -> None:
-        """`every` ticks one sample; between two the last one holds. VariableError."""
+        """`every` ticks one sample, between two the last one holds; 0: what the line takes."""
         self._plc = plc
         self._names = tuple(names)
         rows = {row.path: row for row in plc.variables()} if names else {}
@@ -40,13 +40,20 @@ class Variables:
         if names:
             self._trace = plc.trace(self._names, poll_s=0.002, every=every)
 
+    def poll(self) -> list[tuple[int, list[float]]]:
+        """What has come since the last time, by tick; maybe nothing."""
+        if self._trace is None:
+            return []
+        return [
+            (sample.tick, [float(v) for v in iec.unpack_all(self._kinds, sample.values)])
+            for sample in self._trace.poll()
+        ]
+
     def wait_for(self, tick: int) -> None:
         """Have all samples up to this tick. PlantError: the board has lost some."""
         trace, tick = self._trace, tick - tick % self._every
         while trace is not None and tick not in self._samples:
-            for sample in trace.poll():
-                values = iec.unpack_all(self._kinds, sample.values)
-                self._samples[sample.tick] = [float(value) for value in values]
+            self._samples.update(self.poll())
             if trace.lost:
                 raise PlantError(f"the board lost {trace.lost} samples of the trace")
 
