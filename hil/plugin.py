@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from hil.boards.programs import image_of
 from hil.plants.bench import Bench
 from hil.plants.run import Run
 from hil.report.notes import keep_run, note
+from hil.report.versions import versions_of
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.common import Status
 
@@ -62,6 +64,31 @@ def _own_cache() -> Iterator[None]:
             os.environ["XDG_CACHE_HOME"] = before
 
 
+@pytest.fixture(autouse=True)
+def _only(request: pytest.FixtureRequest) -> None:
+    """Skips a test that is for other kinds of boards."""
+    mark = request.node.get_closest_marker("only")
+    if mark and request.getfixturevalue("board").kind not in mark.args:
+        pytest.skip(f"for boards that are {' or '.join(mark.args)}")
+
+
+@pytest.fixture(autouse=True)
+def _noted(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The report has every fault that a test orders, and every power cut, with its time."""
+    if not {"line", "power"} & set(request.fixturenames):
+        yield
+        return
+    line, power = request.getfixturevalue("line"), request.getfixturevalue("power")
+    began_s = time.monotonic()
+
+    def tell(text: str) -> None:
+        note(request.node, "note", f"{time.monotonic() - began_s:.2f} {text}")
+
+    line.on_order = power.on_cut = tell
+    yield
+    line.on_order = power.on_cut = lambda text: None
+
+
 @pytest.fixture(scope="session")
 def _strategy(_own_cache: None, env: Any) -> Iterator[Any]:
     """The strategy of the target; off at the end."""
@@ -71,9 +98,16 @@ def _strategy(_own_cache: None, env: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def board(_strategy: Any, env: Any) -> Board:
+def board(
+    _strategy: Any, env: Any, record_testsuite_property: Callable[[str, object], None]
+) -> Iterator[Board]:
     """The board, as it was left by the test before."""
-    return Board(Path(env.config_file).stem, _strategy)
+    found = Board(Path(env.config_file).stem, _strategy)
+    yield found
+    record_testsuite_property("board", found.name)
+    record_testsuite_property("environment", found.kind)
+    for name, version in versions_of(found).items():
+        record_testsuite_property(f"version:{name}", version)
 
 
 @pytest.fixture(scope="session")

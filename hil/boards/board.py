@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from serial_runtime.rpc.client import Client
@@ -129,9 +130,11 @@ class Power:
 
     def __init__(self, strategy: Any) -> None:
         self._strategy = strategy
+        self.on_cut: Callable[[str], object] = lambda text: None
 
     def cut(self) -> None:
         """Power off, whatever the board does: SIGKILL of the emulator, or the relay."""
+        self.on_cut("power cut")
         self._strategy.cut()
 
     def on(self) -> None:

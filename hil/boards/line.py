@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import attr
 from labgrid.driver import Driver
@@ -29,6 +30,10 @@ class LineDriver(Driver):
     seed = attr.ib(default=0, validator=attr.validators.instance_of(int))
     folder = attr.ib(default="line", validator=attr.validators.instance_of(str))
 
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self.on_order: Callable[[str], object] = lambda command: None  # told every fault
+
     def on_activate(self) -> None:
         where = ""
         if isinstance(self.end, SerialPort):
@@ -52,6 +57,7 @@ class LineDriver(Driver):
         """A command of `serial-runtime line`. RigError when it is refused."""
         if not self._line.running:
             raise RigError("the line emulator has ended; its log is line.log beside the line")
+        self.on_order(f"line: {command}")
         return self._line.order(command)
 
     @Driver.check_active

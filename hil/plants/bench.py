@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -64,6 +65,7 @@ class Bench:
                 run = lockstep.run(plc, io, model, profile, every=every)
         else:
             run = self._wired(model, image, profile, period_s)
+        run.program = hashlib.md5(image, usedforsecurity=False).hexdigest()
         if keep:
             self._keep(run)
         return run

@@ -40,6 +40,12 @@ class Variables:
         if names:
             self._trace = plc.trace(self._names, poll_s=0.002, every=every)
 
+    @staticmethod
+    def bits(plc: Client, names: Sequence[str]) -> dict[str, bool]:
+        """Of each of them: is it a BOOL?"""
+        rows = plc.variables()
+        return {name: rows[plc.indices([name])[0]].iec_type == IecType.BOOL for name in names}
+
     def poll(self) -> list[tuple[int, list[float]]]:
         """What has come since the last time, by tick; maybe nothing."""
         if self._trace is None:
@@ -120,7 +126,7 @@ def _run(
     variables = Variables(plc, profile.watch, every)
     judge = Judge(
         profile.limits,
-        signals_of(model, profile.watch),
+        signals_of(model, Variables.bits(plc, profile.watch)),
         f"cycles of {period_ns / 1e6:g} ms in lockstep with the plant: exact",
         every,
     )

@@ -16,6 +16,7 @@ from hil.plants.model import Model, Value
 # Where a signal comes from, in the order of the report.
 STATE, SENSOR, ACTUATOR, OUTSIDE, PLC_VARIABLE = "plant", "input", "output", "outside", "plc"
 OUTSIDE_PREFIX = "outside."
+NOTHING: Mapping[str, bool] = {}
 
 
 class Signal(NamedTuple):
@@ -74,8 +75,8 @@ class Record:
         }
 
 
-def signals_of(model: Model, plc: tuple[str, ...] = ()) -> tuple[Signal, ...]:
-    """All signals of a model, and variables of the program beside them."""
+def signals_of(model: Model, plc: Mapping[str, bool] = NOTHING) -> tuple[Signal, ...]:
+    """All signals of a model, and variables of the program beside them: is each a BOOL?"""
     found = [Signal(n, STATE, digital=isinstance(v, bool)) for n, v in model.state().items()]
     found += [Signal(c.name, SENSOR, c.text, c.digital) for c in model.inputs]
     found += [Signal(c.name, ACTUATOR, c.text, c.digital) for c in model.outputs]
@@ -83,7 +84,7 @@ def signals_of(model: Model, plc: tuple[str, ...] = ()) -> tuple[Signal, ...]:
         Signal(OUTSIDE_PREFIX + n, OUTSIDE, digital=isinstance(v, bool))
         for n, v in model.disturbances.items()
     ]
-    found += [Signal(name, PLC_VARIABLE) for name in plc]
+    found += [Signal(name, PLC_VARIABLE, digital=bit) for name, bit in plc.items()]
     return tuple(found)
 
 

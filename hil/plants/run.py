@@ -60,6 +60,7 @@ class Run:
         self.record = record
         self.verdicts = verdicts
         self.events = events  # with the second at which each took effect
+        self.program = ""  # its digest
 
     @property
     def failures(self) -> list[Verdict]:
@@ -78,6 +79,7 @@ class Run:
         """All of it; the report is made of this."""
         return {
             "plant": self.plant,
+            "program": self.program,
             "title": self.title,
             "record": self.record.as_json(),
             "events": [

@@ -141,7 +141,7 @@ def run(
     coupling = _Coupling(model, pins, registers)
     period_ns = round(period_s * 1e9)
     tracer = _Tracer(plc, profile.watch)
-    judge = Judge(profile.limits, signals_of(model, profile.watch), "")
+    judge = Judge(profile.limits, signals_of(model, Variables.bits(plc, profile.watch)), "")
     stimulus = Stimulus(profile.events, model, period_ns, tracer.force)
     coupling.show(model.read())
     time.sleep(settle_s)  # an I/O thread of the board has to see them
