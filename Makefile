@@ -10,7 +10,7 @@ PY_DIRS := serial_runtime codegen tests benchmarks hil examples setup.py board/f
 # How our own stubs are generated.
 STUBS := --runtime serial_runtime.rpc.stub_api -o serial_runtime/rpc
 
-.PHONY: demo test lint format stubs bench wheels deb clean
+.PHONY: demo test lint format stubs hil hil-full bench wheels deb clean
 
 # An editable install; made again when the packaging, the C shim or its binding changes.
 $(VENV)/ready: pyproject.toml setup.py setup.cfg board/ffi_build.py $(C_SOURCES)
@@ -54,6 +54,14 @@ format: $(VENV)/ready
 stubs: $(VENV)/ready
 	$(BIN)/python -m serial_codegen idl serial_runtime/rpc/ide.erpc $(STUBS)
 	$(BIN)/python -m serial_codegen idl serial_runtime/rpc/board.erpc $(STUBS)
+
+# Scenarios on boards: the simulator and an emulated arm64 board; `hil-full`: armhf and the long
+# ones, too. Needs QEMU, see .ci/run. HIL: options of `python -m hil`, and of pytest.
+hil: $(RIG)/ready
+	$(RIG)/bin/python -m hil $(HIL)
+
+hil-full: $(RIG)/ready
+	$(RIG)/bin/python -m hil --full $(HIL)
 
 # Figures, each beside a reference run; needs cyclictest (Debian: rt-tests) for the latency one.
 bench: $(VENV)/ready

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import threading
@@ -22,8 +21,8 @@ from pexpect import TIMEOUT
 from hil.boards.board import RigError
 from hil.boards.folders import run_folder
 from hil.boards.pins import PinsDriver
-from hil.boards.qemu import arguments
 from hil.boards.qmp import Qmp, Qtest
+from hil.image.machine import MACHINES
 
 _START_S = 60.0
 
@@ -31,10 +30,15 @@ _START_S = 60.0
 @target_factory.reg_resource
 @attr.s(eq=False)
 class EmulatedBoard(Resource):
-    """A place for an emulator. `machine` as hil.image names it; `folder` is below .hil/run."""
+    """A place for an emulator.
 
-    machine = attr.ib(validator=attr.validators.instance_of(str))
+    `machine` as `hil.image.machine` names it. `folder` is below .hil/run unless it is absolute.
+    `images`: another folder than the one that `python -m hil.image` fills.
+    """
+
+    machine = attr.ib(validator=attr.validators.in_(list(MACHINES)))
     folder = attr.ib(default="", validator=attr.validators.instance_of(str))
+    images = attr.ib(default="", validator=attr.validators.instance_of(str))
 
 
 @target_factory.reg_driver
@@ -61,7 +65,11 @@ class EmulatorDriver(ConsoleExpectMixin, Driver, PowerProtocol, ConsoleProtocol)
         self.folder = run_folder(self.board.folder or self.board.machine)
         self.line_socket = str(self.folder / "line.sock")
         self.console_log = str(self.folder / "console.log")
-        (self.folder / "disk.qcow2").unlink(missing_ok=True)
+        self.machine = MACHINES[self.board.machine]
+        self._images = Path(self.board.images) if self.board.images else self.machine.images
+        self.machine.make_disk(self.folder, self._images)
+        for log in ("console.log", "qemu.log"):
+            (self.folder / log).unlink(missing_ok=True)
 
     def on_deactivate(self) -> None:
         self.off()
@@ -72,12 +80,9 @@ class EmulatorDriver(ConsoleExpectMixin, Driver, PowerProtocol, ConsoleProtocol)
             return
         for one in self.folder.glob("*.sock"):
             one.unlink()
-        log = self.folder / "console.log"
-        if log.exists():
-            shutil.move(log, self.folder / "console.log.before")
         with (self.folder / "qemu.log").open("ab") as errors:
             self._qemu = subprocess.Popen(
-                arguments(self.board.machine, self.folder),
+                self.machine.arguments(self.folder, images=self._images),
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
@@ -111,8 +116,9 @@ class EmulatorDriver(ConsoleExpectMixin, Driver, PowerProtocol, ConsoleProtocol)
 
     def machine_versions(self) -> dict[str, str]:
         """Of what it runs on."""
-        binary = arguments(self.board.machine, self.folder)[0]
-        said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True)
+        said = subprocess.run(
+            [self.machine.qemu, "--version"], capture_output=True, text=True, check=True
+        )
         return {"emulator": said.stdout.splitlines()[0]}
 
     def _wait_for(self, path: Path) -> Path:

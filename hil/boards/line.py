@@ -22,26 +22,27 @@ class LineDriver(Driver):
     """Attached to an emulator's UART, a serial port, or (nothing bound) with a tty for the board.
 
     `baud` is the line's rate: of an emulated board the only pace there is, of a real one the
-    port's. `folder`: as that of the board.
+    port's. `folder` is below .hil/run unless it is absolute; an emulator's line is in its own.
     """
 
     bindings = {"end": {"EmulatorDriver", "SerialPort", None}}
     baud = attr.ib(default=115200, validator=attr.validators.instance_of(int))
     seed = attr.ib(default=0, validator=attr.validators.instance_of(int))
-    folder = attr.ib(default="line", validator=attr.validators.instance_of(str))
+    folder = attr.ib(default="", validator=attr.validators.instance_of(str))
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self.on_order: Callable[[str], object] = lambda command: None  # told every fault
 
     def on_activate(self) -> None:
-        where = ""
+        where, folder = "", self.folder or "line"
         if isinstance(self.end, SerialPort):
             where = self.end.port
         elif self.end is not None:
             where = f"unix:{self.end.line_socket}"
+            folder = self.folder or self.end.folder
         attach = ("--board", where) if where else ()
-        self._line = Line(run_folder(self.folder), self.baud, self.seed, *attach)
+        self._line = Line(run_folder(folder), self.baud, self.seed, *attach)
         self.board_end, self.host_end = self._line.board_end, self._line.host_end
 
     def on_deactivate(self) -> None:

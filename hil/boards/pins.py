@@ -9,7 +9,9 @@ from typing import Any
 import attr
 from labgrid.driver import Driver
 from labgrid.factory import target_factory
-from labgrid.protocol import DigitalOutputProtocol
+from pymodbus.client import ModbusTcpClient
+
+from hil.boards.board import RigError
 
 
 @attr.s(eq=False)
@@ -63,14 +65,31 @@ class PinsDriver(Driver):
 
 @target_factory.reg_driver
 @attr.s(eq=False)
-class FixturePinsDriver(PinsDriver):
-    """Wires of a fixture: each is the name of a DigitalOutputProtocol driver of the target."""
+class ModbusPinsDriver(PinsDriver):
+    """A remote I/O module on Modbus TCP, wired to a real board.
 
-    def get_output(self, where: str) -> bool:
-        return bool(self._wire(where).get())
+    `inputs` of the board are coils of the module, `outputs` are its discrete inputs, by address.
+    """
 
-    def set_input(self, where: str, level: bool) -> None:
-        self._wire(where).set(level)
+    host = attr.ib(kw_only=True, validator=attr.validators.instance_of(str))
+    port = attr.ib(default=502, kw_only=True, validator=attr.validators.instance_of(int))
+    unit = attr.ib(default=1, kw_only=True, validator=attr.validators.instance_of(int))
 
-    def _wire(self, name: str) -> Any:
-        return self.target.get_driver(DigitalOutputProtocol, name=name)
+    def on_activate(self) -> None:
+        self._client: Any = ModbusTcpClient(self.host, port=self.port)
+        if not self._client.connect():
+            raise RigError(f"no Modbus module answers at {self.host}:{self.port}")
+
+    def on_deactivate(self) -> None:
+        self._client.close()
+
+    def get_output(self, where: int) -> bool:
+        answer = self._client.read_discrete_inputs(where, count=1, device_id=self.unit)
+        if answer.isError():
+            raise RigError(f"discrete input {where} of {self.host}: {answer}")
+        return bool(answer.bits[0])
+
+    def set_input(self, where: int, level: bool) -> None:
+        answer = self._client.write_coil(where, level, device_id=self.unit)
+        if answer.isError():
+            raise RigError(f"coil {where} of {self.host}: {answer}")

@@ -17,7 +17,7 @@ from labgrid.strategy import Strategy
 from pexpect import ExceptionPexpect
 
 from hil.boards.board import STATES, RigError, ShellError, State
-from hil.boards.folders import ROOT
+from hil.boards.folders import ROOT, boot_slot
 from hil.boards.line import LineDriver
 from hil.boards.pins import PinsDriver
 from hil.boards.programs import image_of
@@ -78,9 +78,16 @@ class BoardStrategy(Strategy):
         if status == "off":
             self.cut()
             return
-        self.on()
+        if self.at == "off":
+            with boot_slot():
+                self.on()
+                if status == "booted":
+                    self.active_service()
+                else:
+                    self.connected().close()
+        else:
+            self.on()
         if status == "booted":
-            self.target.activate(self.command)
             self.active_service().stop()
         else:
             if self.at == "booted":

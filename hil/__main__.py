@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""``python -m hil``: the images, and the scenarios on every target; `make hil` and `make hil-full`.
+
+An image is built while the scenarios run on the simulator; one emulator runs at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from hil.image.machine import MACHINES
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORTS = ROOT / ".hil" / "report"
+BOARDS = ROOT / "hil" / "boards"
+SIMULATOR = "simulator"
+QUICK = (SIMULATOR, "virt-arm64")
+FULL = (*QUICK, "ast2600-armhf")
+# A board may take minutes to boot on a busy machine; the patience of the rig ends before that.
+_TEST_S = 900
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what is asked for; 0 when everything passed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hil",
+        description="Build board images and run the scenarios of hil/scenarios on each target; "
+        f"results are in {REPORTS.relative_to(ROOT)}.",
+    )
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help=f"environment files, or names of those in hil/boards (default: {', '.join(QUICK)}; "
+        f"with --full {', '.join(FULL)})",
+    )
+    parser.add_argument("--full", action="store_true", help="the long scenarios too")
+    options, pytest_options = parser.parse_known_args(arguments)
+    targets = options.targets or list(FULL if options.full else QUICK)
+    files = {target: _environment(target) for target in targets}
+    for target, file in files.items():
+        if not file.exists():
+            known = ", ".join(sorted(one.stem for one in BOARDS.glob("*.yaml")))
+            parser.error(f"{target}: there is no {file}; there are {known}")
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    images = _images([target for target in targets if target in MACHINES])
+    failed = []
+    for target, file in files.items():
+        if target in images and images[target].wait():
+            failed.append(f"the image of {target}")
+            continue
+        if not _scenarios(target, file, options.full, pytest_options):
+            failed.append(target)
+    print(f"failed: {', '.join(failed)}" if failed else f"passed on {', '.join(targets)}")
+    return 1 if failed else 0
+
+
+def _environment(target: str) -> Path:
+    named = BOARDS / f"{target}.yaml"
+    return named if named.exists() else Path(target)
+
+
+def _images(machines: list[str]) -> dict[str, subprocess.Popen[bytes]]:
+    """Start to build them, all at once: they mostly wait for each other's cores and the network."""
+    return {
+        name: subprocess.Popen(
+            [sys.executable, "-m", "hil.image", MACHINES[name].architecture], cwd=ROOT
+        )
+        for name in machines
+    }
+
+
+def _scenarios(target: str, file: Path, full: bool, more: list[str]) -> bool:
+    """Run them; whether all passed."""
+    print(f"--- scenarios on {target}", flush=True)
+    name = file.stem
+    began_s = time.monotonic()
+    command = [sys.executable, "-m", "pytest", "-p", "hil.plugin", "--lg-env", str(file)]
+    command += [f"--junitxml={REPORTS / name}.xml", f"--timeout={_TEST_S}", "--durations=10"]
+    command += ["-o", f"junit_suite_name={name}", *(["--full"] if full else []), *more]
+    if not any(one.startswith("hil/") for one in more):
+        command.append("hil/scenarios")
+    code = subprocess.run(command, cwd=ROOT).returncode
+    print(f"--- {target}: {time.monotonic() - began_s:.0f} s", flush=True)
+    return code == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

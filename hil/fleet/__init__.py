@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Many boards of one host behind labgrid's coordinator, each reserved by whoever needs one."""
