@@ -74,6 +74,9 @@ class EmulatorDriver(ConsoleExpectMixin, Driver, PowerProtocol, ConsoleProtocol)
     def on_deactivate(self) -> None:
         self.off()
 
+    def resolve_conflicts(self, client: Any) -> None:
+        """None: one client uses the console, the others the line and the pins."""
+
     @Driver.check_active
     def on(self) -> None:
         if self._qemu is not None and self._qemu.poll() is None:
@@ -92,8 +95,7 @@ class EmulatorDriver(ConsoleExpectMixin, Driver, PowerProtocol, ConsoleProtocol)
         self._console = _Console(self._wait_for(self.folder / "console.sock"))
         self._expect = PtxExpect(self)
         self.qmp = Qmp(str(self._wait_for(self.folder / "qmp.sock")))
-        if (self.folder / "qtest.sock").exists():
-            self.qtest = Qtest(str(self.folder / "qtest.sock"))
+        self.qtest = Qtest(str(self._wait_for(self.folder / "qtest.sock")))
         for pins in self.pins:
             pins.drive_again()
 
@@ -105,8 +107,8 @@ class EmulatorDriver(ConsoleExpectMixin, Driver, PowerProtocol, ConsoleProtocol)
         self._qemu.wait()
         self._qemu = None
         if self._console is not None:
-            self._console.close()
-            self.qmp.close()
+            for one in (self._console, self.qmp, self.qtest):
+                one.close()
             self._console = None
 
     @Driver.check_active
