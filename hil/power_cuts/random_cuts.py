@@ -121,7 +121,7 @@ class Subject:
         return pace
 
     def live(self, planned: Sequence[Plan], pace: Pace) -> None:
-        """All these cuts. What is wrong is in `wrong`."""
+        """All these cuts. What is wrong is in `wrong`; `cuts.log` of the board tells each."""
         for plan in planned:
             try:
                 self._suffer(plan, pace)
@@ -154,8 +154,11 @@ class Subject:
         self.cuts[plan.operation] += 1
         found = self._look(plan)
         self.board.on()
+        step = self._promises.step
         for sentence in self._boots(found):
             self._complain(plan, sentence)
+        with (self.board.run / "cuts.log").open("a") as log:
+            log.write(f"{plan}: cut in {step!r}, found {found.program} at {found.count}\n")
         if plan.operation in ("download", "change"):
             self.left["old" if found.program == before else "new"] += 1
 

@@ -46,6 +46,7 @@ def test_the_board_goes_on_when_its_power_comes_back(
     plc.download(image)
     operations.run(plc, promises, 3)
     before = plc.program().md5
+    plc.close()  # the line is for one client
     power.cycle()
     with board.connected() as client:
         wait_for(lambda: client.status().status == Status.Started)
