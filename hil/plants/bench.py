@@ -35,7 +35,7 @@ class Bench:
         self._board = board
         self._pins = pins
         self._modbus = modbus
-        self._keep = keep
+        self.keep = keep
 
     def run(
         self,
@@ -67,7 +67,7 @@ class Bench:
             run = self._wired(model, image, profile, period_s)
         run.program = hashlib.md5(image, usedforsecurity=False).hexdigest()
         if keep:
-            self._keep(run)
+            self.keep(run)
         return run
 
     @contextmanager

@@ -38,7 +38,6 @@ class ConveyorPlant:
         Channel("alarm", "%QX0.2"),
     )
     LENGTH_M = 2.0
-    SPEED_MPS = 0.3
     SPIN_UP_S = 0.2  # time constant of the motor
     PART_M = 0.1
     EYE_M = 0.5
@@ -49,6 +48,7 @@ class ConveyorPlant:
 
     def __init__(self) -> None:
         self.disturbances: dict[str, Value] = {
+            "speed_mps": 0.3,  # when the motor runs
             "fed": 0,  # short parts put on the belt, ever
             "fed_tall": 0,
             "jammed": False,  # something holds the parts at the eye, the belt slips below
@@ -77,7 +77,9 @@ class ConveyorPlant:
                 self.parts.append(_Part(tall))
 
     def _move(self, dt_s: float, motor: bool, pusher: bool) -> None:
-        goal_mps = self.SPEED_MPS if motor and self.disturbances["motor_ok"] else 0.0
+        goal_mps = 0.0
+        if motor and self.disturbances["motor_ok"]:
+            goal_mps = float(self.disturbances["speed_mps"])
         before_mps = self._speed_mps
         kept = math.exp(-dt_s / self.SPIN_UP_S)
         self._speed_mps = goal_mps + (before_mps - goal_mps) * kept

@@ -4,7 +4,7 @@ each time, as fast as both can."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hil.plants.model import Channel, Model, PlantError, Value
 from hil.plants.profile import Profile
@@ -94,20 +94,22 @@ def run(
     every: int = 1,
     inputs: tuple[Channel, ...] = (),
     outputs: tuple[Channel, ...] = (),
+    every_chunk: Callable[[int], object] = lambda tick: None,
 ) -> Run:
     """Start the program that is loaded, and run it with the plant for the profile's time.
 
     `io` is the NAME of the board's `lockstep:NAME`. Limits are looked at in every cycle, or for
     variables of the PLC in one of `every`, which are also those that are recorded. `inputs` and
-    `outputs` replace the model's channels, for a program that has them at other addresses. The
-    program is stopped at the end. PlantError, SerialRuntimeError.
+    `outputs` replace the model's channels, for a program that has them at other addresses.
+    `every_chunk` is called between cycles, about a thousand apart. The program is stopped at the
+    end. PlantError, SerialRuntimeError.
     """
     inputs, outputs = inputs or model.inputs, outputs or model.outputs
     with Plant.attach(io, timeout_s=_PATIENCE_S) as segment:
         segment.write({channel.address: 0 for channel in inputs})
         plc.start(cold=True)
         try:
-            return _run(plc, segment, model, profile, every, inputs, outputs)
+            return _run(plc, segment, model, profile, every, inputs, outputs, every_chunk)
         finally:
             plc.stop()
             plc.unforce()
@@ -121,6 +123,7 @@ def _run(
     every: int,
     inputs: tuple[Channel, ...],
     outputs: tuple[Channel, ...],
+    every_chunk: Callable[[int], object],
 ) -> Run:
     period_ns = int(plc.statistics().period_ns)
     variables = Variables(plc, profile.watch, every)
@@ -151,6 +154,7 @@ def _run(
                     row.update(variables.at(at))
                     judge.take(at, at * period_ns / 1e9, row)
                 waiting.clear()
+                every_chunk(tick)
     finally:
         variables.close()
     events = [(at * period_ns / 1e9, event) for at, event in stimulus.happened]
