@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
-LONG_S = 120.0
+LONG_S = float(os.environ.get("HIL_PATIENCE_S", "120"))
 _PAUSE_S = 0.05
 
 

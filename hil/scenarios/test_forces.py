@@ -26,12 +26,12 @@ def forced(running: Client, pins: Pins) -> Client:
     pins[observe.BUTTON] = False
     eventually(lambda: not pins[observe.FOLLOWER], "the button is up")
     running.force({"FORCEABLE": TRUE})
-    eventually(lambda: pins[observe.FORCEABLE], "the forced value at the pin")
     return running
 
 
 def holds(client: Client, pins: Pins) -> None:
-    """The pin keeps it over more cycles, while the program writes something else."""
+    """The pin has it, and keeps it over more cycles, while the program writes something else."""
+    eventually(lambda: pins[observe.FORCEABLE], "the forced value at the pin")
     start = observe.count(client)
     while observe.count(client) < start + 20:
         assert pins[observe.FORCEABLE]
@@ -60,6 +60,7 @@ def test_an_input_is_forced(running: Client, pins: Pins) -> None:
 
 @pytest.mark.requirement("REQ-FORCE-RECONNECT")
 def test_holds_while_the_cable_is_out(forced: Client, pins: Pins, line: Any) -> None:
+    holds(forced, pins)
     line.unplug()
     assert pins[observe.FORCEABLE]
     line.plug()
@@ -68,6 +69,7 @@ def test_holds_while_the_cable_is_out(forced: Client, pins: Pins, line: Any) -> 
 
 @pytest.mark.requirement("REQ-FORCE-STOP")
 def test_ends_with_a_stop(forced: Client, pins: Pins) -> None:
+    holds(forced, pins)
     forced.stop()
     assert forced.forced() == []
     eventually(lambda: not pins[observe.FORCEABLE], "safe")
@@ -84,7 +86,6 @@ def test_what_is_forced_while_stopped_is_forced_from_the_first_cycle(
     running.force({"FORCEABLE": TRUE})
     assert not pins[observe.FORCEABLE], "safe while it is stopped"
     running.start()
-    eventually(lambda: pins[observe.FORCEABLE], "forced")
     holds(running, pins)
 
 
@@ -104,6 +105,7 @@ def test_holds_over_an_online_change_and_its_way_back(
 
 @pytest.mark.requirement("REQ-FORCE-FAULT")
 def test_a_fault_ends_it(forced: Client, pins: Pins) -> None:
+    holds(forced, pins)
     forced.force({"CRASH": b"\1"})
     observe.state_becomes(forced, Status.Broken)
     assert not pins[observe.FORCEABLE], "safe comes before forced"

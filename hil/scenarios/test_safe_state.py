@@ -62,11 +62,27 @@ def crashes(client: Client) -> int:
 
 @pytest.mark.requirement("REQ-SAFE-DEATH")
 def test_the_death_of_the_runtime(alive: Client, pins: Pins, board: Board) -> None:
-    """The guard makes them safe, the service manager starts the runtime, that the program."""
-    board.service.kill()
+    """The guard makes them safe, alone: nobody starts the runtime again yet, which would, too."""
+    if board.kind == "simulator":
+        board.service.kill()
+        board.service.stop()
+    else:
+        unit = "serial-runtime"
+        board.shell(f"systemctl kill --kill-who=main --signal=KILL {unit}; systemctl stop {unit}")
     safe(pins)
+    board.service.start()
     assert crashes(alive) == 1
     assert alive.supervision().guarded
+    observe.state_becomes(alive, Status.Started)
+    eventually(lambda: pins[observe.ALIVE], "it runs again")
+
+
+@pytest.mark.requirement("REQ-SAFE-AGAIN")
+def test_the_runtime_is_started_again_after_its_death(
+    alive: Client, pins: Pins, board: Board
+) -> None:
+    board.service.kill()
+    assert crashes(alive) == 1
     observe.state_becomes(alive, Status.Started)
     eventually(lambda: pins[observe.ALIVE], "it runs again")
 
