@@ -154,8 +154,10 @@ class Apt:
             yield
 
 
-def unpack(package: Path, root: Path, exclude: Sequence[str] = ()) -> None:
+def unpack(package: Path, root: Path, exclude: Sequence[str] = ()) -> list[str]:
     """Write the files of a .deb below ``root``, without those that match a pattern of tar's.
+
+    Their names, as dpkg lists them.
 
     Symbolic links to folders that are there already stay, so a root with a merged /usr stays one.
     PackagingError.
@@ -165,7 +167,7 @@ def unpack(package: Path, root: Path, exclude: Sequence[str] = ()) -> None:
         ["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE
     ) as opened:
         done = subprocess.run(
-            ["tar", "--extract", "--keep-directory-symlink", "--directory", str(root)]
+            ["tar", "--extract", "--verbose", "--keep-directory-symlink", "--directory", str(root)]
             + [f"--exclude={pattern}" for pattern in exclude],
             stdin=opened.stdout,
             capture_output=True,
@@ -173,6 +175,8 @@ def unpack(package: Path, root: Path, exclude: Sequence[str] = ()) -> None:
         )
     if opened.returncode or done.returncode:
         raise PackagingError(f"{package.name} cannot be unpacked: {done.stderr.strip()}")
+    names = (line.removeprefix(".").rstrip("/") for line in done.stdout.splitlines())
+    return [name or "/." for name in names]
 
 
 def merge_usr(root: Path) -> None:

@@ -13,3 +13,5 @@ dpkg --configure --pending --force-configure-any || dpkg --configure --pending
 umount /usr/lib/python3.11/py_compile.py
 dpkg --audit
 systemd-machine-id-setup
+systemctl set-default multi-user.target
+touch /etc/.updated /var/.updated # what only a first boot would do is done
