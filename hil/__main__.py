@@ -10,6 +10,7 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from hil.image.machine import MACHINES
@@ -47,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
             known = ", ".join(sorted(one.stem for one in BOARDS.glob("*.yaml")))
             parser.error(f"{target}: there is no {file}; there are {known}")
     REPORTS.mkdir(parents=True, exist_ok=True)
+    for file in files.values():
+        (REPORTS / f"{file.stem}.xml").unlink(missing_ok=True)  # of the last time
     images = _images([target for target in targets if target in MACHINES])
     failed = []
     for target, file in files.items():
@@ -55,8 +58,18 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         if not _scenarios(target, file, options.full, pytest_options):
             failed.append(target)
+    _report(files.values())
     print(f"failed: {', '.join(failed)}" if failed else f"passed on {', '.join(targets)}")
     return 1 if failed else 0
+
+
+def _report(files: Iterable[Path]) -> None:
+    """One page of all targets that got as far as a result."""
+    results = [str(REPORTS / f"{file.stem}.xml") for file in files]
+    results = [result for result in results if Path(result).exists()]
+    if results:
+        page = ["-o", str(REPORTS / "report.html")]
+        subprocess.run([sys.executable, "-m", "hil.report", *results, *page], cwd=ROOT, check=False)
 
 
 def _environment(target: str) -> Path:
