@@ -157,8 +157,7 @@ class Subject:
         step = self._promises.step
         for sentence in self._boots(found):
             self._complain(plan, sentence)
-        with (self.board.run / "cuts.log").open("a") as log:
-            log.write(f"{plan}: cut in {step!r}, found {found.program} at {found.count}\n")
+        self._log(f"{plan}: cut in {step!r}, found {found.program} at {found.count}")
         if plan.operation in ("download", "change"):
             self.left["old" if found.program == before else "new"] += 1
 
@@ -260,6 +259,11 @@ class Subject:
     def _complain(self, plan: Plan, why: str) -> None:
         number = sum(self.cuts.values())
         self.wrong.append(f"cut {number} ({plan}; {self._promises.step}): {why}")
+        self._log(f"WRONG: {self.wrong[-1]}")
+
+    def _log(self, line: str) -> None:
+        with (self.board.run / "cuts.log").open("a") as log:
+            log.write(f"{line}\n")
 
 
 def _counter(passed: Counter[str]) -> Callable[[str], None]:
