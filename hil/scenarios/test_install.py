@@ -166,7 +166,9 @@ def test_the_manual(run: Run, program: Callable[[Path], bytes], tmp_path: Path) 
     _, status, _, loaded, watched = run.section("A program")
     assert re.search("^schedule +real time: SCHED_FIFO", status, re.MULTILINE)
     assert loaded.splitlines()[-1] == "started"
-    assert "'filling'" in watched
+    header, *samples = watched.splitlines()
+    assert header.split() == ["tick", "TANK.LEVEL", "TANK.STATE"]
+    assert len(samples) == 3
     assert console.run("ps -o user:20= -p $(systemctl show --value -p MainPID serial-runtime)") == (
         "serial-runtime\n"
     )
