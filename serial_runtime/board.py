@@ -12,8 +12,6 @@ import errno
 import os
 import struct
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from serial_runtime.board_figures import record_of, statistics_of
 from serial_runtime.board_native import (
@@ -43,6 +41,12 @@ from serial_runtime.board_types import (
     Variable,
 )
 from serial_runtime.errors import BoardError, StateError, VariableError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
 
 __all__ = [
     "Board", "BoardState", "Distribution", "Evaluation", "Fault", "Image", "LogRecord",

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from serial_runtime.board_native import ffi
 from serial_runtime.board_types import (
     Distribution,
@@ -13,6 +11,10 @@ from serial_runtime.board_types import (
     RecordedCycle,
     Statistics,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def statistics_of(figures: Any, period_ns: int) -> Statistics:

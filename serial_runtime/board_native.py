@@ -9,8 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from serial_runtime.board_types import Image, Task, Variable
 from serial_runtime.errors import (
@@ -32,6 +30,12 @@ except ImportError as error:
         "these Xenomai libraries cannot be loaded by Python: run xenomai-python -m serial_runtime "
         "instead of serial-runtime, or configure them with --enable-dlopen-libs",
     ) from error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
 
 ffi, lib = _board.ffi, _board.lib
 

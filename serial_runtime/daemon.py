@@ -328,8 +328,8 @@ def _server(
 ) -> Server:
     from serial_runtime.plc.identity import load_or_create
     from serial_runtime.protocol.session import ServerSessions
+    from serial_runtime.rpc.about import About
     from serial_runtime.rpc.server import Server
-    from serial_runtime.rpc.service import About
 
     sessions = ServerSessions(int.from_bytes(os.urandom(4), "little"))
     own = load_or_create(profile.store.dir, os.uname().nodename)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from serial_runtime.connectors.pyro_board import PyroListener
     from serial_runtime.connectors.wamp_board import WampListener
     from serial_runtime.rpc.server import Server
-    from serial_runtime.transport.base import Listener
+    from serial_runtime.transport.interface import Listener
     from serial_runtime.transport.serial import HalfDuplex
     from serial_runtime.transport.serial_listener import SerialListener
     from serial_runtime.transport.tcp import TcpListener

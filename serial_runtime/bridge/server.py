@@ -19,10 +19,10 @@ from serial_runtime.bridge.shared_client import RECONNECT_S, TIMEOUT_S
 from serial_runtime.bridge.uploads import QUOTA_BYTES
 from serial_runtime.errors import ConfigError, LinkError, LinkTimeout, SerialRuntimeError
 from serial_runtime.protocol.session import ServerSessions
+from serial_runtime.rpc.about import About
 from serial_runtime.rpc.client import Client, connect
 from serial_runtime.rpc.server import MAX_CONNECTIONS, Server
-from serial_runtime.rpc.service import About
-from serial_runtime.transport.base import Transport
+from serial_runtime.transport.interface import Transport
 from serial_runtime.transport.tcp import TcpListener, exposure
 
 _ENDS = (signal.SIGTERM, signal.SIGINT)

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import re
 import sys
 import time
 from collections import deque
@@ -15,6 +13,7 @@ from serial_runtime.errors import ConfigError, LinkError, ProtocolError, SerialR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator
 
     from serial_runtime.rpc.client import Client
@@ -24,9 +23,7 @@ _RECENT = 100  # messages kept for the report of an error
 FAILED, USAGE, NO_CONNECTION, INTERRUPTED = 1, 2, 3, 130
 URI_VARIABLE = "SERIAL_RUNTIME_URI"
 # With a scheme, or one of the short forms that neither a variable nor a file is likely to have.
-_URI = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.-]*://|([A-Za-z0-9_.-]+|\[[^]]*\]):[0-9]+$|/dev/(?!shm/|fd/|stdin$)"
-)
+_URI = r"[A-Za-z][A-Za-z0-9+.-]*://|([A-Za-z0-9_.-]+|\[[^]]*\]):[0-9]+$|/dev/(?!shm/|fd/|stdin$)"
 _EXITS = """\
 exit codes:
   0  done
@@ -45,6 +42,8 @@ class Command:
 
     `rest` names the positional argument that follows the URI, or is empty when none does;
     `words` is what its usage line shows there. Commands without `uri` never talk to a board.
+    `quick` takes the plainest words without argparse, which costs a small board a tenth of the
+    command's start; None leaves them to it.
     """
 
     def __init__(
@@ -60,6 +59,7 @@ class Command:
         rest: str = "",
         words: str = "",
         rest_help: str = "",
+        quick: Callable[[list[str]], argparse.Namespace | None] = lambda words: None,
     ) -> None:
         self.run = run
         self.description = description
@@ -70,16 +70,21 @@ class Command:
         self.rest = rest
         self.words = words
         self.rest_help = rest_help
+        self.quick = quick
 
     def parser(self, name: str) -> argparse.ArgumentParser:
         """The argument parser, whose --help is the command's manual page."""
+        import argparse
+
+        from serial_runtime.cli.formatter import formatter
+
         positional = " ".join(filter(None, ["[URI]" if self.uri else "", self.words]))
         parser = argparse.ArgumentParser(
             prog=f"serial-runtime {name}",
             usage=f"serial-runtime {name} {positional} [options]".replace("  ", " "),
             description=self.description,
             epilog=f"example:\n{self.example}\n{_EXITS}{_EXIT_LINK * self.uri}{_EXIT_INTERRUPT}",
-            formatter_class=_formatter,
+            formatter_class=formatter,
             allow_abbrev=False,
         )
         if self.uri:
@@ -96,22 +101,6 @@ class Command:
         return parser
 
 
-class _Formatter(argparse.HelpFormatter):
-    """Wraps the description and leaves the epilog, which has lines of its own, as it is."""
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return text if "\n" in text else super()._fill_text(text, width, indent)
-
-
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    # A given width keeps argparse from importing shutil and with it three compression libraries.
-    try:
-        width = int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(1).columns
-    except (OSError, ValueError):
-        width = 80
-    return _Formatter(prog, width=max(40, min(width, 100)))
-
-
 def counted(number: int, noun: str) -> str:
     """Such as "1 value" and "2 values"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
@@ -126,8 +115,10 @@ def number(kind: type[int] | type[float], low: float, high: float) -> Callable[[
         except ValueError:
             value = -1
         if not low <= value <= high:
+            from argparse import ArgumentTypeError
+
             whole = " whole" * (kind is int)
-            raise argparse.ArgumentTypeError(f"{text!r} is no{whole} number from {low} to {high}")
+            raise ArgumentTypeError(f"{text!r} is no{whole} number from {low} to {high}")
         return value
 
     return parse
@@ -180,9 +171,8 @@ def run_command(name: str, module: str, words: list[str]) -> int:
     """Parse `words` and run the command. Every failure becomes one line and an exit code."""
     recent: deque[Message] = deque(maxlen=_RECENT)
     command: Command = getattr(import_module(f"serial_runtime.cli.{module}"), name.upper())
-    parser = command.parser(name)
     try:
-        arguments = parser.parse_intermixed_args(words)
+        arguments = command.quick(words) or command.parser(name).parse_intermixed_args(words)
         if command.uri:
             _settle_uri(arguments, command.rest)
             arguments.recent = recent
@@ -192,7 +182,7 @@ def run_command(name: str, module: str, words: list[str]) -> int:
     except SystemExit as end:  # argparse: --help or wrong usage
         return end.code if isinstance(end.code, int) else USAGE
     except UsageError as error:
-        parser.print_usage(sys.stderr)
+        command.parser(name).print_usage(sys.stderr)
         return _fail(str(error), USAGE)
     except ConfigError as error:
         return _fail(str(error), USAGE)
@@ -230,9 +220,11 @@ def _fail(sentence: str, status: int) -> int:
 
 def _settle_uri(arguments: argparse.Namespace, rest: str) -> None:
     """Sort the words into URI and the rest; the URI may come from the environment."""
+    import re
+
     words: list[str] = [arguments.uri] if arguments.uri is not None else []
     words += getattr(arguments, rest) if rest else []
-    if words and _URI.match(words[0]):
+    if words and re.match(_URI, words[0]):
         arguments.uri = words.pop(0)
     else:
         arguments.uri = os.environ.get(URI_VARIABLE, "")

@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
-import argparse
+from types import SimpleNamespace
 
 from serial_runtime.cli.command import Command, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
 
 # Option -> key of the profile (config.py).
 _OVERRIDES = {
@@ -19,6 +24,24 @@ _OVERRIDES = {
     "dir": "store.dir",
     "autostart": "store.autostart",
 }
+
+
+def _quick(words: list[str]) -> Any:
+    """The arguments of `--option value`; None for what argparse shall judge or explain."""
+    found: dict[str, object] = {**dict.fromkeys(_OVERRIDES), "profile": None, "temporary": False}
+    rest = iter(words)
+    for word in rest:
+        name = word.removeprefix("--")
+        if name == word or name not in found:
+            return None
+        if name in ("autostart", "temporary"):
+            found[name] = True
+            continue
+        value = next(rest, "-")
+        if value.startswith("-") or name == "baud" and not (value.isascii() and value.isdigit()):
+            return None
+        found[name] = int(value) if name == "baud" else value
+    return SimpleNamespace(**found)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -89,4 +112,5 @@ SERVE = Command(
     "  serial-runtime serve --tcp 127.0.0.1:3000 --dir plc --autostart\n",
     options=_options,
     uri=False,
+    quick=_quick,
 )

@@ -15,7 +15,7 @@ from serial_runtime.transport.tcp import connect_socket, place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from serial_runtime.transport.base import Transport
+    from serial_runtime.transport.interface import Transport
     from serial_runtime.transport.uri import PyroEndpoint
 
 

@@ -40,7 +40,7 @@ from serial_runtime.transport.tcp import TcpListener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from serial_runtime.transport.base import Transport
+    from serial_runtime.transport.interface import Transport
 
 _MOST_CONNECTIONS = 128  # our client has two
 _FLUSH_S = 1.0

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 from serial_runtime.errors import LinkClosed, SerialRuntimeError
-from serial_runtime.transport.base import Listener, Transport
+from serial_runtime.transport.interface import Listener, Transport
 
 _MAX_PEERS = 16  # of one listener
 

@@ -25,7 +25,7 @@ from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout, ProtocolEr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from serial_runtime.transport.base import Transport
+    from serial_runtime.transport.interface import Transport
 
 MESSAGE_BYTES = 65536  # the most that a carrier moves at a time
 POLL_S = 20.0  # a procedure that waits for bytes answers, without any, after this time

@@ -14,7 +14,7 @@ from serial_runtime.transport.optional import need
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.connectors.wamp_session import Login
-    from serial_runtime.transport.base import Transport
+    from serial_runtime.transport.interface import Transport
     from serial_runtime.transport.uri import WampEndpoint
 
 

@@ -46,7 +46,7 @@ from serial_runtime.connectors.wamp_session import (
 )
 from serial_runtime.errors import LinkClosed, LinkError, ProtocolError, SerialRuntimeError
 from serial_runtime.rpc.client import Client
-from serial_runtime.transport.base import Transport
+from serial_runtime.transport.interface import Transport
 
 _JOIN_S = 15.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 1.0, 60.0

@@ -26,7 +26,7 @@ from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout, ProtocolEr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from serial_runtime.transport.base import Transport
+    from serial_runtime.transport.interface import Transport
 
 PREFIX = "serial_runtime."  # of the procedures of a tunnel, behind the board's ID
 _UNACKNOWLEDGED = 4  # messages under way to the board

@@ -22,7 +22,7 @@ from serial_runtime.rpc.ide.server import BeremizPLCObjectServiceService, Unknow
 from serial_runtime.rpc.plain_refusal import plain_refusal
 from serial_runtime.rpc.probe import PROBE
 from serial_runtime.rpc.stub_api import Reference
-from serial_runtime.transport.base import Transport
+from serial_runtime.transport.interface import Transport
 
 Call = Callable[..., Any]
 

@@ -28,16 +28,22 @@ from serial_runtime.board import BoardState
 from serial_runtime.errors import TraceError
 from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.answers import TraceBatch
-from serial_runtime.plc.trace_buffer import FIRST_RUN, RECORD_OVERHEAD_BYTES, TraceBuffer, tick_of
-from serial_runtime.plc.trace_coding import BATCH_BYTES, TraceCoding
+from serial_runtime.plc.trace_buffer import (
+    BATCH_BYTES,
+    FIRST_RUN,
+    RECORD_OVERHEAD_BYTES,
+    TraceBuffer,
+    tick_of,
+)
 from serial_runtime.plc.trace_pace import Pace
-from serial_runtime.plc.trigger import Trigger, TriggerOrder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from serial_runtime.board import Board, Variable
+    from serial_runtime.plc.trace_coding import TraceCoding
+    from serial_runtime.plc.trigger import Trigger, TriggerOrder
 
 _LENGTH = Struct("<I")
 _MASK = 0xFFFFFFFF
@@ -93,7 +99,7 @@ class Trace:
         self._every = 1  # ticks that it divides are kept
         self._pace: Pace | None = None  # who changes it; None: nobody
         self._trigger: Trigger | None = None
-        self._coding = TraceCoding(())
+        self._coding: TraceCoding | None = None  # loaded with the first trace
         self._ring_drops_before = 0
         self._ring_lost = 0
         self._ring_may_hold = False
@@ -110,6 +116,8 @@ class Trace:
             raise TraceError(f"every {options.every} ticks: at most {(1 << 31) - 1} are possible")
         if options.trigger is None:
             return None
+        from serial_runtime.plc.trigger import Trigger
+
         return Trigger(options.trigger, variables, self._buffer)
 
     def open(
@@ -123,6 +131,8 @@ class Trace:
         trigger: Trigger | None = None,
     ) -> int:
         """A new list was set in the shim: forget the old samples and return a new token."""
+        from serial_runtime.plc.trace_coding import TraceCoding
+
         with self._lock:
             self._clear()
             self._token = self._next_token
@@ -220,7 +230,7 @@ class Trace:
             self._keep_up()
             run, most = buffer.first_run()
             coding, count, samples = 0, 0, b""
-            if most:
+            if most and self._coding is not None:
                 most_bytes = BATCH_BYTES
                 if self._pace is not None:  # what was handed out cannot be decimated any more
                     most_bytes = min(most_bytes, buffer.limit_bytes // 2)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MASK = 0xFFFFFFFF
+# Records of a batch, unpacked; a single longer one is a batch of its own.
+BATCH_BYTES = 128 << 10
 RECORD_OVERHEAD_BYTES = 56  # of a small bytes object, its place and its count
 
 

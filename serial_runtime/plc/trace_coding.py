@@ -44,8 +44,6 @@ _COMPRESSOR = 0x03
 COLUMNS = 0x04  # differences in columns
 FOLLOWS = 0x08  # the first difference is to the record before the batch
 
-# Records of a batch, unpacked; a single longer one is a batch of its own.
-BATCH_BYTES = 128 << 10
 _MOST_BYTES = 256 << 10  # the client takes no more, whatever the board claims
 _LEVEL = 1
 

@@ -8,7 +8,6 @@ for each and gets exceptions. Worker thread only, but for what `Trace` allows.
 from __future__ import annotations
 
 from serial_runtime.errors import BoardError, TraceError, VariableError
-from serial_runtime.iec import IecType, wire_size
 from serial_runtime.plc.trace import Trace, TraceOptions
 
 TYPE_CHECKING = False
@@ -130,6 +129,8 @@ class Watch:
 
 def _check_list(image: Image, indices: Sequence[int]) -> None:
     """VariableError: an index that does not exist. TraceError: the sample would be too long."""
+    from serial_runtime.iec import IecType, wire_size
+
     size = 0
     for index in indices:
         if not 0 <= index < len(image.variables):

@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.plc.audit import AuditLog
     from serial_runtime.plc.identity import Identity
-    from serial_runtime.transport.base import Transport
+    from serial_runtime.transport.interface import Transport
 
 
 class Role(IntEnum):

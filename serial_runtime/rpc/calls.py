@@ -16,22 +16,19 @@ from serial_runtime.protocol import envelope
 from serial_runtime.protocol.codec import Codec
 from serial_runtime.protocol.refusal import encode_refusal
 from serial_runtime.rpc.board.interface import IBoardService
-from serial_runtime.rpc.board.server import BoardServiceService
-from serial_runtime.rpc.board.server import UnknownMethod as UnknownBoardMethod
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
-from serial_runtime.rpc.ide.server import BeremizPLCObjectServiceService
-from serial_runtime.rpc.ide.server import UnknownMethod as UnknownIdeMethod
+from serial_runtime.rpc.ide.server import BeremizPLCObjectServiceService, UnknownMethod
 from serial_runtime.rpc.ide_service import IdeHandler, encode_status
 from serial_runtime.rpc.plain_refusal import plain_refusal
-from serial_runtime.rpc.service import BoardHandler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.plc.plc_object import PLC
+    from serial_runtime.rpc.about import About
     from serial_runtime.rpc.access import Caller
+    from serial_runtime.rpc.board_calls import BoardCalls
     from serial_runtime.rpc.limits import Limits
     from serial_runtime.rpc.served_line import ServedLine
-    from serial_runtime.rpc.service import About
 
 _MESSAGE = Struct("<II")
 _CODEC_VERSION = 1
@@ -82,8 +79,8 @@ class Calls:
         self._caller = caller
         self._ide_handler = IdeHandler(plc, limits, caller)
         self._ide = BeremizPLCObjectServiceService(self._ide_handler)
-        self._board_handler = BoardHandler(plc, limits, about, line, caller)
-        self._board = BoardServiceService(self._board_handler)
+        self._board: BoardCalls | None = None  # many clients need none of it
+        self._board_arguments = (plc, limits, about, line, caller)
         self._codec = Codec()
 
     def execute(self, call: envelope.Envelope) -> tuple[int, bytes]:
@@ -97,11 +94,10 @@ class Calls:
                 if call.service == Ide.SERVICE_ID:
                     self._call_ide(call.session, call.method, 0)
                 elif call.service == IBoardService.SERVICE_ID:
-                    self._board_handler.owner = call.session
-                    self._board.dispatch(call.method, 0, codec)
+                    self._call_board(call.session, call.method)
                 else:
                     return envelope.UNSUPPORTED, b""
-        except (UnknownIdeMethod, UnknownBoardMethod):
+        except UnknownMethod:
             return envelope.UNSUPPORTED, b""
         except SerialRuntimeError as error:
             return envelope.REFUSED, encode_refusal(error)
@@ -122,11 +118,11 @@ class Calls:
         codec.buffer = body[_MESSAGE.size :]
         try:
             if service != Ide.SERVICE_ID:
-                raise UnknownIdeMethod(f"there is no service {service}")
+                raise UnknownMethod(f"there is no service {service}")
             with self._caller.calling(service, method):
                 self._call_ide(self._owner, method, sequence)
             reply = bytes(codec.buffer)
-        except UnknownIdeMethod as error:
+        except UnknownMethod as error:
             refusal = _UNKNOWN
             self._note(f"a client called what is not there: {error.args[0]}")
         except ProtocolError as error:
@@ -143,6 +139,13 @@ class Calls:
             return b"" if kind == _ONEWAY else reply
         head = _MESSAGE.pack(word & 0xFFFFFF00 | _REPLY, sequence)
         return b"" if kind == _ONEWAY else head + refusal
+
+    def _call_board(self, owner: Hashable, method: int) -> None:
+        if self._board is None:
+            from serial_runtime.rpc.board_calls import BoardCalls
+
+            self._board = BoardCalls(*self._board_arguments)
+        self._board.call(owner, method, self._codec)
 
     def _call_ide(self, owner: Hashable, method: int, sequence: int) -> None:
         self._ide_handler.owner = owner

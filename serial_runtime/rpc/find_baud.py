@@ -15,7 +15,7 @@ from serial_runtime.protocol.frame import FrameDecoder, encode_frame
 from serial_runtime.protocol.plain_session import PlainSession
 from serial_runtime.protocol.timing import LINE_FRAME, Line
 from serial_runtime.rpc.probe import probe_call
-from serial_runtime.transport.base import RatedTransport
+from serial_runtime.transport.interface import RatedTransport
 
 _ROUNDS = 2  # a probe may be lost
 _PAUSE_S = 0.15  # for the board to trust the line again (it waits 0.1 s)

@@ -12,7 +12,8 @@ from serial_runtime.protocol import baud_switch
 from serial_runtime.protocol.baud_switch import ClientRate
 from serial_runtime.rpc.board.interface import IBoardService
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
-from serial_runtime.transport.base import RatedTransport, Transport
+from serial_runtime.transport.base import is_rated
+from serial_runtime.transport.interface import RatedTransport, Transport
 
 _ATTEMPTS = 2  # one may lose its answer
 _MARGIN_S = 2.0
@@ -40,7 +41,7 @@ class LineRate:
 
     def opened(self, transport: Transport) -> None:
         """The link was opened, at its home rate."""
-        self._transport = transport if isinstance(transport, RatedTransport) else None
+        self._transport = transport if is_rated(transport) else None
         home = self._transport.baud if self._transport else 0
         self._rate = ClientRate(home, self._fast if home and home != self._fast else 0)
         self.active = self._rate.fast > 0

@@ -34,7 +34,7 @@ from serial_runtime.rpc.line_rate import Call, LineRate
 from serial_runtime.rpc.link_figures import LinkFigures, Message
 from serial_runtime.rpc.probe import probe_call
 from serial_runtime.transport import Transport
-from serial_runtime.transport.base import RatedTransport
+from serial_runtime.transport.base import is_rated
 
 T = TypeVar("T")
 
@@ -431,7 +431,7 @@ class Link:
             ) from error
         if isinstance(request.error, LinkTimeout):
             hint = ""
-            if isinstance(self.transport, RatedTransport):
+            if is_rated(self.transport):
                 hint = " (if at another rate, :auto in the URI finds it)"
             raise LinkTimeout(
                 f"{self.transport.name}: no answer; is a runtime running there?{hint}"

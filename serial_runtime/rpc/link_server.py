@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from serial_runtime.protocol.session import Action
     from serial_runtime.rpc.server import Server
-    from serial_runtime.transport.base import Transport
+    from serial_runtime.transport.interface import Transport
     from serial_runtime.worker import Worker
 
 

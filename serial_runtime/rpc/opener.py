@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from serial_runtime.transport import Transport
 from serial_runtime.transport import connect as open_transport
-from serial_runtime.transport.base import RatedTransport, StartedTransport
+from serial_runtime.transport.base import is_rated
+from serial_runtime.transport.interface import RatedTransport, StartedTransport
 from serial_runtime.transport.uri import AUTO_BAUD, Endpoint, SerialEndpoint
 
 
@@ -32,7 +33,7 @@ class Opener:
         if isinstance(transport, StartedTransport):
             self._started = transport
             return transport.another(self._timeout_s)
-        if self._search and isinstance(transport, RatedTransport):
+        if self._search and is_rated(transport):
             try:
                 self._set_rate(transport)
             except BaseException:

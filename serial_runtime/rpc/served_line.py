@@ -8,8 +8,7 @@ import time
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, StateError
 from serial_runtime.protocol.baud_switch import BoardRate
 from serial_runtime.protocol.session import WINDOW
-from serial_runtime.rpc.board import common as board_types
-from serial_runtime.transport.base import RatedTransport
+from serial_runtime.transport.base import is_rated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
 
     from serial_runtime.protocol.frame import FrameCounters
     from serial_runtime.protocol.session import ServerSessions
-    from serial_runtime.transport.base import Transport
+    from serial_runtime.rpc.board.common import LinkStatistics
+    from serial_runtime.transport.interface import Transport
 
 
 class ServedLine:
@@ -40,7 +40,7 @@ class ServedLine:
         self.window = WINDOW if transport.turnaround_s is None else 1
         """Requests it takes in flight."""
         self._rate = BoardRate(0)
-        if isinstance(transport, RatedTransport):
+        if is_rated(transport):
             self._rate = BoardRate(transport.home_baud, transport.baud, time.monotonic())
         self.is_away = self._rate.is_away
         """Whether it runs at an agreed rate: then plain calls are not answered, and `heard` and
@@ -72,7 +72,7 @@ class ServedLine:
         """Run the line at the agreed rate. All replies are written; waits until they have left."""
         if not self.wants_switch:
             return
-        assert isinstance(self._transport, RatedTransport)
+        assert is_rated(self._transport)
         try:
             self._transport.switch_rate(self._rate.wanted)
         except LinkClosed:
@@ -85,15 +85,17 @@ class ServedLine:
 
     def set_baud(self, baud: int, session: Hashable) -> None:
         """A call of this session wants another rate. StateError, ConfigError, LinkError."""
-        if not isinstance(self._transport, RatedTransport):
+        if not is_rated(self._transport):
             raise StateError("this link has no baud rate: it is no serial line")
         self._transport.check_rate(baud)
         self._rate.ask(baud, session)
 
-    def statistics(self) -> board_types.LinkStatistics:
+    def statistics(self) -> LinkStatistics:
         """Our end's figures since the link was opened."""
+        from serial_runtime.rpc.board.common import LinkStatistics
+
         counters = self._counters
-        return board_types.LinkStatistics(
+        return LinkStatistics(
             received_bytes=self.received_bytes,
             sent_bytes=self.sent_bytes,
             frames=counters.frames,

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from serial_runtime.plc.plc_object import PLC
     from serial_runtime.protocol.session import ServerSessions
-    from serial_runtime.rpc.service import About
-    from serial_runtime.transport.base import Listener, Transport
+    from serial_runtime.rpc.about import About
+    from serial_runtime.transport.interface import Listener, Transport
     from serial_runtime.worker import Worker
 
 MAX_CONNECTIONS = 64  # of each listener, so that none can lock out the clients of another

@@ -9,16 +9,10 @@ only.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TypeVar
-
 from serial_runtime.errors import VariableError
-from serial_runtime.named_tuple import NamedTuple
 from serial_runtime.plc.changes import Order
 from serial_runtime.plc.coding import UploadPlan, codings
 from serial_runtime.plc.trace import TraceOptions
-from serial_runtime.plc.trigger import TriggerOrder
 from serial_runtime.rpc.access import Role
 from serial_runtime.rpc.board import common as board_types
 from serial_runtime.rpc.board.interface import IBoardService
@@ -28,12 +22,17 @@ from serial_runtime.rpc.stub_api import Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from typing import TypeVar
+
     from serial_runtime.board import Distribution
     from serial_runtime.plc.plc_object import PLC
-    from serial_runtime.process_io.drivers import DriverState, PointState
+    from serial_runtime.rpc.about import About
     from serial_runtime.rpc.access import Caller
     from serial_runtime.rpc.limits import Limits
     from serial_runtime.rpc.served_line import ServedLine
+
+    T = TypeVar("T")
 
 _BATCH_OVERHEAD = 80  # the same of ReadTrace
 _BIN_BYTES, _CYCLE_BYTES = 4, 20  # on the wire
@@ -43,24 +42,6 @@ _RETAINED_BYTES = 11  # of a retained value on the wire, beside its path and its
 
 _POINT_BYTES = 19  # of a point of process I/O, beside its two texts
 _ROW_BYTES = 12  # of a variable on the wire, beside its two texts
-
-
-T = TypeVar("T")
-
-
-class About(NamedTuple):
-    """What the board says of itself."""
-
-    board_id: str
-    runtime: str
-    backend: str
-    max_program: int  # bytes
-    machine: str = os.uname().machine
-    connections: Callable[[], list[tuple[str, str]]] = list
-    """Of each way in that somebody else must open for it: its URI and how that stands."""
-    io_drivers: Callable[[], Sequence[DriverState]] = list
-    io_points: Callable[[int], Sequence[PointState]] = lambda first: []
-    """Some from that place on; none: there are no more."""
 
 
 class BoardHandler(IBoardService):
@@ -206,6 +187,8 @@ class BoardHandler(IBoardService):
         asked = options.trigger
         trigger = None
         if asked.mode:
+            from serial_runtime.plc.trigger import TriggerOrder
+
             trigger = TriggerOrder(
                 asked.mode,
                 asked.position,

@@ -15,12 +15,11 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from serial_runtime.transport.base import Listener, Transport
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from serial_runtime.transport.interface import Listener, Transport
     from serial_runtime.transport.uri import Endpoint
 
 __all__ = ["Listener", "Transport", "connect"]
@@ -54,3 +53,10 @@ def connect(uri: str, timeout_s: float = 5.0) -> Transport:
     module, _, name = _OPENERS[type(endpoint).__name__].partition(":")
     open_endpoint: Callable[[Endpoint, float], Transport] = getattr(import_module(module), name)
     return open_endpoint(endpoint, timeout_s)
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when somebody wants them: they bring typing along, and no board needs either.
+    if name in ("Listener", "Transport"):
+        return getattr(import_module("serial_runtime.transport.interface"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,8 +7,8 @@ None of them asks for the device's lock (the kernel and root need not), so they 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from serial_runtime.transport.serial import SerialTransport
 

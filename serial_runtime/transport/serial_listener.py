@@ -7,8 +7,6 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from serial_runtime.errors import LinkClosed, LinkError, LinkTimeout
 from serial_runtime.transport import tty_ioctl
@@ -24,8 +22,11 @@ from serial_runtime.transport.serial import (
     open_serial,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from serial_runtime.transport.base import Transport
+    from collections.abc import Callable
+
+    from serial_runtime.transport.interface import Transport
 
 _FIRST_RETRY_S = 0.05
 _LONGEST_RETRY_S = 0.5

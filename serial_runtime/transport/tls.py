@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from serial_runtime.transport.base import Transport
+    from serial_runtime.transport.interface import Transport
     from serial_runtime.transport.tcp import TcpListener
     from serial_runtime.transport.uri import TlsEndpoint
 

@@ -16,10 +16,10 @@ from serial_runtime.damage import Rates
 from serial_runtime.errors import LinkError
 from serial_runtime.process_io.drivers import DriverState, PointState
 from serial_runtime.protocol.session import ServerSessions
+from serial_runtime.rpc.about import About
 from serial_runtime.rpc.access import Access, Role
 from serial_runtime.rpc.client import Client, connect
 from serial_runtime.rpc.server import Server
-from serial_runtime.rpc.service import About
 from serial_runtime.transport.loop import LoopTransport, loop_pair
 from serial_runtime.transport.tcp import TcpListener
 

@@ -12,6 +12,7 @@ import pytest
 
 import serial_runtime
 from serial_runtime.cli import COMMANDS
+from serial_runtime.cli.serve import SERVE
 from serial_runtime.config import Profile
 from serial_runtime.errors import BoardError, UriError
 from serial_runtime.rpc import client
@@ -265,6 +266,7 @@ def test_serve_help_imports_argparse_and_little_else() -> None:
     ours = {name for name in new if name.startswith("serial_runtime")}
     assert ours == {
         "serial_runtime.cli.command",
+        "serial_runtime.cli.formatter",
         "serial_runtime.cli.serve",
         "serial_runtime.errors",
     }
@@ -278,3 +280,36 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
     done = python("-c", code)
     assert done.stderr == ""
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--port", "/dev/ttyS1", "--baud", "9600", "--dir", "d"],
+        ["--tcp", "127.0.0.1:0", "--autostart", "--temporary", "--profile", "p.toml"],
+        ["--io", "sim:a", "--io", "sim:b"],
+    ],
+)
+def test_serve_takes_plain_words_as_argparse_does(words: list[str]) -> None:
+    quick = SERVE.quick(words)
+    assert quick is not None
+    assert vars(quick) == vars(SERVE.parser("serve").parse_intermixed_args(words))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--help",
+        "--port",
+        "--port=x",
+        "x",
+        "--baud 1e3",
+        "--baud -1",
+        "--prot x",
+        "--dir --tcp",
+        "-h",
+    ],
+)
+def test_serve_leaves_the_rest_to_argparse(words: str) -> None:
+    assert SERVE.quick(words.split()) is None

@@ -15,9 +15,9 @@ from serial_runtime.connectors.wamp_board import WampListener
 from serial_runtime.connectors.wamp_session import Router as Place
 from serial_runtime.identities import VARIABLE
 from serial_runtime.protocol.session import ServerSessions
+from serial_runtime.rpc.about import About
 from serial_runtime.rpc.ide.common import Status
 from serial_runtime.rpc.server import Server
-from serial_runtime.rpc.service import About
 from serial_runtime.transport.uri import WampEndpoint, parse
 
 

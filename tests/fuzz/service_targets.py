@@ -28,10 +28,10 @@ from serial_runtime.protocol.frame import FrameDecoder, encode_frame
 from serial_runtime.protocol.session import ServerSessions
 from serial_runtime.rpc import calls as calls_module
 from serial_runtime.rpc import server as server_module
+from serial_runtime.rpc.about import About
 from serial_runtime.rpc.calls import Calls
 from serial_runtime.rpc.link_server import LinkServer
 from serial_runtime.rpc.server import Server
-from serial_runtime.rpc.service import About
 
 ABOUT = About("fuzz-1", "0.0", "fake", 1 << 18, "armv7l")
 FIRST_TOKEN, BOOT, SESSION = 7, 0x1000, 5

@@ -25,10 +25,10 @@ from serial_runtime.plc.coding import PATCH, Decoding, UploadPlan
 from serial_runtime.plc.retain import RetainedValue, RetainStatus
 from serial_runtime.plc.retain_file import Key
 from serial_runtime.protocol.session import ServerSessions
+from serial_runtime.rpc.about import About
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.common import Status
 from serial_runtime.rpc.server import Server
-from serial_runtime.rpc.service import About
 from serial_runtime.transport.loop import LoopTransport, loop_pair
 from serial_runtime.transport.tcp import TcpListener
 

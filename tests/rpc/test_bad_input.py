@@ -18,10 +18,10 @@ from erpc_message import message
 from serial_runtime.errors import LinkClosed, LinkError
 from serial_runtime.protocol.frame import FrameDecoder, encode_frame
 from serial_runtime.protocol.session import ServerSessions
+from serial_runtime.rpc.about import About
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.server import MAX_CONNECTIONS, Server
-from serial_runtime.rpc.service import About
 from serial_runtime.transport.loop import LoopTransport
 from serial_runtime.transport.tcp import TcpListener, open_tcp
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from serial_runtime.protocol.session import ServerSessions
+from serial_runtime.rpc.about import About
 from serial_runtime.rpc.client import connect
 from serial_runtime.rpc.server import Server
-from serial_runtime.rpc.service import About
 from serial_runtime.transport.serial_listener import SerialListener
 from serial_runtime.worker import Worker
 

@@ -13,11 +13,11 @@ from serial_runtime.line import VirtualCable
 from serial_runtime.protocol import envelope
 from serial_runtime.protocol.frame import FrameDecoder
 from serial_runtime.protocol.session import ServerSessions
+from serial_runtime.rpc.about import About
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.line_load import echo_for
 from serial_runtime.rpc.server import Server
-from serial_runtime.rpc.service import About
 from serial_runtime.transport.loop import LoopTransport, loop_pair
 from serial_runtime.transport.serial import HalfDuplex, open_serial
 from serial_runtime.transport.serial_listener import SerialListener

@@ -17,10 +17,10 @@ import pytest
 from serial_runtime.protocol import envelope
 from serial_runtime.protocol.frame import FrameDecoder, encode_frame
 from serial_runtime.protocol.session import ServerSessions
+from serial_runtime.rpc.about import About
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.interface import IBeremizPLCObjectService as Ide
 from serial_runtime.rpc.server import Server
-from serial_runtime.rpc.service import About
 from serial_runtime.transport.loop import loop_pair
 from serial_runtime.transport.serial_listener import SerialListener
 from serial_runtime.worker import Worker

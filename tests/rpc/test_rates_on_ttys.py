@@ -11,10 +11,10 @@ import pytest
 
 from serial_runtime.line import VirtualCable
 from serial_runtime.protocol.session import ServerSessions
+from serial_runtime.rpc.about import About
 from serial_runtime.rpc.client import connect
 from serial_runtime.rpc.line_load import echo_for, echo_size
 from serial_runtime.rpc.server import Server
-from serial_runtime.rpc.service import About
 from serial_runtime.transport.serial_listener import SerialListener
 from serial_runtime.worker import Worker
 

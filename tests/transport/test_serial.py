@@ -21,7 +21,8 @@ from reading import LONG_S, read
 from serial_runtime.config import HIGHEST_BAUD, LOWEST_BAUD
 from serial_runtime.errors import ConfigError, LinkClosed, LinkError, LinkTimeout, WorkerStopped
 from serial_runtime.transport import connect, tty_ioctl
-from serial_runtime.transport.base import FdTransport, RatedTransport
+from serial_runtime.transport.base import FdTransport
+from serial_runtime.transport.interface import RatedTransport
 from serial_runtime.transport.serial import (
     HalfDuplex,
     SerialTransport,
