@@ -62,8 +62,8 @@ class ServiceManager:
     def _send(self, text: str) -> None:
         if not self._address:
             return
-        # Only what is in C of `socket`: the rest makes enums of a thousand constants, a tenth of the
-        # time from start to ready on a small board.
+        # Only what is in C of `socket`: the rest makes enums of many constants, a tenth of the time
+        # from start to ready on a small board.
         import _socket
 
         with contextlib.suppress(OSError):

@@ -33,6 +33,8 @@ SERVICE, ECHO, ADD, STOP = 1, 3, 4, 14
 LONG_S = 60.0
 BINARIES = [b"", b"x", bytes(range(256)), bytes(4095), bytes([0x5A]) * 20_000]
 
+REPLY = MessageType.kReplyMessage.value
+
 
 def read_arguments(method: int, codec: Any) -> list[Any]:
     if method == ECHO:
@@ -171,8 +173,8 @@ class Client:
         (frame,) = frames
         assert frame.trusted
         codec.buffer = frame.body
-        expected = (MessageType.kReplyMessage, SERVICE, method, self.sequence)
-        assert codec.start_read_message() == expected
+        kind, *rest = codec.start_read_message()
+        assert (kind.value, *rest) == (REPLY, SERVICE, method, self.sequence)
         result = read_arguments(method, codec) if method != STOP else []
         if method == ADD:
             result.append(codec.read_int64())
