@@ -17,6 +17,7 @@ from hil.plants.profile import Profile, load
 from hil.plants.registers import Registers
 from hil.plants.run import Run
 from serial_runtime.rpc.client import Client, connect
+from serial_runtime.rpc.ide.common import Status
 
 _SECOND_UART = "/dev/ttyS1"
 
@@ -105,6 +106,8 @@ class Bench:
         registers: Registers | None,
     ) -> Run:
         with self._board.connected() as plc:
+            if plc.status().status == Status.Started:
+                plc.stop()
             plc.download(image)
             return wired.run(plc, model, profile, self._pins(), registers, period_s=period_s)
 

@@ -8,6 +8,7 @@ variables of the PLC are placed by their tick, with the delay of one call of the
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -139,94 +140,109 @@ def run(
     PlantError, SerialRuntimeError.
     """
     coupling = _Coupling(model, pins, registers)
-    period_ns = round(period_s * 1e9)
-    tracer = _Tracer(plc, profile.watch)
+    program = _Program(plc, profile.watch, clock)
     judge = Judge(profile.limits, signals_of(model, Variables.bits(plc, profile.watch)), "")
-    stimulus = Stimulus(profile.events, model, period_ns, tracer.force)
+    stimulus = Stimulus(profile.events, model, round(period_s * 1e9), program.force)
+    stimulus.before(0)
     coupling.show(model.read())
     time.sleep(settle_s)  # an I/O thread of the board has to see them
-    plc.start(cold=True)
-    rows: list[tuple[int, float, dict[str, Value]]] = []
+    rows: list[tuple[float, dict[str, Value]]] = []
     longest_s = 0.0
+    began_s = 0.0  # 0: the program is being started, and the plant is there already
+    last_s = clock()
+    program.start()
     try:
-        tracer.begin(clock)
-        began_s = last_s = clock()
-        for n in range(round(profile.seconds / period_s)):
+        while True:
             now_s = clock()
-            if now_s - began_s > profile.seconds:
-                break
             given = coupling.read()
-            longest_s = max(longest_s, now_s - last_s)
             model.step(now_s - last_s, given)
+            if not began_s and program.started():
+                began_s = now_s
+            elif began_s:
+                longest_s = max(longest_s, now_s - last_s)
             last_s = now_s
-            stimulus.before(round((now_s - began_s) / period_s))
+            if began_s:
+                if now_s - began_s > profile.seconds:
+                    break
+                stimulus.before(int((now_s - began_s) / period_s))
             seen = stimulus.spoil(model.read())
             coupling.show(seen)
-            rows.append((n, now_s - began_s, row_of(model, seen, given)))
-            time.sleep(max(0.0, began_s + (n + 1) * period_s - clock()))
+            if began_s:
+                rows.append((now_s, row_of(model, seen, given)))
+            time.sleep(max(0.0, now_s + period_s - clock()))
     finally:
-        tracer.end()
-        plc.stop()
-        plc.unforce()
-    for n, time_s, row in rows:
-        row.update(tracer.at(began_s + time_s))
-        judge.take(n, time_s, row)
+        program.stop()
+    for n, (now_s, row) in enumerate(rows):
+        row.update(program.at(now_s))
+        judge.take(n, now_s - began_s, row)
     judge.record.time_base = (
         f"the rig's clock; steps of {period_s * 1000:g} ms, the longest {longest_s * 1000:.0f} ms; "
-        f"variables of the PLC by their tick, to {tracer.error_s * 1000:.0f} ms; nothing is exact"
+        f"variables of the PLC by their tick, to {program.error_s * 1000:.0f} ms; nothing is exact"
     )
     events = [(tick * period_s, event) for tick, event in stimulus.happened]
     return Run(model.name, profile, judge.record, judge.verdicts(), events)
 
 
-class _Tracer:
-    """Variables of the PLC, traced by a thread of its own; placed in the rig's time."""
+class _Program:
+    """The program at the other end of the line: a thread starts and traces it, for the plant cannot
+    wait for a call. Its variables are placed in the rig's time."""
 
-    def __init__(self, plc: Client, names: tuple[str, ...]) -> None:
-        self._plc, self._names = plc, names
-        self._variables: Variables | None = None
+    def __init__(self, plc: Client, names: tuple[str, ...], clock: Callable[[], float]) -> None:
+        self._plc, self._names, self._clock = plc, names, clock
         self._samples: list[tuple[int, list[float]]] = []
-        self._ended = threading.Event()
+        self._begun, self._ended = threading.Event(), threading.Event()
         self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._collect, name="tracer")
+        self._thread = threading.Thread(target=self._follow, name="program")
         self.error_s = 0.0
+        self._zero_s = self._period_s = 0.0
         self._place = 0
         self._last = [0.0] * len(names)
+        self.force = Variables(plc, (), 0).force
 
-    def force(self, path: str, value: Value | None) -> None:
-        """See `Variables`."""
-        if self._variables is None:
-            self._variables = Variables(self._plc, self._names, 0)
-        self._variables.force(path, value)
-
-    def begin(self, clock: Callable[[], float]) -> None:
-        """The program runs: find out what its tick is now, and trace."""
-        self._variables = Variables(self._plc, self._names, 0)
-        if not self._names:
-            return
-        self._period_s = self._plc.statistics().period_ns / 1e9
-        before_s = clock()
-        tick = self._plc.read(self._names[:1]).tick
-        after_s = clock()
-        self.error_s = (after_s - before_s) / 2
-        self._zero_s = (before_s + after_s) / 2 - tick * self._period_s
+    def start(self) -> None:
+        """Returns at once."""
         self._thread.start()
 
-    def _collect(self) -> None:
-        assert self._variables is not None
+    def started(self) -> bool:
+        """The program runs. Raises what starting or tracing it failed with."""
+        if self._failure is not None:
+            raise self._failure
+        return self._begun.is_set()
+
+    def _follow(self) -> None:
         try:
-            while not self._ended.is_set():
-                self._samples += self._variables.poll()
+            self._plc.start(cold=True)
+            self._begun.set()
+            variables = Variables(self._plc, self._names, 0)
+            if self._names:
+                self._find_time()
+            try:
+                while self._names and not self._ended.is_set():
+                    self._samples += variables.poll()
+            finally:
+                variables.close()
         except Exception as error:
             self._failure = error
 
-    def end(self) -> None:
-        """The trace's end. Raises what it failed with."""
+    def _find_time(self) -> None:
+        """What its tick is now: the best of a few calls."""
+        self._period_s = self._plc.statistics().period_ns / 1e9
+        self.error_s = math.inf
+        for _ in range(5):
+            before_s = self._clock()
+            tick = self._plc.read(self._names[:1]).tick
+            after_s = self._clock()
+            if (after_s - before_s) / 2 < self.error_s:
+                self.error_s = (after_s - before_s) / 2
+                self._zero_s = (before_s + after_s) / 2 - tick * self._period_s
+
+    def stop(self) -> None:
+        """End the trace and the program. Raises what the trace failed with."""
         self._ended.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-        if self._variables is not None:
-            self._variables.close()
+        self._thread.join()
+        if self._begun.is_set():
+            self._plc.stop()
+            self._plc.unforce()
         if self._failure is not None:
             raise self._failure
 

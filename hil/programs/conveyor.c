@@ -21,7 +21,7 @@ static sr_bool eye_low, eye_high, encoder, pusher_home;
 static sr_bool motor, pusher, alarm;
 
 static sr_udint pulses, arrived_at;
-static sr_bool tall, jam, no_turn, pusher_fault, running;
+static sr_bool measuring, tall, jam, no_turn, pusher_fault, running;
 static sr_uint waiting, short_parts, tall_parts, rejected;
 static sr_r_trig pulse, arrived;
 static sr_f_trig left_;
@@ -47,11 +47,13 @@ static void measure(void)
     sr_f_trig_run(&left_, eye_low.value);
     if (arrived.q.value) {
         SR_SET(arrived_at, pulses.value);
+        SR_SET(measuring, 1);
         SR_SET(tall, 0);
     }
     if (eye_low.value && eye_high.value)
         SR_SET(tall, 1);
-    if (left_.q.value && pulses.value != 0 && waiting.value < ROOM) {
+    if (left_.q.value && measuring.value && waiting.value < ROOM) {
+        SR_SET(measuring, 0);
         due[waiting.value] = pulses.value + TO_PUSHER;
         reject[waiting.value] = tall.value;
         SR_SET(waiting, waiting.value + 1);
@@ -123,6 +125,7 @@ static const sr_variable variables[] = {
     SR_ROW_OUTPUT("ALARM", "%QX0.2", BOOL, alarm),
     SR_ROW("PULSES", UDINT, pulses),
     SR_ROW("ARRIVED_AT", UDINT, arrived_at),
+    SR_ROW("MEASURING", BOOL, measuring),
     SR_ROW("TALL", BOOL, tall),
     SR_ROW("RUNNING", BOOL, running),
     SR_ROW("WAITING", UINT, waiting),

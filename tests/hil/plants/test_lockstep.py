@@ -68,6 +68,7 @@ def test_two_runs_are_equal_byte_for_byte(
     assert (tmp_path / "one.csv").read_text().count("\n") == 7001
     # The program's own view agrees with the plant's.
     assert one.record["COUNT.TALL"][-1] == one.record["rejected_tall"][-1] == 5
+    assert one.record["COUNT.SHORT"][-1] == one.record["delivered_short"][-1] == 7
     pulses = one.record["PULSES"]
     assert all(0 <= later - sooner <= 1 for sooner, later in zip(pulses, pulses[1:], strict=False))
 
