@@ -7,9 +7,11 @@ An image is built while the scenarios run on the simulator; one emulator runs at
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -50,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     REPORTS.mkdir(parents=True, exist_ok=True)
     for file in files.values():
         (REPORTS / f"{file.stem}.xml").unlink(missing_ok=True)  # of the last time
+    signal.signal(signal.SIGTERM, _end)
     images = _images([target for target in targets if target in MACHINES])
     failed = []
     for target, file in files.items():
@@ -58,6 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         if not _scenarios(target, file, options.full, pytest_options):
             failed.append(target)
+    if options.full and "virt-arm64" in targets and not _run("hil.mutants"):
+        failed.append("the mutants")
     _report(files.values())
     print(f"failed: {', '.join(failed)}" if failed else f"passed on {', '.join(targets)}")
     return 1 if failed else 0
@@ -92,14 +97,29 @@ def _scenarios(target: str, file: Path, full: bool, more: list[str]) -> bool:
     print(f"--- scenarios on {target}", flush=True)
     name = file.stem
     began_s = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-p", "hil.plugin", "--lg-env", str(file)]
+    command = ["pytest", "-p", "hil.plugin", "--lg-env", str(file)]
     command += [f"--junitxml={REPORTS / name}.xml", f"--timeout={_TEST_S}", "--durations=10"]
     command += ["-o", f"junit_suite_name={name}", *(["--full"] if full else []), *more]
     if not any(one.startswith("hil/") for one in more):
         command.append("hil/scenarios")
-    code = subprocess.run(command, cwd=ROOT).returncode
+    passed = _run(*command)
     print(f"--- {target}: {time.monotonic() - began_s:.0f} s", flush=True)
-    return code == 0
+    return passed
+
+
+def _run(module: str, *words: str) -> bool:
+    """`python -m MODULE`; it ends with us, so that it can switch its boards off."""
+    process = subprocess.Popen([sys.executable, "-m", module, *words], cwd=ROOT)
+    try:
+        return process.wait() == 0
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def _end(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="long scenarios of the rig as well")
 
 
+def _end(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    signal.signal(signal.SIGTERM, _end)  # boards are switched off at any end but SIGKILL
     config.addinivalue_line("markers", f"{FULL}: too long for `make hil`")
     config.addinivalue_line("markers", "requirement(id): what this test shows to be met")
     config.addinivalue_line("markers", "only(*kinds): runs on simulator, emulated or real boards")

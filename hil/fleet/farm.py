@@ -17,8 +17,8 @@ import yaml
 from hil.boards.board import RigError
 
 _TOOLS = Path(sys.executable).parent
-_READY_S = 60.0
-_CLIENT_S = 60.0
+_READY_S = 180.0
+_CLIENT_S = 180.0  # it takes seconds to start, and many do at once
 
 
 def client(

@@ -21,12 +21,10 @@ BOARDS = 8
 WORKERS = 9  # one more than there are boards: it has to wait
 _ALL_S = 1500.0
 
-pytestmark = pytest.mark.requirement("REQ-FLEET-1")
+pytestmark = [pytest.mark.requirement("REQ-FLEET-1"), pytest.mark.full]
 
 
-@pytest.fixture(
-    params=["simulator", pytest.param("virt-arm64", marks=pytest.mark.full)], scope="module"
-)
+@pytest.fixture(params=["simulator", "virt-arm64"], scope="module")
 def kind(request: pytest.FixtureRequest, board: Board) -> str:
     """What the farm has; it is a farm of its own, so it runs beside one target only."""
     if board.name != request.param:
