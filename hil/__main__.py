@@ -39,11 +39,14 @@ def main(arguments: list[str] | None = None) -> int:
         nargs="*",
         metavar="TARGET",
         help=f"environment files, or names of those in hil/boards (default: {', '.join(QUICK)}; "
-        f"with --full {', '.join(FULL)})",
+        f"with --full {', '.join(FULL)}); files of tests (default: hil/scenarios); what else there "
+        "is goes to pytest",
     )
     parser.add_argument("--full", action="store_true", help="the long scenarios too")
     options, pytest_options = parser.parse_known_args(arguments)
-    targets = options.targets or list(FULL if options.full else QUICK)
+    tests = [word for word in options.targets if ".py" in word]
+    targets = [word for word in options.targets if word not in tests]
+    targets = targets or list(FULL if options.full else QUICK)
     files = {target: _environment(target) for target in targets}
     for target, file in files.items():
         if not file.exists():
@@ -59,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         if target in images and images[target].wait():
             failed.append(f"the image of {target}")
             continue
-        if not _scenarios(target, file, options.full, pytest_options):
+        if not _scenarios(target, file, options.full, [*pytest_options, *tests]):
             failed.append(target)
     if options.full and "virt-arm64" in targets and not _run("hil.mutants"):
         failed.append("the mutants")
@@ -100,7 +103,7 @@ def _scenarios(target: str, file: Path, full: bool, more: list[str]) -> bool:
     command = ["pytest", "-p", "hil.plugin", "--lg-env", str(file)]
     command += [f"--junitxml={REPORTS / name}.xml", f"--timeout={_TEST_S}", "--durations=10"]
     command += ["-o", f"junit_suite_name={name}", *(["--full"] if full else []), *more]
-    if not any(one.startswith("hil/") for one in more):
+    if not any(".py" in one for one in more):
         command.append("hil/scenarios")
     passed = _run(*command)
     print(f"--- {target}: {time.monotonic() - began_s:.0f} s", flush=True)
