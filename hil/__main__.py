@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from collections.abc import Iterable
 from pathlib import Path
 
 from hil.image.machine import MACHINES
