@@ -89,7 +89,8 @@ int board_open(const struct board_options *options, char *why, uint32_t why_size
 /* Stops a running program. A tainted process keeps its board: -EFAULT. */
 int board_close(void);
 
-/* Outputs become safe if the process dies (guard.h), or there is no I/O. Costs a system call. */
+/* Outputs become safe if the process dies (guard.h), or there is no I/O. Costs a system call. Not
+ * so when the guard has died, or since a GPIO chip was opened later than that process began. */
 bool board_guarded(void);
 /* The last thing before the process executes another program; no program runs. Outputs are safe,
  * and no child is left. */

@@ -56,7 +56,8 @@ void board_close_io(void)
 
 bool board_guarded(void)
 {
-    return board == NULL || board->guard == NULL || guard_stands(board->guard);
+    return board == NULL || board->guard == NULL ||
+           (board_io_parts_guarded() && guard_stands(board->guard));
 }
 
 void board_dismiss_guard(void)

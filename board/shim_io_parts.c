@@ -71,6 +71,15 @@ int board_start_io_parts(char *why, uint32_t why_size)
     return refuse(error, why, why_size);
 }
 
+bool board_io_parts_guarded(void)
+{
+    for (uint32_t i = 0; i < board->options.io_part_count; i++) {
+        if (board->gpio[i] != NULL && !gpio_guarded(board->gpio[i]))
+            return false;
+    }
+    return true;
+}
+
 static struct io_part *part_of(uint32_t index)
 {
     if (board == NULL || board->io_set == NULL || index >= board->options.io_part_count)

@@ -63,6 +63,8 @@ int board_open_io(char *why, uint32_t why_size);
 void board_close_io(void);
 /* shim_io_parts.c: parts beside the driver, then the threads of those that have one in C. */
 int board_open_io_parts(char *why, uint32_t why_size);
+/* The guard has the lines that outputs are put out by. */
+bool board_io_parts_guarded(void);
 int board_start_io_parts(char *why, uint32_t why_size);
 
 /* shim_statistics.c: a maximum of an earlier run is none any more. */

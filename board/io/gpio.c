@@ -33,6 +33,8 @@ struct gpio {
     pthread_t thread;
     bool started;
     int end_fd; /* readable: the thread shall end */
+    atomic_bool
+        opened_late; /* with outputs, by the thread; relaxed: it says nothing of other data */
     /* Of the thread, or of the worker while there is none. */
     bool open; /* the lines are requested, */
     bool well; /* and the last round did not fail */
@@ -103,6 +105,16 @@ int gpio_create(struct gpio **gpio, const struct io_gpio_options *options,
     return 0;
 }
 
+/* By the thread: who was forked before has no part in these lines. */
+static bool open_late(struct gpio *gpio, int64_t now_ns)
+{
+    if (try_to_open(gpio, now_ns) != 0)
+        return false;
+    if (gpio_lines_have_outputs(&gpio->lines))
+        atomic_store_explicit(&gpio->opened_late, true, memory_order_relaxed);
+    return true;
+}
+
 static int drive(struct gpio *gpio)
 {
     const enum io_news news = io_part_take(gpio->part, gpio->outputs);
@@ -139,7 +151,7 @@ void gpio_round(struct gpio *gpio, int64_t now_ns)
 {
     const bool was_well = gpio->well;
     if (was_well || now_ns >= gpio->retry_ns) {
-        gpio->well = gpio->open || try_to_open(gpio, now_ns) == 0;
+        gpio->well = gpio->open || open_late(gpio, now_ns);
         const int error = gpio->well ? serve(gpio) : 0;
         if (error != 0) {
             gpio->well = false;
@@ -231,6 +243,11 @@ void gpio_safe(void *state)
 {
     struct gpio *gpio = state;
     gpio_lines_safe(&gpio->lines);
+}
+
+bool gpio_guarded(struct gpio *gpio)
+{
+    return !atomic_load_explicit(&gpio->opened_late, memory_order_relaxed);
 }
 
 void gpio_report(struct gpio *gpio, struct io_gpio_report *report)

@@ -89,6 +89,9 @@ SR_RT void gpio_safe(void *gpio);
 /* The thread's: one round at this time. */
 void gpio_round(struct gpio *gpio, int64_t now_ns);
 
+/* Any but RT: a process forked after gpio_create can make all outputs safe. Not any more once the
+ * chip was opened later, because it was missing or lost: that process does not have those lines. */
+bool gpio_guarded(struct gpio *gpio);
 /* Any but RT. */
 void gpio_report(struct gpio *gpio, struct io_gpio_report *report);
 

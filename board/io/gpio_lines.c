@@ -194,6 +194,15 @@ void gpio_lines_close(struct gpio_lines *lines)
     }
 }
 
+bool gpio_lines_have_outputs(const struct gpio_lines *lines)
+{
+    for (uint32_t i = 0; i < lines->request_count; i++) {
+        if ((lines->requests[i].use & IO_GPIO_OUTPUT) != 0)
+            return true;
+    }
+    return false;
+}
+
 /* ---- values -------------------------------------------------------------------------------- */
 
 static struct gpio_line *line_of(struct gpio_request *request, uint32_t offset)

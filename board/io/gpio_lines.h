@@ -43,6 +43,8 @@ void gpio_lines_destroy(struct gpio_lines *lines);
 int gpio_lines_open(struct gpio_lines *lines, char *why, size_t why_size);
 void gpio_lines_close(struct gpio_lines *lines);
 
+bool gpio_lines_have_outputs(const struct gpio_lines *lines);
+
 /* Edges and inputs into the area. -errno. */
 int gpio_lines_read(struct gpio_lines *lines, uint8_t *inputs);
 /* Outputs out of the area, if they are others than the last ones or `again`. -errno. */

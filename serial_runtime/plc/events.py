@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from serial_runtime.plc.log import Log
 
 _UNGUARDED = (
-    "the process that guards the outputs has ended: they would stay as they are if the runtime "
-    "died now; restart the runtime"
+    "outputs are not guarded, as the process that does it has ended or a GPIO chip was opened "
+    "later than it began: they would stay as they are if the runtime died now; restart the runtime"
 )
 
 

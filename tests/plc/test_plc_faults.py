@@ -229,5 +229,5 @@ def test_outputs_without_their_guard_are_told_once(scene: Scene) -> None:
     scene.plc.housekeeping()
     scene.plc.housekeeping()
     assert [text[:44] for text in scene.log_texts(0)] == [
-        "the process that guards the outputs has ended"[:44]
+        "outputs are not guarded, as the process that does it"[:44]
     ]

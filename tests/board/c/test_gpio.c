@@ -332,12 +332,14 @@ static void a_chip_that_went_is_opened_anew(void)
     CHECK_EQ(round_at(SECOND + 2)[20], 0);
     CHECK_EQ(report().error, -ENOENT);
     CHECK_EQ(report().since_ns, 2); /* bad for that long, whatever the reason is now */
+    CHECK(gpio_guarded(gpio));
     kernel.open_error = 0;
     kernel.levels[3] = 1;
     edge(17, 1); /* of the new request, which counts from 1 */
     CHECK_EQ(round_at(2 * SECOND + 2)[20], 0x10);
     CHECK_EQ(image[0], 1);
     CHECK_EQ(image[8], 6);
+    CHECK(!gpio_guarded(gpio)); /* the outputs are another request than the guard has */
     tear_down();
 }
 
@@ -350,6 +352,10 @@ static void a_missing_chip_is_no_error(void)
     CHECK(strstr(report().text, "/dev/gpiochip7 cannot be opened: No such file") != NULL);
     CHECK_EQ(round_at(1)[20], 0);
     gpio_safe(gpio);
+    CHECK(gpio_guarded(gpio)); /* nothing is driven yet */
+    kernel.open_error = 0;
+    (void)round_at(INT64_MAX / 2); /* gpio_create looked at the clock */
+    CHECK(!gpio_guarded(gpio));
     tear_down();
 }
 
