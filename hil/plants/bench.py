@@ -90,9 +90,8 @@ class Bench:
         line = socket.socket(socket.AF_UNIX)
         line.connect(str(self._modbus))
         registers = Registers(line)
-        table = wired.modbus_table(model, _SECOND_UART)
         try:
-            with self._configured({"io.modbus": [table]}):
+            with self._configured(wired.changes_for(model, _SECOND_UART)):
                 return self._run_wired(model, image, profile, period_s, registers)
         finally:
             registers.close()
@@ -116,8 +115,8 @@ class Bench:
         service = self._board.service
         service.stop()
         service.configure({"store.autostart": False, **changes})
-        service.start()
         try:
+            service.start()
             yield
         finally:
             service.stop()

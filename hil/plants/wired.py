@@ -78,6 +78,17 @@ def modbus_table(model: Model, device: str) -> dict[str, object]:
     return table
 
 
+def changes_for(model: Model, device: str) -> dict[str, object]:
+    """Of a board's profile, for this plant; dotted keys."""
+    wires = wires_of(model)
+    if not wires.registers:
+        return {}
+    changes: dict[str, object] = {"io.modbus": [modbus_table(model, device)]}
+    if not wires.pins:
+        changes["io.gpio"] = []  # its addresses may be those of pins in the board's own profile
+    return changes
+
+
 class _Coupling:
     """The model's channels at their wires."""
 

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 import serial_runtime
+from hil.boards.profile import with_changes
 from hil.plants import wired
+from hil.plants.conveyor import ConveyorPlant
 from hil.plants.heater import HeaterPlant
-from hil.plants.model import PlantError
+from hil.plants.model import Model, PlantError
 from hil.plants.profile import Event, Profile
 from hil.plants.registers import Registers, crc
 from hil.plants.tank import TankPlant
@@ -143,3 +145,14 @@ def test_a_run_in_real_time(tmp_path: Path) -> None:
 def test_a_board_without_that_line_is_told(tmp_path: Path) -> None:
     with pytest.raises(PlantError, match="temperature_raw, setpoint_raw, power of the heater"):
         wired.run(None, HeaterPlant(), Profile("x", 1, (), ()), {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", [TankPlant(), HeaterPlant(), ConveyorPlant()])
+@pytest.mark.parametrize("board", ["virt-arm64", "ast2600-armhf"])
+def test_the_boards_profiles_take_the_plants(tmp_path: Path, model: Model, board: str) -> None:
+    own = (SOURCE.parents[2] / "board" / "profiles" / f"{board}.toml").read_text()
+    profile = tmp_path / "profile.toml"
+    profile.write_text(with_changes(own, wired.changes_for(model, "/dev/ttyS1")))
+    command = [sys.executable, "-m", "serial_runtime", "profile", "check", str(profile)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
