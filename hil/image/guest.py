@@ -13,7 +13,7 @@ from hil.image.kernel import archive
 from hil.image.machine import Machine
 from serial_runtime.errors import PackagingError
 
-_LIMIT_S = 600.0
+_LIMIT_S = 900.0
 _DONE = re.compile(r"^stage: done at ([\d.]+) s\s*$", re.MULTILINE)
 
 

@@ -21,6 +21,8 @@ _FILES = Path(__file__).parent / "files"
 # long as a real board's.
 _UARTS = ("1e783000", "1e78d000", "1e78e000", "1e78f000")
 _UART_CLOCK_HZ = 1843200
+# Of the initramfs: package and file.
+_PROGRAMS = {"busybox-static": "bin/busybox", "e2fsck-static": "sbin/e2fsck.static"}
 
 
 def build(machine: Machine, apt: Apt, root: Path, images: Path) -> str:
@@ -43,10 +45,12 @@ def build(machine: Machine, apt: Apt, root: Path, images: Path) -> str:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(kernel / "lib" / "modules" / release / name, target)
         _run("depmod", "-b", str(root), release, package="kmod")
-        busybox = next(one for one in apt.download("busybox-static") if one.name[0] == "b")
-        unpack(busybox.path, kernel / "busybox")
         files = {"init": (_FILES / "init").read_bytes()}
-        files["bin/busybox"] = (kernel / "busybox" / "bin" / "busybox").read_bytes()
+        for name, program in _PROGRAMS.items():
+            (one,) = (one for one in apt.download(name) if one.name == name)
+            unpack(one.path, kernel / name)
+            place = f"bin/{Path(program).name.removesuffix('.static')}"
+            files[place] = (kernel / name / program).read_bytes()
         names = [f"{number:02}-{Path(name).name}" for number, name in enumerate(order)]
         for name, module in zip(names, order, strict=True):
             files[f"modules/{name}"] = (kernel / "lib" / "modules" / release / module).read_bytes()

@@ -149,7 +149,7 @@ AST2600_ARMHF = Machine(
     modbus="/dev/ttyS1",
     disk="/dev/mmcblk0",
     gpiochip="/dev/gpiochip0",
-    disk_options=("-drive", "{drive},if=sd,index=0"),
+    disk_options=("-drive", "{drive},if=sd,index=2"),
     uart_options=("-serial", "chardev:line", "-serial", "chardev:modbus"),
     modules=("crc32c_generic", "sdhci-of-aspeed", "mmc_block", "ext4", "gpio-aspeed"),
     kernel_package="linux-image-rt-armmp",
