@@ -21,7 +21,7 @@ from serial_runtime.rpc.client import Client
 from serial_runtime.transport.base import FdTransport
 
 _PROBE_S = 1.5
-_CALL_S = 30.0
+_CALL_S = 120.0  # a host may have little time for the emulator
 _UP_S = 240.0
 _POLL_S = 0.1
 

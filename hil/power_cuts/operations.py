@@ -14,7 +14,7 @@ from serial_runtime.rpc.ide.common import Status
 from serial_runtime.rpc.stub_api import Reference
 
 _POLL_S = 0.1
-_LIMIT_S = 120.0
+_LIMIT_S = 300.0
 _TRIAL_CYCLES = 20
 _WRITES_BEHIND = 2  # the first of them may have begun before
 
