@@ -27,10 +27,11 @@ class ConveyorPlant:
 
     name: ClassVar[str] = "conveyor"
     inputs: ClassVar[tuple[Channel, ...]] = (
-        Channel("eye_low", "%IX0.0", text="photo eye: a part is there"),
-        Channel("eye_high", "%IX0.1", text="photo eye above it: the part is tall"),
-        Channel("encoder", "%IX0.2", text="one period every 20 mm of belt"),
+        Channel("encoder", "%IX0.0", text="one period every 20 mm of belt"),
+        Channel("eye_low", "%IX0.1", text="photo eye: a part is there"),
+        Channel("eye_high", "%IX0.2", text="photo eye above it: the part is tall"),
         Channel("pusher_home", "%IX0.3", text="the pusher is retracted"),
+        Channel("counts", "%IW4", text="rising edges of the encoder", counts="encoder"),
     )
     outputs: ClassVar[tuple[Channel, ...]] = (
         Channel("motor", "%QX0.0"),
@@ -111,6 +112,7 @@ class ConveyorPlant:
             "eye_high": any(part.tall for part in there),
             "encoder": self._belt_m / self.PULSE_M % 1.0 < 0.5,
             "pusher_home": self._pusher == 0.0,
+            "counts": int(self._belt_m / self.PULSE_M) & 0xFFFF,
         }
 
     def state(self) -> dict[str, Value]:

@@ -21,6 +21,9 @@ class Channel(NamedTuple):
     address: str  # %I or %Q, where the model's own program has it
     low: int = 0  # raw value when a wire is broken
     text: str = ""
+    counts: str = (
+        ""  # at a board's own pins nobody drives it: the board counts edges of this channel
+    )
 
     @property
     def digital(self) -> bool:

@@ -2,8 +2,9 @@
 """A plant at the wires of a board that has a clock of its own: pins, and registers for analog ones.
 
 Nothing is exact here. The plant's time is the clock of the rig; its step is as long as the last one
-took. What the board drives is seen up to a step late, what it is shown up to a step and a scan, and
-variables of the PLC are placed by their tick, with the delay of one call of the line as error.
+took, but when the rig was held up for longer the plant stood still. What the board drives is seen
+up to a step late, what it is shown up to a step and a scan, and variables of the PLC are placed by
+their tick, with the delay of one call of the line as error.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from hil.plants.registers import UNIT, Registers
 from hil.plants.run import Judge, Run
 from hil.plants.stimulus import Stimulus
 from serial_runtime.rpc.client import Client
+
+_LONGEST_STEPS = 2  # nominal ones: what moves further in one may pass a sensor unseen
 
 
 class Pins(Protocol):
@@ -49,6 +52,8 @@ def wires_of(model: Model) -> Wires:
     for kind, channels in (("DI", model.inputs), ("DO", model.outputs)):
         places = {True: 0, False: 0}
         for channel in channels:
+            if channel.counts:
+                continue
             if found := re.fullmatch(r"%[IQ]X0\.([0-3])", channel.address.upper()):
                 wires.pins[channel.name] = f"{kind}{found[1]}"
             else:
@@ -112,6 +117,8 @@ class _Coupling:
             if name in self._driven and self._driven[name] == value:
                 continue
             self._driven[name] = value
+            if channel.counts:
+                continue
             if name in self._wires.pins:
                 self._pins[self._wires.pins[name]] = bool(value)
             elif channel.digital:
@@ -147,7 +154,8 @@ def run(
     """Start the program that is loaded, and run it with the plant for the profile's time.
 
     `period_s` is the plant's step as far as the rig keeps it; the record says how long the longest
-    was. Before the program starts, its inputs are shown for `settle_s`. It is stopped at the end.
+    was, and how long the plant stood still. Before the program starts, its inputs are shown for
+    `settle_s`. It is stopped at the end.
     PlantError, SerialRuntimeError.
     """
     coupling = _Coupling(model, pins, registers)
@@ -158,7 +166,7 @@ def run(
     coupling.show(model.read())
     time.sleep(settle_s)  # an I/O thread of the board has to see them
     rows: list[tuple[float, dict[str, Value]]] = []
-    longest_s = 0.0
+    longest_s = still_s = 0.0
     began_s = 0.0  # 0: the program is being started, and the plant is there already
     last_s = clock()
     program.start()
@@ -166,11 +174,12 @@ def run(
         while True:
             now_s = clock()
             given = coupling.read()
-            model.step(now_s - last_s, given)
+            model.step(min(now_s - last_s, _LONGEST_STEPS * period_s), given)
             if not began_s and program.started():
                 began_s = now_s
             elif began_s:
                 longest_s = max(longest_s, now_s - last_s)
+                still_s += max(0.0, now_s - last_s - _LONGEST_STEPS * period_s)
             last_s = now_s
             if began_s:
                 if now_s - began_s > profile.seconds:
@@ -187,7 +196,8 @@ def run(
         row.update(program.at(now_s))
         judge.take(n, now_s - began_s, row)
     judge.record.time_base = (
-        f"the rig's clock; steps of {period_s * 1000:g} ms, the longest {longest_s * 1000:.0f} ms; "
+        f"the rig's clock; steps of {period_s * 1000:g} ms, the longest {longest_s * 1000:.0f} ms, "
+        f"the plant stood still for {still_s:.1f} s; "
         f"variables of the PLC by their tick, to {program.error_s * 1000:.0f} ms; nothing is exact"
     )
     events = [(tick * period_s, event) for tick, event in stimulus.happened]

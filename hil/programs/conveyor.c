@@ -17,13 +17,15 @@
 #define TO_PUSHER 45u
 #define LONGEST 12u /* pulses; a part has 5 */
 
-static sr_bool eye_low, eye_high, encoder, pusher_home;
+static sr_word counts; /* of the encoder's rising edges; it wraps */
+static sr_bool eye_low, eye_high, pusher_home;
 static sr_bool motor, pusher, alarm;
 
 static sr_udint pulses, arrived_at;
+static sr_word counted; /* `counts` of the cycle before */
 static sr_bool measuring, tall, jam, no_turn, pusher_fault, running;
 static sr_uint waiting, short_parts, tall_parts, rejected;
-static sr_r_trig pulse, arrived;
+static sr_r_trig arrived;
 static sr_f_trig left_;
 static sr_ton turn_delay, home_delay;
 static sr_tp stroke;
@@ -81,13 +83,13 @@ static void sort(const sr_cycle *cycle)
     SR_SET(pusher, stroke.q.value);
 }
 
-static void watch(const sr_cycle *cycle)
+static void watch(const sr_cycle *cycle, int turned)
 {
     if (eye_low.value && pulses.value - arrived_at.value > LONGEST && !jam.value) {
         SR_SET(jam, 1);
         SR_LOG(SR_LOG_WARNING, "conveyor: jam at the eyes, belt stopped");
     }
-    sr_ton_run(&turn_delay, motor.value && !pulse.q.value, 2 * SR_SECOND, cycle);
+    sr_ton_run(&turn_delay, motor.value && !turned, 2 * SR_SECOND, cycle);
     if (turn_delay.q.value && !no_turn.value) {
         SR_SET(no_turn, 1);
         SR_LOG(SR_LOG_WARNING, "conveyor: the belt does not move, motor stopped");
@@ -104,26 +106,26 @@ static void watch(const sr_cycle *cycle)
 
 static void control(const sr_cycle *cycle)
 {
-    sr_r_trig_run(&pulse, encoder.value);
-    if (pulse.q.value)
-        SR_SET(pulses, pulses.value + 1);
+    const uint16_t steps = cycle->tick == 0 ? 0 : (uint16_t)(counts.value - counted.value);
+    SR_SET(counted, counts.value);
+    SR_SET(pulses, pulses.value + steps);
     measure();
     sort(cycle);
-    watch(cycle);
+    watch(cycle, steps != 0);
 }
-
 
 static const sr_task tasks[] = {{.name = "CONTROL", .interval_ns = 10000000, .run = control}};
 
 static const sr_variable variables[] = {
-    SR_ROW_INPUT("EYE.LOW", "%IX0.0", BOOL, eye_low),
-    SR_ROW_INPUT("EYE.HIGH", "%IX0.1", BOOL, eye_high),
-    SR_ROW_INPUT("ENCODER", "%IX0.2", BOOL, encoder),
+    SR_ROW_INPUT("COUNTS", "%IW4", WORD, counts),
+    SR_ROW_INPUT("EYE.LOW", "%IX0.1", BOOL, eye_low),
+    SR_ROW_INPUT("EYE.HIGH", "%IX0.2", BOOL, eye_high),
     SR_ROW_INPUT("PUSHER.HOME", "%IX0.3", BOOL, pusher_home),
     SR_ROW_OUTPUT("MOTOR", "%QX0.0", BOOL, motor),
     SR_ROW_OUTPUT("PUSHER", "%QX0.1", BOOL, pusher),
     SR_ROW_OUTPUT("ALARM", "%QX0.2", BOOL, alarm),
     SR_ROW("PULSES", UDINT, pulses),
+    SR_ROW("COUNTED", WORD, counted),
     SR_ROW("ARRIVED_AT", UDINT, arrived_at),
     SR_ROW("MEASURING", BOOL, measuring),
     SR_ROW("TALL", BOOL, tall),
@@ -135,7 +137,6 @@ static const sr_variable variables[] = {
     SR_ROW("FAULT.JAM", BOOL, jam),
     SR_ROW("FAULT.NO_TURN", BOOL, no_turn),
     SR_ROW("FAULT.PUSHER", BOOL, pusher_fault),
-    SR_ROWS("PULSE", R_TRIG, pulse),
     SR_ROWS("ARRIVED", R_TRIG, arrived),
     SR_ROWS("LEFT", F_TRIG, left_),
     SR_ROWS("TURN_DELAY", TON, turn_delay),

@@ -76,8 +76,7 @@ static void control(const sr_cycle *cycle)
     }
     const float error = setpoint.value - temperature.value;
     const float wanted = kp.value * error + integral.value;
-    const float step =
-        kp.value * error * (float)cycle->interval_ns / (float)SR_SECOND / tn_s.value;
+    const float step = kp.value * error * (float)cycle->interval_ns / (float)SR_SECOND / tn_s.value;
     if ((wanted < 1.0f || step < 0.0f) && (wanted > 0.0f || step > 0.0f))
         SR_SET(integral, limited(0.0f, integral.value + step, 1.0f));
     SR_SET(duty, limited(0.0f, wanted, 1.0f));

@@ -26,16 +26,25 @@ def _on(board: Board, name: str) -> Path:
     return PROFILES / (f"{name}.toml" if board.kind == "simulator" else f"{name}-wired.toml")
 
 
+@pytest.fixture
+def _in_time(board: Board, request: pytest.FixtureRequest) -> None:
+    """For runs of minutes where time is real."""
+    if board.kind != "simulator" and not request.config.getoption("--full"):
+        pytest.skip("long: --full runs it")
+
+
 def test_the_conveyor_sorts(board: Board, plant: Bench, program: Program) -> None:
     image = program(PROGRAMS / "conveyor.c")
     plant.run(ConveyorPlant(), image, _on(board, "conveyor")).check()
 
 
+@pytest.mark.usefixtures("_in_time")
 def test_the_heater_holds_its_temperature(board: Board, plant: Bench, program: Program) -> None:
     image = program(PROGRAMS / "heater.c")
     plant.run(HeaterPlant(), image, _on(board, "heater"), every=10).check()
 
 
+@pytest.mark.usefixtures("_in_time")
 def test_the_tank_does_its_batches(board: Board, plant: Bench, program: Program) -> None:
     plant.run(TankPlant(), program(TANK), _on(board, "tank")).check()
 
