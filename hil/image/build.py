@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -32,17 +33,19 @@ _DISK_SIZE = "512M"
 
 
 def build(machine: Machine, bare: bool = False, package: Path | None = None) -> Path:
-    """Bring the image of a machine up to date; its folder. PackagingError.
+    """Bring the image of a machine up to date; its folder. Needs root. PackagingError.
 
     ``bare``: without our package. ``package``: this one instead of one of the sources here.
     """
+    if os.geteuid() != 0:
+        raise PackagingError("the files of an image belong to root: run this as root")
     images = machine.images
     images.mkdir(parents=True, exist_ok=True)
     with _locked(images), tempfile.TemporaryDirectory(dir=images, prefix="packages-") as folder:
         packages = [package] if package else _packages(machine, Path(folder))
         needs = _needs(packages)
         manifest = _read(images)
-        key = _digest([*_sources(), needs.encode()])
+        key = _digest([*_sources(machine), needs.encode()])
         if manifest.get("bare_key") != key or not (images / "bare.img").exists():
             manifest = _build_bare(machine, images, needs) | {"bare_key": key}
             _write(images, manifest)
@@ -127,9 +130,12 @@ def _field(package: Path, name: str) -> str:
     return done.stdout.strip()
 
 
-def _sources() -> Iterator[bytes]:
-    for path in sorted([*_HERE.rglob("*"), Path(foreign.__file__)]):
-        if path.is_file() and "__pycache__" not in path.parts:
+def _sources(machine: Machine) -> Iterator[bytes]:
+    """What an image is made of, as far as it is ours."""
+    yield f"{machine.kernel_package} {machine.modules} {_DISK_SIZE}".encode()
+    code = [Path(module.__file__ or "") for module in (foreign, kernel, root)]
+    for path in sorted([*_FILES.rglob("*"), *code]):
+        if path.is_file():
             yield path.name.encode() + path.read_bytes()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A step of the image's making that the board itself does: its kernel runs a script as init."""
+"""A board boots to run one script in place of init: how images are finished, among others."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from hil.image.kernel import archive
@@ -14,13 +15,20 @@ from hil.image.machine import Machine
 from serial_runtime.errors import PackagingError
 
 _LIMIT_S = 900.0
-_DONE = re.compile(r"^stage: done at ([\d.]+) s\s*$", re.MULTILINE)
+_DONE = re.compile(r"^stage: done at [\d.]+ s\s*$", re.MULTILINE)
 
 
-def run(machine: Machine, images: Path, disk: Path, files: dict[str, bytes]) -> float:
+def run(
+    machine: Machine,
+    images: Path,
+    disk: Path,
+    files: dict[str, bytes],
+    extra: Sequence[str] = (),
+) -> str:
     """Boot ``disk`` with ``files`` in /stage, of which the one named ``stage`` is run as init.
 
-    The board's seconds. PackagingError with the console's last lines when it did not succeed.
+    What the console said; ``extra`` goes to QEMU. PackagingError with the console's last
+    lines when it did not succeed.
     """
     if shutil.which(machine.qemu) is None:
         raise PackagingError(f"there is no {machine.qemu}: install qemu-system-arm")
@@ -32,19 +40,20 @@ def run(machine: Machine, images: Path, disk: Path, files: dict[str, bytes]) -> 
         (folder / "vmlinuz").symlink_to((images / "vmlinuz").absolute())
         if machine.device_tree:
             (folder / "board.dtb").symlink_to((images / "board.dtb").absolute())
-        command = machine.arguments(folder, append="init=/stage/stage", images=folder, disk=disk)
+        command = machine.arguments(
+            folder, append="init=/stage/stage", images=folder, disk=disk, extra=extra
+        )
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S)
         except subprocess.TimeoutExpired:
             raise PackagingError(_story(f"has not ended after {_LIMIT_S:.0f} s", folder)) from None
         console = (folder / "console.log").read_text(errors="replace")
-        finished = _DONE.search(console)
-        if done.returncode or not finished:
+        if done.returncode or not _DONE.search(console):
             raise PackagingError(_story(f"failed: {done.stderr.strip()}", folder))
-        return float(finished[1])
+        return console
 
 
 def _story(what: str, folder: Path) -> str:
     log = folder / "console.log"
     lines = log.read_text(errors="replace").splitlines()[-30:] if log.exists() else []
-    return "\n".join([f"a step of the image's making, on the board itself, {what}", *lines])
+    return "\n".join([f"what the board was booted for {what}", *lines])

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The scan cycle in virtual time, on an emulated board: counts and bounds, never latencies."""
