@@ -105,29 +105,23 @@ def _requirements(sessions: Sequence[Session]) -> str:
         return "<p>No test names a requirement.</p>"
     rows = []
     for name in sorted(names, key=_natural):
-        behind = []
+        behind: dict[tuple[str, str], str] = {}  # the same test on several boards is told once
         states = []
         for n, session in enumerate(sessions):
             cases = [case for case in session.cases if name in case.requirements]
             states.append(_state(cases))
-            behind += [_link(n, case) for case in cases if n == _first(sessions, case)]
+            for case in cases:
+                behind.setdefault((case.module, case.name), _link(n, case))
         rows.append(
             [f'<a id="{escape(name)}"></a>{escape(name)}', _texts(sessions, name)]
             + [_mark(state, _REQUIREMENT) for state in states]
-            + [", ".join(dict.fromkeys(behind))]
+            + [", ".join(behind.values())]
         )
     heads = ["requirement", "what it says", *(escape(s.board) for s in sessions), "tests behind it"]
     return _table(heads, rows, "requirements")
 
 
 _REQUIREMENT = {"passed": "met", "failed": "NOT MET", "skipped": "not tested", "": "–"}
-
-
-def _first(sessions: Sequence[Session], wanted: Case) -> int:
-    for n, session in enumerate(sessions):
-        if any((c.module, c.name) == (wanted.module, wanted.name) for c in session.cases):
-            return n
-    return -1
 
 
 def _state(cases: Sequence[Case]) -> str:

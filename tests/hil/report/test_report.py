@@ -114,6 +114,8 @@ def test_one_page_of_two_sessions(tmp_path: Path) -> None:
         session(tmp_path, "simulator", "simulator", 200),
         session(tmp_path, "virt-arm64", "emulated", 100),
     ]
+    only_there = paths[1].read_text().replace("REQ-2", "REQ-3")
+    paths[1].write_text(only_there)
     html = page([read(path) for path in paths], "A <title>", "made")
     text = Text(html)
     assert text.loads == []
@@ -127,6 +129,8 @@ def test_one_page_of_two_sessions(tmp_path: Path) -> None:
         "1 min 15 s",
         "2026-01-02 03:04:05 UTC",
         "REQ-1 Not <hot> met NOT MET it heats",
+        "REQ-2 noise met – noise",
+        "REQ-3 noise – met noise",
         "REQ-10 noise; long met met noise , long",
         "E <x> trace",
         "Heater & co",
