@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Callable
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, get_type_hints
 
@@ -17,6 +17,7 @@ from serial_runtime.bridge.seat import Seat
 from serial_runtime.errors import LinkClosed, SerialRuntimeError
 from serial_runtime.protocol import envelope
 from serial_runtime.protocol.refusal import decode_refusal
+from serial_runtime.rpc import stub_api
 from serial_runtime.rpc.board.client import BoardServiceClient
 from serial_runtime.rpc.client import Client
 from serial_runtime.rpc.ide.client import BeremizPLCObjectServiceClient
@@ -93,7 +94,9 @@ def replies(data: bytes) -> None:
     stub, name = STUBS[script.number() % len(STUBS)]
     link = Answers(script, True)
     method = getattr(stub(StubManager(link)), name)  # type: ignore[arg-type]
-    hints = get_type_hints(getattr(stub, name), globalns=vars(inspect.getmodule(stub)))
+    package = stub.__module__.rpartition(".")[0]
+    names = {**vars(stub_api), "common": import_module(f"{package}.common")}
+    hints = get_type_hints(getattr(stub, name), globalns=names)
     hints.pop("return")
     with contextlib.suppress(SerialRuntimeError):
         method(*map(_argument, hints.values()))
