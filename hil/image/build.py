@@ -82,6 +82,7 @@ def _build_bare(machine: Machine, images: Path, needs: str) -> dict[str, Any]:
         _make_file_system(tree, disk)
     files = {"stage": _FILES / "stage", "steps": _FILES / "configure.sh"}
     guest.run(machine, images, disk, {name: path.read_bytes() for name, path in files.items()})
+    _check_file_system(disk)
     return {
         "machine": machine.name,
         "kernel": kernel_version,
@@ -100,6 +101,15 @@ def _make_file_system(tree: Path, disk: Path) -> None:
         raise PackagingError(f"mke2fs: {done.stderr.strip()}")
 
 
+def _check_file_system(disk: Path) -> None:
+    """Nothing is left for a board's first boot to mend: files that were in use are orphans."""
+    done = subprocess.run(
+        ["/sbin/e2fsck", "-f", "-p", disk], capture_output=True, text=True, check=False
+    )
+    if done.returncode not in (0, 1):
+        raise PackagingError(f"e2fsck {disk}: {done.stdout.strip()} {done.stderr.strip()}")
+
+
 def _install(machine: Machine, images: Path, packages: Iterable[Path], profile: Path) -> None:
     """Make ``root.img`` of ``bare.img``."""
     new = images / "root.img.new"
@@ -109,6 +119,7 @@ def _install(machine: Machine, images: Path, packages: Iterable[Path], profile: 
     files["stage"] = (_FILES / "stage").read_bytes()
     files["steps"] = (_FILES / "install.sh").read_bytes()
     guest.run(machine, images, new, files)
+    _check_file_system(new)
     # Boards may run from the old one: theirs stays what it was.
     new.replace(images / "root.img")
 

@@ -68,7 +68,7 @@ def test_every_state_a_cut_could_leave(bench: Callable[..., Experiment]) -> None
 @pytest.mark.requirement("REQ-POWER-3")
 @pytest.mark.timeout(1200)
 def test_some_cuts_of_a_board_that_lives_on(bench: Callable[..., Experiment]) -> None:
-    assert bench().cuts(10, SEED, boards=2, every_step=False) == []
+    assert bench().cuts(6, SEED, boards=2, every_step=False) == []
 
 
 @pytest.mark.full
