@@ -3,29 +3,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
 from hil.boards.board import Board, Pins, ShellError
+from hil.scenarios.patience import eventually
 from serial_runtime.errors import LinkError
 from serial_runtime.rpc.client import Client, connect
 from serial_runtime.rpc.ide.common import Status
 
 pytestmark = pytest.mark.requirement("REQ-RIG-1")
-
-PATIENCE_S = 120.0
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """For what board and program do by themselves."""
-    end_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end_s, "it did not come true"
-        time.sleep(0.02)
 
 
 def follows(pins: Pins, number: int, level: bool) -> bool:
@@ -60,7 +49,7 @@ def test_the_wires(board: Board, pins: Pins) -> None:
     for level in (True, False):
         for number in range(4):
             pins[f"DI{number}"] = level
-            wait_until(partial(follows, pins, number, level))
+            eventually(partial(follows, pins, number, level), f"DO{number} follows")
 
 
 def test_the_line_unplugged(line: Any, plc: Client) -> None:
@@ -74,7 +63,7 @@ def test_the_line_unplugged(line: Any, plc: Client) -> None:
 def test_a_killed_runtime_comes_back(board: Board, plc: Client) -> None:
     before = board.service.pid()
     board.service.kill()
-    wait_until(lambda: board.service.pid() not in (0, before))
+    eventually(lambda: board.service.pid() not in (0, before), "a new process")
     assert plc.status().status == Status.Empty
 
 
@@ -83,7 +72,7 @@ def test_a_power_cut(board: Board, power: Any) -> None:
     power.cycle()
     board.go("served")
     with connect(board.uri) as client:
-        wait_until(lambda: client.status().status == Status.Started)  # autostart
+        eventually(lambda: client.status().status == Status.Started, "autostart")
 
 
 def test_another_profile(board: Board) -> None:
